@@ -1,0 +1,37 @@
+# Each target sets up what it needs: `make demo` and `make test` work on a fresh machine.
+PYTHON ?= python3
+# 2.13.0 is what the default model was trained with. TORCH="torch --index-url https://download.pytorch.org/whl/cpu"
+# takes a build without CUDA where the default wheel carries it.
+TORCH ?= torch==2.13.0
+VENV := .venv
+BIN := $(VENV)/bin
+EXTRAS := client,indexer,export,cpu,cli,dev
+
+.PHONY: demo test check bench clean setup
+
+demo: $(VENV)/ready
+	$(BIN)/hashgrain demo
+
+test: $(VENV)/ready
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/ready
+	$(BIN)/hashgrain bench
+
+setup: $(VENV)/ready
+
+$(VENV)/ready: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --upgrade pip
+	$(BIN)/python -m pip install -q $(TORCH)
+	$(BIN)/python -m pip install -q -e ".[$(EXTRAS)]"
+	@touch $@
+
+clean:
+	-[ -x $(BIN)/hashgrain ] && $(BIN)/hashgrain down
+	rm -rf $(VENV) .hashgrain build dist .mypy_cache .ruff_cache .pytest_cache demo.html

@@ -1,0 +1,136 @@
+"""The contract between an exported hashing network and everyone who runs it.
+
+Tensors of the model `hash_encoder` (B images of S x S pixels):
+
+    in   image          UINT8 [B, S, S, 3]          RGB, 0 to 255; normalisation is inside the graph
+    out  coarse_code    UINT8 [B, ceil(nc / 8)]     packed bits, see `packing`
+    out  fine_code      UINT8 [B, nf / 8]
+    out  coarse_logits  FP32  [B, nc]               bit j is 1 where logit j > 0
+    out  fine_logits    FP32  [B, nf]
+
+The ONNX metadata and the `parameters` of config.pbtxt both carry the same strings, under the keys below.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from hashgrain.codes.errors import ContractViolation, InvalidInput
+from hashgrain.codes.layout import CodeLayout
+
+ENCODER_MODEL = "hash_encoder"
+SEARCH_MODEL = "image_search"
+
+IMAGE = "image"
+COARSE_CODE = "coarse_code"
+FINE_CODE = "fine_code"
+COARSE_LOGITS = "coarse_logits"
+FINE_LOGITS = "fine_logits"
+
+CONTRACT_VERSION = 1
+
+_PREFIX = "hashgrain."
+
+
+@dataclass(frozen=True)
+class EncoderContract:
+    """What a hash encoder says of itself.
+
+    Attributes:
+        layout: the code lengths.
+        input_size: S, the side of the square input in pixels.
+        fingerprint: hex digest over graph and weights; codes are comparable only where it is equal.
+        fine_classes: names of the classes that the fine code was trained on, or empty.
+        coarse_classes: names of the superclasses that the coarse code was trained on, or empty.
+    """
+
+    layout: CodeLayout
+    input_size: int
+    fingerprint: str
+    fine_classes: tuple[str, ...] = field(default=(), repr=False)
+    coarse_classes: tuple[str, ...] = field(default=(), repr=False)
+
+    def to_metadata(self) -> dict[str, str]:
+        """The contract as the strings that ONNX metadata and config.pbtxt carry."""
+        return {
+            f"{_PREFIX}contract": str(CONTRACT_VERSION),
+            f"{_PREFIX}coarse_bits": str(self.layout.coarse_bits),
+            f"{_PREFIX}fine_bits": str(self.layout.fine_bits),
+            f"{_PREFIX}input_size": str(self.input_size),
+            f"{_PREFIX}fingerprint": self.fingerprint,
+            f"{_PREFIX}fine_classes": json.dumps(self.fine_classes, ensure_ascii=True),
+            f"{_PREFIX}coarse_classes": json.dumps(self.coarse_classes, ensure_ascii=True),
+        }
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, str], source: str) -> EncoderContract:
+        """Read the contract back; other keys are left alone.
+
+        Args:
+            metadata: strings by key, as `to_metadata` makes them.
+            source: where they were read, for the messages.
+
+        Raises:
+            ContractViolation: a key is missing, has a value that cannot be read, or another contract version.
+        """
+
+        def get(key: str) -> str:
+            try:
+                return metadata[_PREFIX + key]
+            except KeyError:
+                raise ContractViolation(
+                    f"{source} carries no {_PREFIX}{key}: it is not a hash encoder; export one with `hashgrain export`"
+                ) from None
+
+        version = get("contract")
+        if version != str(CONTRACT_VERSION):
+            raise ContractViolation(
+                f"{source} follows contract version {version}, this code knows {CONTRACT_VERSION}; "
+                "use the hashgrain release that exported it, or export it again"
+            )
+        try:
+            return cls(
+                layout=CodeLayout(int(get("coarse_bits")), int(get("fine_bits"))),
+                input_size=int(get("input_size")),
+                fingerprint=get("fingerprint"),
+                fine_classes=tuple(json.loads(get("fine_classes"))),
+                coarse_classes=tuple(json.loads(get("coarse_classes"))),
+            )
+        except (ValueError, InvalidInput) as exc:
+            raise ContractViolation(
+                f"{source} carries metadata that cannot be read ({exc}); export it again"
+            ) from exc
+
+    def tensors(self) -> dict[str, tuple[str, tuple[int, ...]]]:
+        """Triton data type and shape of every tensor, the batch dimension as -1."""
+        size, layout = self.input_size, self.layout
+        return {
+            IMAGE: ("UINT8", (-1, size, size, 3)),
+            COARSE_CODE: ("UINT8", (-1, layout.coarse_bytes)),
+            FINE_CODE: ("UINT8", (-1, layout.fine_bytes)),
+            COARSE_LOGITS: ("FP32", (-1, layout.coarse_bits)),
+            FINE_LOGITS: ("FP32", (-1, layout.fine_bits)),
+        }
+
+    def check_tensors(self, found: Mapping[str, tuple[str, tuple[int, ...]]], source: str) -> None:
+        """Compare a model's tensors with the contract's.
+
+        Args:
+            found: Triton data type and shape by tensor name, the batch dimension as -1.
+            source: where they were read, for the message.
+
+        Raises:
+            ContractViolation: a tensor is missing, or has another type or shape.
+        """
+        for name, (dtype, shape) in self.tensors().items():
+            if name not in found:
+                raise ContractViolation(
+                    f"{source} has no tensor {name}, only {sorted(found)}; export with `hashgrain export`"
+                )
+            if found[name] != (dtype, shape):
+                raise ContractViolation(
+                    f"{source}: tensor {name} is {found[name][0]} {list(found[name][1])}, the contract says "
+                    f"{dtype} {list(shape)}; export it again with `hashgrain export`"
+                )

