@@ -88,4 +88,4 @@ def _scale_to_8_bits(picture: Image.Image) -> Image.Image:
     else:
         low, high = float(values.min()), float(values.max())
         scaled = (values - low) * (255.0 / (high - low)) if high > low else np.zeros_like(values)
-    return Image.fromarray(np.rint(scaled).astype(np.uint8), mode="L").convert("RGB")
+    return Image.fromarray(np.rint(scaled).astype(np.uint8)).convert("RGB")
