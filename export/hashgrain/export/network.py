@@ -1,0 +1,43 @@
+"""The hashing network: a backbone with two linear heads, one per granularity."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from hashgrain.codes import CodeLayout
+from hashgrain.export.backbones import Backbone, build_backbone
+from hashgrain.export.settings import TrainSettings
+
+
+class HashNetwork(nn.Module):
+    """h(x): pictures → coarse and fine logits, whose signs are the codes.
+
+    Each head is a linear map without bias, then BatchNorm without scale and shift: a bit's logits have mean 0 and
+    variance 1 over the training data, so every bit starts balanced.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, backbone: Backbone, layout: CodeLayout) -> None:
+        super().__init__()
+        self.backbone = backbone.module
+        self.coarse_head = _head(backbone.features, layout.coarse_bits)
+        self.fine_head = _head(backbone.features, layout.fine_bits)
+        self.register_buffer("mean", 255 * torch.tensor(backbone.mean).reshape(1, 3, 1, 1))
+        self.register_buffer("std", 255 * torch.tensor(backbone.std).reshape(1, 3, 1, 1))
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Float (B, 3, S, S), RGB in 0..255 → float logits (B, coarse_bits) and (B, fine_bits)."""
+        features = self.backbone((pixels - self.mean) / self.std)
+        return self.coarse_head(features), self.fine_head(features)
+
+
+def build_network(settings: TrainSettings) -> HashNetwork:
+    """The network of a run, with its first weights (drawn from torch's global generator)."""
+    return HashNetwork(build_backbone(settings.backbone, settings.pretrained), settings.layout)
+
+
+def _head(features: int, bits: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(features, bits, bias=False), nn.BatchNorm1d(bits, affine=False))
