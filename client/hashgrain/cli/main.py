@@ -64,9 +64,9 @@ def cli() -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; exit code 0, 1 (failed) or 2 (usage)."""
     try:
-        cli.main(args=arguments, prog_name="hashgrain", standalone_mode=False)
-    except click.exceptions.Exit as exit_request:
-        sys.exit(exit_request.exit_code)
+        exit_code = cli.main(args=arguments, prog_name="hashgrain", standalone_mode=False)
+        # Outside of its standalone mode click returns the code of an Exit that a command raised.
+        sys.exit(exit_code if isinstance(exit_code, int) else 0)
     except click.Abort:
         fail("interrupted")
     except click.ClickException as error:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-# Triton ends its log with tables of its options, and with information on the orderly way out.
-_NOISE = re.compile(r"\s*$|[+|]|I\d{4} .*(server|tritonserver|metrics|model_lifecycle)\.cc:")
+# Triton's log holds tables of its options, information on the orderly way out, and words about a GPU it must not use.
+_NOISE = re.compile(r"\s*$|[+|]|I\d{4} .*(server|metrics|model_lifecycle|memory_manager)\.cc:|.*CudaDriverHelper")
 
 
 def log_end(path: Path, lines: int = 12, width: int = 500) -> str:

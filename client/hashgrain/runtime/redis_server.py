@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hashgrain.codes.errors import EmbeddedServerError, MissingDependency
+from hashgrain.codes.errors import EmbeddedServerError, InvalidInput, MissingDependency, StoreUnavailable
 from hashgrain.runtime.home import Home
 from hashgrain.runtime.ports import HOST
 from hashgrain.runtime.processes import ended, launch, terminate
@@ -84,11 +84,15 @@ def launch_redis(home: Home, port: int) -> RedisRecord:
     return RedisRecord(process, time.time(), port)
 
 
-def redis_info(address: str) -> dict[str, Any] | None:
-    """The server's INFO, or None where it does not answer, or still loads its data.
+def ask_redis(address: str) -> dict[str, Any]:
+    """The server's INFO.
 
     Args:
-        address: redis://host:port/database.
+        address: redis://host:port/database, or any other that redis-py reads.
+
+    Raises:
+        InvalidInput: the address has the wrong form.
+        StoreUnavailable: it does not answer, refuses to, or still loads its data.
     """
     import redis
 
@@ -97,7 +101,17 @@ def redis_info(address: str) -> dict[str, Any] | None:
             client.ping()  # is refused while the data are being loaded, where INFO is not
             info: dict[str, Any] = client.info()
             return info
-    except (redis.RedisError, OSError):
+    except ValueError as exc:
+        raise InvalidInput(f"not an address of Redis ({exc}); give one like redis://host:6379/0") from exc
+    except (redis.RedisError, OSError) as exc:
+        raise StoreUnavailable(f"Redis does not answer: {exc}") from exc
+
+
+def redis_info(address: str) -> dict[str, Any] | None:
+    """`ask_redis` of the embedded server, or None where it is not ready."""
+    try:
+        return ask_redis(address)
+    except StoreUnavailable:
         return None
 
 
