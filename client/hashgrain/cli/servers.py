@@ -122,14 +122,7 @@ def _running_as_json(running: RunningServers) -> dict[str, object]:
         "home": str(running.home),
         "started": list(running.started),
         "redis": {"address": running.redis.address, "software": running.redis.software},
-        "triton": {
-            "address": triton.address,
-            "http": triton.http,
-            "metrics": triton.metrics,
-            "software": triton.software,
-        }
-        if triton
-        else None,
+        "triton": _triton_as_json(running.triton) if running.triton else None,
         "no_triton": running.no_triton,
         "model_repository": str(running.model_repository),
     }
