@@ -1,0 +1,23 @@
+"""The two-stage index in Redis: packed buckets of fine codes, one bucket per coarse code."""
+
+from hashgrain.indexer.connection import Timeouts
+from hashgrain.indexer.identifiers import ItemId
+from hashgrain.indexer.index import Index
+from hashgrain.indexer.lifecycle import drop_index, list_indexes
+from hashgrain.indexer.reference import ReferenceIndex
+from hashgrain.indexer.request import Rank, SearchRequest
+from hashgrain.indexer.results import Hit, IndexStats, Written
+
+__all__ = [
+    "Hit",
+    "Index",
+    "IndexStats",
+    "ItemId",
+    "Rank",
+    "ReferenceIndex",
+    "SearchRequest",
+    "Timeouts",
+    "Written",
+    "drop_index",
+    "list_indexes",
+]

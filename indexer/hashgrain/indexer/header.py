@@ -1,0 +1,134 @@
+"""The header of a shard: what an index says of itself."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from hashgrain.codes.errors import IndexCorrupt, InvalidInput, SchemaMismatch
+from hashgrain.codes.layout import CodeLayout
+from hashgrain.indexer.keys import SCHEMA_VERSION
+
+CREATING, LIVE, DROPPING = "creating", "live", "dropping"
+
+MOST_SHARDS = 1024
+LONGEST_NAME = 200
+
+_NAME = re.compile(r"[A-Za-z0-9._-]+")
+
+
+@dataclass(frozen=True)
+class Header:
+    """One shard's header.
+
+    Attributes:
+        layout: the code lengths.
+        fingerprint: of the model whose codes the index holds, or None where none was given.
+        shards: how many shards the index has.
+        shard: which of them this is.
+        incarnation: a random number drawn at creation; tells two indexes apart that bear one name after another.
+        state: `creating`, `live` or `dropping`.
+        next: the number that the next item takes.
+        live: how many items the shard holds.
+    """
+
+    layout: CodeLayout
+    fingerprint: str | None
+    shards: int
+    shard: int
+    incarnation: int
+    state: str
+    next: int = 0
+    live: int = 0
+
+    def to_fields(self) -> dict[str, str]:
+        """The header as the fields of its hash."""
+        return {
+            "schema": str(SCHEMA_VERSION),
+            "coarse_bits": str(self.layout.coarse_bits),
+            "fine_bits": str(self.layout.fine_bits),
+            "fingerprint": self.fingerprint or "",
+            "shards": str(self.shards),
+            "shard": str(self.shard),
+            "incarnation": str(self.incarnation),
+            "state": self.state,
+            "next": str(self.next),
+            "live": str(self.live),
+        }
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[bytes, bytes], key: str) -> Header:
+        """Read a header back.
+
+        Args:
+            fields: what the hash `key` holds.
+            key: its name, for the messages.
+
+        Raises:
+            SchemaMismatch: it has a schema version that this code does not know.
+            IndexCorrupt: a field is missing or cannot be read.
+        """
+
+        def get(field: str) -> str:
+            try:
+                return fields[field.encode()].decode()
+            except KeyError:
+                raise IndexCorrupt(
+                    f"{key} has no field {field}: it is damaged, or not an index of hashgrain; "
+                    "drop it or use another name, and build the index again"
+                ) from None
+
+        schema = get("schema")
+        if schema != str(SCHEMA_VERSION):
+            raise SchemaMismatch(
+                f"{key} has schema version {schema}, this code knows {SCHEMA_VERSION}; "
+                "use the hashgrain release that built the index, or build it again under another name"
+            )
+        try:
+            return cls(
+                layout=CodeLayout(int(get("coarse_bits")), int(get("fine_bits"))),
+                fingerprint=get("fingerprint") or None,
+                shards=int(get("shards")),
+                shard=int(get("shard")),
+                incarnation=int(get("incarnation")),
+                state=get("state"),
+                next=int(get("next")),
+                live=int(get("live")),
+            )
+        except ValueError as exc:
+            raise IndexCorrupt(f"{key} cannot be read ({exc}); drop the index and build it again") from exc
+
+    def same_index(self, other: Header) -> bool:
+        """Whether both headers belong to one index."""
+        return (self.incarnation, self.layout, self.shards) == (other.incarnation, other.layout, other.shards)
+
+
+def new_incarnation() -> int:
+    """Draw an index's random number, 40 bits: it also starts a counter, which must stay exact for long."""
+    return secrets.randbits(40)
+
+
+def require_name(name: str) -> str:
+    """The name itself.
+
+    Raises:
+        InvalidInput: it holds anything but letters, digits, dot, underscore and hyphen, or is too long.
+    """
+    if not isinstance(name, str) or not _NAME.fullmatch(name) or len(name) > LONGEST_NAME:
+        raise InvalidInput(
+            f"{name!r} cannot name an index: use 1 to {LONGEST_NAME} letters (a to z), digits, '.', '_' and '-'"
+        )
+    return name
+
+
+def require_shards(shards: int) -> int:
+    """The number itself.
+
+    Raises:
+        InvalidInput: it is no integer from 1 to MOST_SHARDS.
+    """
+    if isinstance(shards, bool) or not isinstance(shards, int) or not 1 <= shards <= MOST_SHARDS:
+        raise InvalidInput(f"an index has 1 to {MOST_SHARDS} shards, got {shards!r}")
+    return shards

@@ -1,0 +1,238 @@
+"""`Index`: items under their ids, found again by their codes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import Any
+
+from hashgrain.codes.errors import FingerprintMismatch, InvalidInput
+from hashgrain.codes.layout import CodeLayout, HashCodes
+from hashgrain.indexer.connection import DEFAULT_TIMEOUTS, Connection, Timeouts
+from hashgrain.indexer.identifiers import ItemId
+from hashgrain.indexer.lifecycle import create_shards, drop_shards, open_shards
+from hashgrain.indexer.request import Rank, SearchRequest
+from hashgrain.indexer.results import Hit, IndexStats, Written
+from hashgrain.indexer.search import Searcher
+from hashgrain.indexer.shard import Shard
+from hashgrain.indexer.statistics import index_stats
+from hashgrain.indexer.writing import add_rows, delete_ids, item_rows
+
+
+class Index:
+    """An index in Redis; make one with `Index.create` or `Index.open`.
+
+    Every process that opens an index sees what any other has written as soon as that call returned. An object may be
+    shared between threads. Use it as a context manager, or `close` it, to give its connections back.
+    """
+
+    def __init__(self, connection: Connection, shards: Sequence[Shard]) -> None:
+        self._connection = connection
+        self._shards = shards
+        header = shards[0].header
+        self._name, self._layout, self._fingerprint = shards[0].keys.name, header.layout, header.fingerprint
+        self._searcher = Searcher(shards, self._layout)
+
+    @classmethod
+    def create(
+        cls,
+        redis_url: str,
+        name: str,
+        layout: CodeLayout,
+        *,
+        fingerprint: str | None = None,
+        shards: int = 1,
+        timeouts: Timeouts = DEFAULT_TIMEOUTS,
+    ) -> Index:
+        """Create an empty index and open it.
+
+        Args:
+            redis_url: `redis://`, `rediss://` or `unix://` address.
+            name: letters, digits, '.', '_' and '-'.
+            layout: the lengths of the codes it will hold.
+            fingerprint: of the model that makes them; codes that come with another will be refused.
+            shards: into how many parts, each atomic by itself, the items are divided.
+            timeouts: deadlines of every call.
+
+        Raises:
+            InvalidInput, IndexExists, IndexCorrupt, StoreUnavailable, StoreFull.
+        """
+        connection = Connection.to(redis_url, timeouts)
+        return cls._found(connection, lambda: create_shards(connection, name, layout, fingerprint, shards))
+
+    @classmethod
+    def open(cls, redis_url: str, name: str, *, timeouts: Timeouts = DEFAULT_TIMEOUTS) -> Index:
+        """Open an index that is there.
+
+        Raises:
+            InvalidInput, IndexMissing, SchemaMismatch, IndexCorrupt, StoreUnavailable.
+        """
+        connection = Connection.to(redis_url, timeouts)
+        return cls._found(connection, lambda: open_shards(connection, name))
+
+    @classmethod
+    def _found(cls, connection: Connection, find: Callable[[], list[Shard]]) -> Index:
+        try:
+            connection.require_no_eviction()
+            return cls(connection, find())
+        except BaseException:
+            connection.close()
+            raise
+
+    @property
+    def name(self) -> str:
+        """The index's name."""
+        return self._name
+
+    @property
+    def layout(self) -> CodeLayout:
+        """The lengths of the codes that it holds."""
+        return self._layout
+
+    @property
+    def fingerprint(self) -> str | None:
+        """Of the model whose codes it holds, or None where it was created without."""
+        return self._fingerprint
+
+    def add(
+        self,
+        ids: Iterable[ItemId],
+        codes: HashCodes,
+        payloads: Sequence[Mapping[str, Any] | None] | None = None,
+        fingerprint: str | None = None,
+    ) -> Written:
+        """Write items; one whose id is there already is replaced as a whole, payload included.
+
+        Items are written in batches of up to 1,000 of one shard, each batch wholly or not at all. Where an id
+        comes more than once, the last one counts. A call that failed may be repeated: what it wrote is replaced by
+        the same.
+
+        Args:
+            ids: N strings or integers (64 bits); "5" and 5 are two different ids.
+            codes: N codes; logits are not stored.
+            payloads: one JSON object (or None) per item.
+            fingerprint: of the model that made the codes; checked against the index's.
+
+        Raises:
+            InvalidInput, LayoutMismatch, FingerprintMismatch: nothing was written.
+            StoreFull: `maxmemory` is reached; the message says how many items were written before.
+            IndexMissing, IndexCorrupt, StoreUnavailable, StoreError.
+        """
+        self._require_codes(codes)
+        self.require_fingerprint(fingerprint)
+        return add_rows(self._shards, item_rows(ids, codes, payloads, self._layout))
+
+    def delete(self, ids: Iterable[ItemId]) -> int:
+        """Delete items, in batches like `add`; ids that are not there are passed over.
+
+        Works when `maxmemory` is reached, too.
+
+        Returns:
+            How many items were there.
+
+        Raises:
+            InvalidInput, IndexMissing, IndexCorrupt, StoreUnavailable, StoreError.
+        """
+        return delete_ids(self._shards, ids)
+
+    def search(
+        self,
+        codes: HashCodes,
+        k: int = 10,
+        *,
+        rank: Rank = "total",
+        candidates: int | None = None,
+        probes: int | None = None,
+        radius: int | None = None,
+        exact: bool = False,
+        payloads: bool = False,
+        fingerprint: str | None = None,
+    ) -> list[Hit]:
+        """Find the k nearest items of every query.
+
+        Stage one takes buckets in the order of their weight (see `probing`; the coarse logits of the query sharpen
+        it) until the budget is met; stage two orders their records by the distance asked for, then by fine distance,
+        then by how long ago they were written, the oldest first. The buckets of all shards count as one, so the
+        answer does not depend on the number of shards (but for the order of such ties).
+
+        Args:
+            codes: Q queries.
+            k: how many neighbours.
+            rank: `total` (fine + coarse Hamming distance), `fine` or `coarse`.
+            candidates: budget: take buckets until they hold this many items (the default: 4096, at least k).
+            probes: budget: take this many buckets.
+            radius: budget: take all buckets within this many differing coarse bits.
+            exact: take all buckets, in one reading.
+            payloads: give the items' payloads too.
+            fingerprint: of the model that made the codes; checked against the index's.
+
+        Returns:
+            One `Hit` per query, in order.
+
+        Raises:
+            InvalidInput, LayoutMismatch, FingerprintMismatch, IndexMissing, IndexCorrupt, StoreUnavailable.
+        """
+        request = SearchRequest(k, rank, candidates, probes, radius, exact, payloads)
+        self._require_codes(codes)
+        self.require_fingerprint(fingerprint)
+        return self._searcher.search(codes, request)
+
+    def stats(self) -> IndexStats:
+        """The index in figures; read bucket by bucket, so they may be of slightly different moments.
+
+        Raises:
+            IndexMissing, IndexCorrupt, StoreUnavailable.
+        """
+        return index_stats(self._shards)
+
+    def drop(self) -> None:
+        """Delete the index with all its items. This object, and every other one of the index, is of no use then.
+
+        Raises:
+            IndexMissing, StoreUnavailable.
+        """
+        for shard in self._shards:
+            shard.count()  # not somebody else's index that was created under this name since
+        drop_shards(self._connection, self._name)
+
+    def require_fingerprint(self, fingerprint: str | None) -> None:
+        """Refuse the codes of another model; None, on either side, passes.
+
+        Raises:
+            FingerprintMismatch: the index was built with codes of another model.
+        """
+        if None not in (fingerprint, self._fingerprint) and fingerprint != self._fingerprint:
+            raise FingerprintMismatch(
+                f"index {self._name!r} holds codes of model {self._fingerprint}, got codes of model {fingerprint}; "
+                "their distances mean nothing: encode with the model it was built with, or build another index"
+            )
+
+    def close(self) -> None:
+        """Close the connections; they open again when the index is used."""
+        self._connection.close()
+
+    def __len__(self) -> int:
+        """How many items the index holds."""
+        return sum(shard.count() for shard in self._shards)
+
+    def __bool__(self) -> bool:
+        """True: an index is something, even when it is empty (and asking costs no call)."""
+        return True
+
+    def __enter__(self) -> Index:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Index({self._name!r}, {self._layout}, at {self._connection.address})"
+
+    def _require_codes(self, codes: HashCodes) -> None:
+        if not isinstance(codes, HashCodes):
+            raise InvalidInput(
+                f"codes must be HashCodes, got {type(codes).__name__}; make them with HashCodes(coarse, fine)"
+            )
+        codes.check(self._layout, f"index {self._name!r}")

@@ -1,0 +1,175 @@
+"""How an index comes to be, is found, and goes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from hashgrain.codes.errors import IndexCorrupt, IndexExists, IndexMissing, InvalidInput
+from hashgrain.codes.layout import CodeLayout
+from hashgrain.indexer.connection import DEFAULT_TIMEOUTS, Connection, Timeouts
+from hashgrain.indexer.header import CREATING, DROPPING, LIVE, Header, new_incarnation, require_name, require_shards
+from hashgrain.indexer.keys import HEADERS, ShardKeys, index_name
+from hashgrain.indexer.lua import script
+from hashgrain.indexer.shard import Shard
+from hashgrain.indexer.store_errors import translated
+
+_AT_ONCE = 1000
+
+
+def create_shards(
+    connection: Connection, name: str, layout: CodeLayout, fingerprint: str | None, shards: int
+) -> list[Shard]:
+    """Create an index; over several shards it exists only when shard 0's header has been written last.
+
+    Raises:
+        InvalidInput: the name, fingerprint or number of shards cannot be used.
+        IndexExists: there is one of that name, whole, half-made or half-dropped.
+        IndexCorrupt: another service uses the keys.
+    """
+    if not isinstance(layout, CodeLayout):
+        raise InvalidInput(f"layout must be a CodeLayout, got {type(layout).__name__}; take that of the encoder")
+    if fingerprint is not None and (not isinstance(fingerprint, str) or not fingerprint):
+        raise InvalidInput(f"fingerprint must be a non-empty string or None, got {fingerprint!r}")
+    state = LIVE if require_shards(shards) == 1 else CREATING
+    first = Header(layout, fingerprint, shards, 0, new_incarnation(), state)
+    headers = [first, *(replace(first, shard=shard, state=LIVE) for shard in range(1, shards))]
+    keys = [ShardKeys(require_name(name), shard) for shard in range(shards)]
+    with translated(connection.address):
+        for header, of_shard in zip(headers, keys, strict=True):
+            _write_header(connection, of_shard, header)
+        if shards > 1 and not connection.client.eval(script("commit"), 1, keys[0].meta, str(first.incarnation)):
+            raise IndexExists(f"index {name!r} was dropped or created by another while it was being created; try again")
+    headers[0] = replace(first, state=LIVE)
+    return [Shard(connection, of_shard, header) for of_shard, header in zip(keys, headers, strict=True)]
+
+
+def open_shards(connection: Connection, name: str) -> list[Shard]:
+    """Find an index's shards.
+
+    Raises:
+        InvalidInput: no index can have that name.
+        IndexMissing: there is none, or it is half-made or half-dropped.
+        SchemaMismatch, IndexCorrupt: it cannot be read by this code.
+    """
+    first = read_header(connection, ShardKeys(require_name(name), 0))
+    if first is None:
+        raise IndexMissing(
+            f"no index {name!r} in Redis at {connection.address}; make it with `hashgrain index create {name}`"
+        )
+    if first.state != LIVE:
+        raise IndexMissing(
+            f"index {name!r} is {'being created' if first.state == CREATING else 'being dropped'}, or that was cut "
+            f"short; wait, or clean up with `hashgrain index drop {name} --yes` and create it again"
+        )
+    shards = []
+    for number in range(first.shards):
+        keys = ShardKeys(name, number)
+        header = read_header(connection, keys) if number else first
+        if header is None or not header.same_index(first) or header.state != LIVE:
+            raise IndexCorrupt(
+                f"{keys.meta} {'is missing' if header is None else 'does not belong to the header of shard 0'}; "
+                f"drop index {name!r} and build it again"
+            )
+        shards.append(Shard(connection, keys, header))
+    return shards
+
+
+def drop_index(redis_url: str, name: str, *, timeouts: Timeouts = DEFAULT_TIMEOUTS) -> None:
+    """Drop an index with all its items; goes on where an earlier drop or creation was cut short.
+
+    Raises:
+        InvalidInput: the address or name cannot be used.
+        IndexMissing: there is none of that name.
+        SchemaMismatch, IndexCorrupt: its header cannot be read, so its keys are not known.
+    """
+    connection = Connection.to(redis_url, timeouts)
+    try:
+        drop_shards(connection, name)
+    finally:
+        connection.close()
+
+
+def drop_shards(connection: Connection, name: str) -> None:
+    """See `drop_index`."""
+    first = read_header(connection, ShardKeys(require_name(name), 0))
+    if first is None:
+        raise IndexMissing(
+            f"no index {name!r} in Redis at {connection.address}; `hashgrain index list` shows what there is"
+        )
+    keys = [ShardKeys(name, shard) for shard in range(first.shards)]
+    with translated(connection.address):
+        for shard in keys:
+            connection.client.eval(script("retire"), 2, shard.meta, shard.version)
+        for shard in keys:
+            _unlink_items(connection, shard)
+        for shard in reversed(keys):
+            connection.client.unlink(shard.meta)
+
+
+def list_indexes(redis_url: str, *, timeouts: Timeouts = DEFAULT_TIMEOUTS) -> list[str]:
+    """Names of the indexes in a database, sorted; half-made and half-dropped ones are left out.
+
+    It scans the database's keys in small steps, so it takes longer the more keys there are, and blocks nobody.
+
+    Raises:
+        InvalidInput: the address cannot be used.
+        StoreUnavailable: no server there.
+    """
+    connection = Connection.to(redis_url, timeouts)
+    try:
+        with translated(connection.address):
+            return sorted(_live_names(connection))
+    finally:
+        connection.close()
+
+
+def read_header(connection: Connection, keys: ShardKeys) -> Header | None:
+    """A shard's header, or None where there is none.
+
+    Raises:
+        SchemaMismatch, IndexCorrupt: it cannot be read.
+    """
+    with translated(connection.address):
+        fields: Any = connection.client.hgetall(keys.meta)
+    return Header.from_fields(fields, keys.meta) if fields else None
+
+
+def _write_header(connection: Connection, keys: ShardKeys, header: Header) -> None:
+    fields = [part for field in header.to_fields().items() for part in field]
+    may_overwrite = "1" if header.shard else "0"
+    reply: Any = connection.client.eval(
+        script("create"), 7, *keys.fixed(), may_overwrite, str(header.incarnation), *fields
+    )
+    if reply[0] == b"exists":
+        half = {CREATING.encode(): "half-made", DROPPING.encode(): "half-dropped"}.get(reply[1])
+        remedy = f"finish that with `hashgrain index drop {keys.name} --yes`" if half else "open it, drop it"
+        raise IndexExists(
+            f"{'a ' + half if half else 'an'} index {keys.name!r} is in Redis at {connection.address} already; "
+            f"{remedy}, or choose another name"
+        )
+    if reply[0] == b"occupied":
+        raise IndexCorrupt(
+            f"{reply[1].decode(errors='replace')} exists, though there is no index {keys.name!r}; "
+            "delete that key if nobody needs it, or choose another name"
+        )
+
+
+def _unlink_items(connection: Connection, keys: ShardKeys) -> None:
+    """Delete everything of a retired shard but its header; the occupancy map goes last, since it names the buckets."""
+    bits: Any = connection.client.get(keys.occupied)
+    buckets = np.flatnonzero(np.unpackbits(np.frombuffer(bits or b"", np.uint8))).tolist()
+    for start in range(0, len(buckets), _AT_ONCE):
+        connection.client.unlink(*(keys.bucket(code) for code in buckets[start : start + _AT_ONCE]))
+    connection.client.unlink(*(key for key in keys.fixed() if key not in (keys.meta, keys.occupied)))
+    connection.client.unlink(keys.occupied)
+
+
+def _live_names(connection: Connection) -> Iterator[str]:
+    for key in connection.client.scan_iter(match=HEADERS, count=_AT_ONCE, _type="hash"):
+        state: Any = connection.client.hget(key, "state")
+        if state == LIVE.encode():
+            yield index_name(key.decode(errors="replace"))

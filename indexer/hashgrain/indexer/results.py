@@ -1,0 +1,73 @@
+"""What the index answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hashgrain.codes.layout import CodeLayout
+from hashgrain.indexer.identifiers import ItemId
+from hashgrain.indexer.payloads import Payload
+
+
+@dataclass(frozen=True, eq=False)
+class Hit:
+    """The answer to one query; entry n of `ids`, `distances` and `payloads` belongs to the n-th nearest item.
+
+    Attributes:
+        ids: the items, nearest first; fewer than k where fewer candidates were read.
+        distances: uint16 (len(ids),), in bits, of the ranking that was asked for.
+        payloads: the items' payloads (None for an item without), or None where they were not asked for.
+        candidates: how many live records were compared with the query.
+        buckets: how many distinct coarse codes they came from.
+        complete_radius: r such that every item whose coarse code differs from the query's in r bits or less was read;
+            all coarse bits where the whole index was.
+        exact: whether the answer is proven to be what an exhaustive search in this ranking gives.
+    """
+
+    ids: list[ItemId]
+    distances: NDArray[np.uint16]
+    payloads: list[Payload | None] | None
+    candidates: int
+    buckets: int
+    complete_radius: int
+    exact: bool
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True)
+class Written:
+    """What an `add` did: how many items are new, and how many replaced one of the same id."""
+
+    added: int
+    replaced: int
+
+
+@dataclass(frozen=True)
+class IndexStats:
+    """An index in figures.
+
+    Attributes:
+        name, layout, fingerprint, shards: as it was created.
+        items: how many items it holds.
+        buckets: how many buckets, over all shards.
+        largest_bucket: records in the largest of them, dead ones included.
+        tombstones: how many wait for their bucket's compaction.
+        payloads: how many items carry one.
+        memory: bytes that Redis spends on the index's keys (an estimate: hashes are sampled).
+    """
+
+    name: str
+    layout: CodeLayout
+    fingerprint: str | None
+    shards: int
+    items: int
+    buckets: int
+    largest_bucket: int
+    tombstones: int
+    payloads: int
+    memory: int
