@@ -4,13 +4,14 @@ If the two differ by as little as a resampling filter, accuracy is lost and noth
 beside the other contracts, and is the only module of `codes` that needs Pillow (import it where you need it).
 
 A picture is turned upright by its EXIF orientation, converted to RGB (transparency laid over white), and resized to
-the square input by antialiased bilinear resampling; the aspect ratio is not kept, so that nothing is cut off.
+the square input by antialiased bilinear resampling; the aspect ratio is not kept, so that nothing is cut off. Of an
+animation the first frame counts.
 """
 
 from __future__ import annotations
 
 import io
-import warnings
+import threading
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +19,16 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from hashgrain.codes.errors import ImageRejected
 
-MAX_PIXELS = 100_000_000
-"""Pictures of more pixels are refused before they are decoded (a decompression bomb fits in a few kilobytes)."""
+MAX_PIXELS = 89_478_485
+"""Pictures of more pixels are refused before they are decoded: a decompression bomb fits in a few kilobytes.
+
+It is the number above which Pillow itself warns, so that no picture which is taken ever sets off that warning.
+"""
+
+_ORIENTATION = 0x0112
+_UPRIGHT = 1
+
+_loading = threading.Lock()
 
 
 def prepare(picture: Image.Image, size: int) -> NDArray[np.uint8]:
@@ -30,12 +39,13 @@ def prepare(picture: Image.Image, size: int) -> NDArray[np.uint8]:
         size: S, the side of the input in pixels.
 
     Returns:
-        uint8 (S, S, 3), RGB.
+        uint8 (S, S, 3), RGB; possibly read-only.
 
     Raises:
         OSError, ValueError, SyntaxError: Pillow cannot decode it (`decode` turns these into ImageRejected).
     """
-    picture = ImageOps.exif_transpose(picture)
+    if picture.getexif().get(_ORIENTATION, _UPRIGHT) != _UPRIGHT:  # exif_transpose copies upright pictures for nothing
+        picture = ImageOps.exif_transpose(picture)
     rgb = _to_rgb(picture)
     if rgb.size != (size, size):
         rgb = rgb.resize((size, size), Image.Resampling.BILINEAR)
@@ -45,39 +55,46 @@ def prepare(picture: Image.Image, size: int) -> NDArray[np.uint8]:
 def decode(data: bytes | Image.Image, size: int, name: str) -> NDArray[np.uint8]:
     """Decode an image file's bytes (or take an open picture) and prepare it; see `prepare`.
 
+    Safe to call from several threads, also with one open picture.
+
     Raises:
         ImageRejected: it is empty, not an image, cut short, damaged, or larger than MAX_PIXELS.
     """
     if isinstance(data, bytes) and not data:
         raise ImageRejected(name, "the file is empty")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # MAX_PIXELS below is the limit
-            picture = Image.open(io.BytesIO(data)) if isinstance(data, bytes) else data
-            width, height = picture.size
-            if width * height > MAX_PIXELS:
-                raise ImageRejected(
-                    name, f"{width} x {height} pixels, the limit is {MAX_PIXELS:,} in all; scale it down first"
-                )
-            return prepare(picture, size)
+        if isinstance(data, bytes):
+            return prepare(_within_limit(Image.open(io.BytesIO(data)), name), size)
+        with _loading:  # Pillow reads the pixels on first use; two threads must not both be the first
+            _within_limit(data, name).load()
+        return prepare(data, size)
     except ImageRejected:
         raise
     except UnidentifiedImageError:
         raise ImageRejected(name, "not an image in a format that Pillow reads") from None
+    except Image.DecompressionBombError as exc:
+        raise ImageRejected(name, f"too many pixels, the limit is {MAX_PIXELS:,}; scale it down first") from exc
     except Exception as exc:  # Pillow's decoders raise nearly anything on damaged files
         raise ImageRejected(name, f"cannot be decoded ({type(exc).__name__}: {exc})") from exc
 
 
+def _within_limit(picture: Image.Image, name: str) -> Image.Image:
+    width, height = picture.size
+    if width * height > MAX_PIXELS:
+        raise ImageRejected(name, f"{width} x {height} pixels, the limit is {MAX_PIXELS:,} in all; scale it down first")
+    return picture
+
+
 def _to_rgb(picture: Image.Image) -> Image.Image:
-    if picture.mode == "RGB":
-        return picture
-    if picture.mode.startswith(("I;16", "I")) or picture.mode == "F":
+    if picture.mode == "I" or picture.mode.startswith("I;16") or picture.mode == "F":
         return _scale_to_8_bits(picture)
-    if picture.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in picture.info:
+    if picture.mode == "La":
+        picture = picture.convert("LA")
+    if picture.mode in ("RGBA", "LA", "PA", "RGBa") or "transparency" in picture.info:
         rgba = picture.convert("RGBA")
         white = Image.new("RGBA", rgba.size, "white")
         return Image.alpha_composite(white, rgba).convert("RGB")
-    return picture.convert("RGB")
+    return picture if picture.mode == "RGB" else picture.convert("RGB")
 
 
 def _scale_to_8_bits(picture: Image.Image) -> Image.Image:
@@ -86,6 +103,8 @@ def _scale_to_8_bits(picture: Image.Image) -> Image.Image:
     if picture.mode.startswith("I;16"):
         scaled = values / 257.0
     else:
+        finite = np.isfinite(values)
+        values = np.where(finite, values, values[finite].min() if finite.any() else 0.0)
         low, high = float(values.min()), float(values.max())
         scaled = (values - low) * (255.0 / (high - low)) if high > low else np.zeros_like(values)
     return Image.fromarray(np.rint(scaled).astype(np.uint8)).convert("RGB")

@@ -1,0 +1,213 @@
+"""`HashEncoder`: pictures in, hash codes out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from hashgrain.client.address import parse_address
+from hashgrain.client.encoded import Encoded, Logits, no_codes, outputs_for
+from hashgrain.client.images import ImageLike, default_name
+from hashgrain.client.pipeline import Concurrency, Named, Pipeline
+from hashgrain.client.timeouts import Timeouts
+from hashgrain.client.transport import Served, open_transport
+from hashgrain.codes import CodeLayout, EncoderContract, HashCodes
+from hashgrain.codes.errors import ImageRejected, InvalidInput
+
+DEFAULT_BATCH_SIZE = 128
+
+
+class HashEncoder:
+    """A hashing network, wherever it runs; the codes are the same over every way.
+
+    It connects on construction and checks the model's contract. Threads may share it. Close it, or use it in a `with`.
+
+    Args:
+        address: ``grpc://host:8001`` (or bare ``host:8001``), ``http://host:8000``, with an s after the scheme for TLS;
+            or a path to a model repository, to its folder ``hash_encoder`` or to an ONNX file, to run in process.
+        timeouts: deadlines in seconds.
+        batch_size: images of one request; by default the server's largest, 128 at most.
+        in_flight: requests under way at a time; by default 4 to a server, 1 in process.
+        decode_threads: threads that decode pictures; by default one per core, 8 at most.
+
+    Raises:
+        InvalidInput: the address or a number has the wrong form, or a path holds no model.
+        ServerUnavailable: no server is there, or it or the model is not ready.
+        DeadlineExceeded: it does not answer in time.
+        ContractViolation: the model is not a hash encoder.
+        MissingDependency: the packages that this kind of address needs are not installed.
+    """
+
+    def __init__(
+        self,
+        address: str | os.PathLike[str],
+        *,
+        timeouts: Timeouts | None = None,
+        batch_size: int | None = None,
+        in_flight: int | None = None,
+        decode_threads: int | None = None,
+    ) -> None:
+        timeouts = timeouts or Timeouts()
+        for name, number in (("batch_size", batch_size), ("in_flight", in_flight), ("decode_threads", decode_threads)):
+            _require_positive(name, number)
+        self._address = parse_address(address)
+        transport = open_transport(self._address)
+        try:
+            self._served = transport.connect(timeouts.connect)
+            concurrency = Concurrency(
+                batch_size=_batch_size(batch_size, self._served, str(self._address)),
+                in_flight=in_flight or transport.in_flight,
+                decode_threads=decode_threads or min(8, os.cpu_count() or 1),
+            )
+        except BaseException:
+            transport.close()
+            raise
+        self._pipeline = Pipeline(transport, self._served, str(self._address), concurrency, timeouts.request)
+
+    @property
+    def contract(self) -> EncoderContract:
+        """What the model says of itself."""
+        return self._served.contract
+
+    @property
+    def layout(self) -> CodeLayout:
+        """The code lengths."""
+        return self.contract.layout
+
+    @property
+    def input_size(self) -> int:
+        """S, the side of the network's square input in pixels."""
+        return self.contract.input_size
+
+    @property
+    def fingerprint(self) -> str:
+        """Hex digest over graph and weights; codes are comparable only where it is equal."""
+        return self.contract.fingerprint
+
+    @property
+    def served(self) -> Served:
+        """Name and version of the server, version and largest batch of the model."""
+        return self._served
+
+    def encode(self, images: Iterable[ImageLike] | NDArray[np.uint8], *, logits: Logits = False) -> HashCodes:
+        """Codes of some pictures, all or nothing: row n belongs to image n.
+
+        Where unreadable pictures are to be expected, call `encode_readable`, which leaves them out and says which.
+
+        Args:
+            images: paths, files' bytes, PIL images and uint8 arrays (H, W, 3), (H, W, 4) or (H, W), mixed as you like;
+                or one uint8 array (N, H, W, 3). Pictures of S x S pixels are not resampled.
+            logits: False for codes only, "coarse" for the coarse logits too (by which a search weighs its probes),
+                True for the fine logits as well.
+
+        Raises:
+            ImageRejected: pictures cannot be read; one is raised that names each of them with the reason.
+            InvalidInput: `images` is a single picture, or not a collection.
+            EncoderError: see `HashEncoder`; also InferenceFailed, where the server answers with an error.
+        """
+        encoded = self.encode_readable(images, logits=logits)
+        if encoded.rejected:
+            raise _joined(encoded)
+        return encoded.codes
+
+    def encode_readable(self, images: Iterable[ImageLike] | NDArray[np.uint8], *, logits: Logits = False) -> Encoded:
+        """Codes of those pictures that can be read, with their positions, and the others with the reason; see `encode`.
+
+        Raises:
+            InvalidInput, EncoderError: as `encode` does; ImageRejected never.
+        """
+        outputs = outputs_for(logits)
+        parts = list(self._run(images, outputs))
+        if not parts:
+            return Encoded(no_codes(self.layout, outputs), np.empty(0, np.int64))
+        return Encoded(
+            HashCodes.concatenate([part.codes for part in parts]),
+            np.concatenate([part.kept for part in parts]),
+            tuple(rejected for part in parts for rejected in part.rejected),
+        )
+
+    def encode_stream(self, pictures: Iterable[Named], *, logits: Logits = False) -> Iterator[Encoded]:
+        """Encode any number of pictures in bounded memory.
+
+        Args:
+            pictures: pairs of a name for the errors and a picture; read as the work goes on, a few batches ahead.
+            logits: see `encode`.
+
+        Yields:
+            One `Encoded` per batch, in order; positions are counted from the first picture of all.
+
+        Raises:
+            EncoderError: as `encode` does.
+        """
+        return self._pipeline.run(pictures, outputs_for(logits))
+
+    def close(self) -> None:
+        """Wait for requests under way and let go of threads and connections; calling it twice does no harm."""
+        self._pipeline.close()
+
+    def _run(self, images: Iterable[ImageLike] | NDArray[np.uint8], outputs: tuple[str, ...]) -> Iterator[Encoded]:
+        if isinstance(images, np.ndarray) and images.dtype != object and images.dtype.kind != "U":
+            _require_batch(images)
+            if images.shape[1:] == (self.input_size, self.input_size, 3):
+                return self._pipeline.run_prepared(images, outputs)
+        elif isinstance(images, str | os.PathLike | bytes | bytearray | memoryview | Image.Image):
+            raise InvalidInput(f"images is one {type(images).__name__}; give a list of them: encode([image])")
+        elif not isinstance(images, Iterable):
+            raise InvalidInput(
+                f"images is a {type(images).__name__}; give a list of paths, bytes, PIL images or arrays"
+            )
+        return self._pipeline.run(
+            ((default_name(image, position), image) for position, image in enumerate(images)), outputs
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"HashEncoder({str(self._address)!r}: {self.layout}, model {self.fingerprint[:12]})"
+
+
+def _require_positive(name: str, number: int | None) -> None:
+    if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < 1):
+        raise InvalidInput(f"{name} must be a whole number of at least 1, got {number!r}")
+
+
+def _batch_size(wanted: int | None, served: Served, source: str) -> int:
+    limit = served.max_batch_size
+    if wanted is None:
+        return min(limit or DEFAULT_BATCH_SIZE, DEFAULT_BATCH_SIZE)
+    if limit and wanted > limit:
+        raise InvalidInput(
+            f"batch_size {wanted} is more than {source} takes, {limit}; lower it, or raise max_batch_size in the "
+            "model's config.pbtxt"
+        )
+    return wanted
+
+
+def _require_batch(images: NDArray[Any]) -> None:
+    if images.dtype != np.uint8:
+        raise InvalidInput(f"arrays must be uint8 from 0 to 255, got {images.dtype}; scale and convert it first")
+    if images.ndim != 4:
+        raise InvalidInput(
+            f"one array for many images has the shape (N, H, W, 3), got {images.shape}; for one image give [image]"
+        )
+
+
+def _joined(encoded: Encoded) -> ImageRejected:
+    """One error that names every rejected picture."""
+    if len(encoded.rejected) == 1:
+        return encoded.rejected[0]
+    return ImageRejected(
+        f"{len(encoded.rejected)} of {encoded.total} images cannot be read", "; ".join(map(str, encoded.rejected))
+    )

@@ -1,0 +1,73 @@
+"""Triton over gRPC: one channel for the encoder's life, shared by its threads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tritonclient.grpc as triton
+from numpy.typing import NDArray
+
+from hashgrain.client.address import Address
+from hashgrain.client.transport import Served
+from hashgrain.client.transport_errors import grpc_errors
+from hashgrain.client.triton_model import latest_version, read_served, require_ready
+from hashgrain.codes.contract import ENCODER_MODEL, IMAGE
+
+# channel_args replace all of tritonclient's own, so its message sizes and keepalive are repeated here. What is added:
+# a server that comes back is found within two seconds (the default backs off to two minutes), and the connection is
+# this encoder's alone.
+_CHANNEL = [
+    ("grpc.max_send_message_length", triton.MAX_GRPC_MESSAGE_SIZE),
+    ("grpc.max_receive_message_length", triton.MAX_GRPC_MESSAGE_SIZE),
+    ("grpc.keepalive_time_ms", 2**31 - 1),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.keepalive_permit_without_calls", 0),
+    ("grpc.http2.max_pings_without_data", 2),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
+    ("grpc.use_local_subchannel_pool", 1),
+]
+
+
+class GrpcTransport:
+    """A `Transport` over gRPC; see there."""
+
+    in_flight = 4
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self._version = ""
+        self._client = triton.InferenceServerClient(address.target, ssl=address.secure, channel_args=_CHANNEL)
+
+    def connect(self, seconds: float) -> Served:
+        """See `Transport`."""
+        client = self._client
+        with grpc_errors(self._address, seconds):
+            ready = client.is_server_ready(client_timeout=seconds)
+            model = ready and client.is_model_ready(ENCODER_MODEL, client_timeout=seconds)
+            require_ready(self._address, server=ready, model=model)
+            server = client.get_server_metadata(as_json=True, client_timeout=seconds)
+            newest = client.get_model_metadata(ENCODER_MODEL, as_json=True, client_timeout=seconds)
+            version = latest_version(newest)
+            metadata = client.get_model_metadata(ENCODER_MODEL, version, as_json=True, client_timeout=seconds)
+            config = client.get_model_config(ENCODER_MODEL, version, as_json=True, client_timeout=seconds)["config"]
+        self._version = version
+        return read_served(self._address, server, metadata, config)
+
+    def infer(self, images: NDArray[np.uint8], outputs: tuple[str, ...], seconds: float) -> dict[str, NDArray[Any]]:
+        """See `Transport`."""
+        with grpc_errors(self._address, seconds):
+            tensor = triton.InferInput(IMAGE, images.shape, "UINT8").set_data_from_numpy(images)
+            result = self._client.infer(
+                ENCODER_MODEL,
+                [tensor],
+                model_version=self._version,
+                outputs=[triton.InferRequestedOutput(name) for name in outputs],
+                client_timeout=seconds,
+            )
+            return {name: result.as_numpy(name) for name in outputs}
+
+    def close(self) -> None:
+        """Close the channel; calls under way end with an error."""
+        self._client.close()

@@ -1,0 +1,147 @@
+"""Pictures in a Parquet file: a column of image files' bytes, plain or as Hugging Face's struct {bytes, path}."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hashgrain.client.sources import Item, ItemId, joined, printable
+from hashgrain.codes.errors import DataError
+
+ROWS_AT_A_TIME = 256
+
+
+class ParquetSource:
+    """The rows of a Parquet file.
+
+    Args:
+        path: the file.
+        image_column: the column of images; by default the only one that can be.
+        id_column: a column of unique strings or integers; by default ids are the file's stem and the row.
+        payload_columns: columns to keep as payload; without any it is the file and the row.
+        prefix: begins the ids that are made of the row, instead of the file's stem.
+
+    Raises:
+        DataError: the file is no Parquet file or empty, or a column is missing or has a type that does not serve.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        image_column: str | None = None,
+        id_column: str | None = None,
+        payload_columns: tuple[str, ...] = (),
+        prefix: str = "",
+    ) -> None:
+        self._path = path
+        try:
+            self._schema = pq.read_schema(path)
+            self._rows = pq.read_metadata(path).num_rows
+        except (OSError, pa.ArrowException) as exc:
+            raise DataError(f"{path} cannot be read as Parquet ({_first_line(exc)}); give a .parquet file") from exc
+        if not self._rows:
+            raise DataError(f"{path} has no rows; give a file with images in it")
+        self._image = self._image_column(image_column)
+        self._id = self._checked(id_column, _is_id, "an id: a string or an integer") if id_column else None
+        self._payload = [
+            self._checked(name, _is_payload, "a payload: a string, number, boolean or list of these")
+            for name in payload_columns
+        ]
+        self._prefix = prefix or printable(path.stem)
+
+    def __iter__(self) -> Iterator[Item]:
+        """See `Source`."""
+        columns = [self._image, *([self._id] if self._id else []), *self._payload]
+        row = 0
+        try:
+            with pq.ParquetFile(self._path) as file:
+                for batch in file.iter_batches(ROWS_AT_A_TIME, columns=list(dict.fromkeys(columns))):
+                    for values in batch.to_pylist():
+                        yield self._item(row, values)
+                        row += 1
+        except (OSError, pa.ArrowException) as exc:
+            raise DataError(f"{self._path} is damaged after row {row} ({_first_line(exc)}); fetch it again") from exc
+
+    def count(self) -> int:
+        """See `Source`."""
+        return int(self._rows)
+
+    def _item(self, row: int, values: dict[str, Any]) -> Item:
+        payload = {name: values[name] for name in self._payload}
+        return Item(
+            self._item_id(row, values),
+            self._picture(values[self._image]),
+            payload or {"path": printable(str(self._path)), "row": row},
+        )
+
+    def _item_id(self, row: int, values: dict[str, Any]) -> ItemId:
+        if self._id is None:
+            return joined(self._prefix, str(row))
+        value: ItemId | None = values[self._id]
+        if value is None:
+            raise DataError(f"{self._path}: row {row} has no value in the id column {self._id}; give every row an id")
+        return value
+
+    def _picture(self, cell: dict[str, Any] | bytes | None) -> Path | bytes:
+        """Hugging Face leaves the bytes out where the file lies beside; an empty cell is rejected as an empty file."""
+        if not isinstance(cell, dict):
+            return cell or b""
+        if cell["bytes"] is None and cell.get("path"):
+            return self._path.parent / str(cell["path"])
+        return bytes(cell["bytes"] or b"")
+
+    def _image_column(self, name: str | None) -> str:
+        if name is not None:
+            return self._checked(name, _is_image, "images: bytes, or a struct with a field bytes")
+        found = [field.name for field in self._schema if _is_image(field.type)]
+        if len(found) != 1:
+            several = (
+                f"{len(found)} columns that could hold images ({', '.join(found)})" if found else "no image column"
+            )
+            raise DataError(f"{self._path} has {several}, its columns are {self._columns()}; name one: --image-column")
+        return str(found[0])
+
+    def _checked(self, name: str, fits: Any, what: str) -> str:
+        if name not in self._schema.names:
+            raise DataError(f"{self._path} has no column {name}, its columns are {self._columns()}")
+        found = self._schema.field(name).type
+        if not fits(found):
+            raise DataError(f"{self._path}: the column {name} is of type {found} and cannot be {what}")
+        return name
+
+    def _columns(self) -> str:
+        return ", ".join(self._schema.names)
+
+
+def _is_image(kind: pa.DataType) -> bool:
+    if pa.types.is_struct(kind):
+        index = kind.get_field_index("bytes")
+        return index >= 0 and _is_bytes(kind.field(index).type)
+    return _is_bytes(kind)
+
+
+def _is_bytes(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _is_id(kind: pa.DataType) -> bool:
+    return _is_text(kind) or bool(pa.types.is_integer(kind))
+
+
+def _is_payload(kind: pa.DataType) -> bool:
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_dictionary(kind):
+        return _is_payload(kind.value_type)
+    return _is_id(kind) or bool(pa.types.is_floating(kind) or pa.types.is_boolean(kind) or pa.types.is_null(kind))
+
+
+def _first_line(exc: Exception) -> str:
+    return (str(exc).strip() or type(exc).__name__).splitlines()[0]

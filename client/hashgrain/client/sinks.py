@@ -1,0 +1,19 @@
+"""`Sink`: where the codes of a collection go."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from hashgrain.client.sources import ItemId
+from hashgrain.codes import HashCodes
+
+
+class Sink(Protocol):
+    """Takes codes batch by batch, in order. `codes_file.CodesFile` is one; an index is easily made into another."""
+
+    def write(self, ids: list[ItemId], codes: HashCodes, payloads: list[dict[str, Any]]) -> None:
+        """Take one batch: `ids[n]` and `payloads[n]` belong to row n of `codes`.
+
+        Raises:
+            HashgrainError: it cannot be stored.
+        """

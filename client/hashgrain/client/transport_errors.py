@@ -1,0 +1,118 @@
+"""The one place where exceptions of tritonclient, gRPC, gevent and ONNX Runtime become hashgrain's.
+
+Each transport wraps its calls in its own context manager below. tests/client/test_transport_errors.py goes through
+every kind that these libraries raise, and fails when one is left unmapped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from hashgrain.client.address import Address
+from hashgrain.codes.errors import (
+    ContractViolation,
+    DeadlineExceeded,
+    EncoderError,
+    InferenceFailed,
+    ServerUnavailable,
+)
+
+
+@contextmanager
+def grpc_errors(address: Address, seconds: float) -> Iterator[None]:
+    """Translate what tritonclient.grpc raises; `seconds` is the deadline that the calls inside have."""
+    import grpc  # type: ignore[import-untyped]
+    from tritonclient.utils import InferenceServerException
+
+    try:
+        yield
+    except InferenceServerException as exc:
+        raise _from_grpc_status(address, seconds, exc.status(), exc.message()) from exc
+    except grpc.RpcError as exc:  # tritonclient turns these into its own, except where it forgets to
+        code = exc.code() if isinstance(exc, grpc.Call) else None
+        raise _from_grpc_status(address, seconds, str(code), str(exc)) from exc
+    except (ValueError, grpc.FutureCancelledError, grpc.FutureTimeoutError) as exc:
+        # ValueError: "Cannot invoke RPC on closed channel!", or a message beyond protobuf's 2 GB
+        raise InferenceFailed(f"the request to {address} could not be sent: {exc}") from exc
+
+
+@contextmanager
+def http_errors(address: Address, seconds: float) -> Iterator[None]:
+    """Translate what tritonclient.http, geventhttpclient, gevent and sockets raise."""
+    import gevent  # type: ignore[import-untyped]
+    from geventhttpclient.response import HTTPParseError
+    from tritonclient.utils import InferenceServerException
+
+    try:
+        yield
+    except InferenceServerException as exc:
+        raise _from_http_status(address, exc.status(), exc.message()) from exc
+    except (gevent.Timeout, TimeoutError) as exc:
+        raise _late(address, seconds) from exc
+    except (OSError, HTTPParseError) as exc:  # refused, reset, unknown host, TLS, or not HTTP at all
+        raise _nobody(address, str(exc) or type(exc).__name__) from exc
+    except (ValueError, RuntimeError) as exc:  # a reply that is not Triton's JSON; a pool closed under the request
+        raise InferenceFailed(f"the answer of {address} could not be read: {exc}; is it a Triton server?") from exc
+
+
+@contextmanager
+def model_load_errors(address: Address) -> Iterator[None]:
+    """Translate what ONNX Runtime raises on loading a model; its exceptions have no base but Exception."""
+    try:
+        yield
+    except Exception as exc:
+        raise ContractViolation(
+            f"{address} cannot be loaded by ONNX Runtime ({_first_line(exc)}); export it again with `hashgrain export`"
+        ) from exc
+
+
+@contextmanager
+def model_run_errors(address: Address) -> Iterator[None]:
+    """Translate what ONNX Runtime raises on running a model."""
+    try:
+        yield
+    except Exception as exc:
+        raise InferenceFailed(f"ONNX Runtime failed on {address}: {_first_line(exc)}") from exc
+
+
+def _from_grpc_status(address: Address, seconds: float, status: str | None, message: str | None) -> EncoderError:
+    words = message or "no reason given"
+    match (status or "").removeprefix("StatusCode."):
+        case "UNAVAILABLE":
+            return _nobody(address, words)
+        case "DEADLINE_EXCEEDED":
+            return _late(address, seconds)
+        case "UNIMPLEMENTED":
+            return ServerUnavailable(
+                f"{address} is no Triton server ({words}); check host and port (gRPC is 8001 by default, HTTP 8000)"
+            )
+        case _:
+            return InferenceFailed(f"the server at {address} refused the request: {words}")
+
+
+def _from_http_status(address: Address, status: str | None, message: str | None) -> EncoderError:
+    words = message or "no reason given"
+    if status in ("502", "503"):
+        return _nobody(address, words)
+    if status in ("408", "504"):
+        return DeadlineExceeded(f"the server at {address} gave up on the request: {words}; send smaller batches")
+    return InferenceFailed(f"the server at {address} refused the request: {words}")
+
+
+def _nobody(address: Address, words: str) -> ServerUnavailable:
+    return ServerUnavailable(
+        f"no Triton server answers at {address} ({words}); start one with `hashgrain up`, or check host and port "
+        "(gRPC is 8001 by default, HTTP 8000)"
+    )
+
+
+def _late(address: Address, seconds: float) -> DeadlineExceeded:
+    return DeadlineExceeded(
+        f"no answer from {address} within {seconds:.3g} s; check that the server is alive, send smaller batches, or "
+        "give a longer Timeouts(request=...)"
+    )
+
+
+def _first_line(exc: Exception) -> str:
+    return (str(exc).strip() or type(exc).__name__).splitlines()[0]

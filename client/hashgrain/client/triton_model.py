@@ -1,0 +1,59 @@
+"""What Triton says of a model, read the same way from gRPC and HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hashgrain.client.address import Address
+from hashgrain.client.transport import Served
+from hashgrain.codes.contract import ENCODER_MODEL, EncoderContract
+from hashgrain.codes.errors import ServerUnavailable
+
+
+def read_served(
+    address: Address, server: Mapping[str, Any], metadata: Mapping[str, Any], config: Mapping[str, Any]
+) -> Served:
+    """Check the contract and gather what an encoder needs to know.
+
+    Args:
+        address: where this was asked, for the messages.
+        server: the reply to ServerMetadata as JSON.
+        metadata: the reply to ModelMetadata as JSON (gRPC spells 64-bit integers as strings).
+        config: the model's configuration as JSON.
+
+    Raises:
+        ContractViolation: the model is not a hash encoder.
+    """
+    source = f"the model {ENCODER_MODEL} at {address}"
+    parameters = {key: value.get("string_value", "") for key, value in config.get("parameters", {}).items()}
+    contract = EncoderContract.from_metadata(parameters, source)
+    tensors = [*metadata.get("inputs", []), *metadata.get("outputs", [])]
+    contract.check_tensors({t["name"]: (t["datatype"], tuple(map(int, t["shape"]))) for t in tensors}, source)
+    return Served(
+        contract=contract,
+        max_batch_size=int(config.get("max_batch_size", 0)),
+        server_name=str(server["name"]),
+        server_version=str(server["version"]),
+        model_version=latest_version(metadata),
+    )
+
+
+def latest_version(metadata: Mapping[str, Any]) -> str:
+    """The version that requests name: a server that loads another then refuses, instead of mixing two models' codes."""
+    versions: list[str] = sorted(metadata.get("versions", []), key=int)
+    return versions[-1] if versions else ""
+
+
+def require_ready(address: Address, *, server: bool, model: bool) -> None:
+    """Raise ServerUnavailable, with the next step, unless server and model are ready."""
+    if not server:
+        raise ServerUnavailable(
+            f"the server at {address} answers but is not ready; wait until it has loaded its models, "
+            "or read its log for one that failed to load"
+        )
+    if not model:
+        raise ServerUnavailable(
+            f"the server at {address} is up but its model {ENCODER_MODEL} is not ready; put the folder {ENCODER_MODEL} "
+            "that `hashgrain export` wrote into its model repository, or read its log for why it failed to load"
+        )
