@@ -27,7 +27,9 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as exc:
-        raise TrainingError(f"there is no {path}; has the run ended? `hashgrain train --resume` goes on with it") from exc
+        raise TrainingError(
+            f"there is no {path}; has the run ended? `hashgrain train --resume` goes on with it"
+        ) from exc
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as exc:
         raise TrainingError(f"cannot read {path}: {exc}; remove it to start the run again") from exc
     return state

@@ -60,7 +60,8 @@ class HierarchicalHashLoss(nn.Module):
 
 def cosines(logits: Tensor, targets: Tensor) -> Tensor:
     """Cosine of every row of logits, float (B, bits), with every target, float (T, bits) → float (B, T)."""
-    return functional.normalize(logits, dim=1) @ targets.T / targets.shape[1] ** 0.5
+    similarity: Tensor = functional.normalize(logits, dim=1) @ targets.T / targets.shape[1] ** 0.5
+    return similarity
 
 
 def margin_cross_entropy(logits: Tensor, targets: Tensor, labels: Tensor, scale: float, margin: float) -> Tensor:

@@ -64,7 +64,9 @@ def _spread_codes(count: int, bits: int, rng: np.random.Generator) -> NDArray[np
     if count > order // 2 or order != bits:
         return _far_codes(count, bits, rng)
     rows = rng.permutation(_hadamard(order)[1:])[:count]  # the first row is constant
-    return rows * rng.choice(np.array([-1, 1], np.float32), (count, 1))
+    signs = rng.choice(np.array([-1, 1], np.float32), (count, 1))
+    codes: NDArray[np.float32] = rows * signs
+    return codes
 
 
 def _hadamard(order: int) -> NDArray[np.float32]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from pathlib import Path
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -88,7 +88,7 @@ class Trainer:
         self.step = 0
         self.seconds = 0.0
         self.network = build_network(settings).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.average = AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(settings.ema_decay))
+        self.average = AveragedModel(self.network, multi_avg_fn=_ema(settings.ema_decay))
         self.loss = build_loss(settings, data.parent).to(device)
         heads = [*self.network.coarse_head.parameters(), *self.network.fine_head.parameters()]
         self.optimiser = torch.optim.AdamW(
@@ -221,6 +221,11 @@ def target_accuracy(
 def to_pixels(images: NDArray[np.uint8], device: torch.device) -> Tensor:
     """uint8 pictures (N, S, S, 3) → float32 (N, 3, S, S) on the device, channels last in memory."""
     return torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float()
+
+
+def _ema(decay: float) -> Callable[..., None]:
+    average: Callable[..., None] = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+    return average
 
 
 def _choose(device: str) -> str:

@@ -1,9 +1,9 @@
 """Labelled pictures from the layouts that people have them in.
 
-    readers.load("data/cifar100", "train", size=64)            a folder of train-*.parquet and test-*.parquet
-    readers.load("cifar-100-python.tar.gz", "train", size=64)  the official python archive, packed or unpacked
-    readers.load("cifar100", "train", size=64)                 the same, downloaded and checked
-    readers.load("photos/", "train", size=64)                  photos/[train/]coarse/fine/*.jpg or class/*.jpg
+readers.load("data/cifar100", "train", size=64)            a folder of train-*.parquet and test-*.parquet
+readers.load("cifar-100-python.tar.gz", "train", size=64)  the official python archive, packed or unpacked
+readers.load("cifar100", "train", size=64)                 the same, downloaded and checked
+readers.load("photos/", "train", size=64)                  photos/[train/]coarse/fine/*.jpg or class/*.jpg
 """
 
 from __future__ import annotations

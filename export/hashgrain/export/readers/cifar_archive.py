@@ -11,7 +11,7 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -129,7 +129,9 @@ def download(name: str, cache: Path | None = None) -> Path:
 
 
 def _unpacked(path: Path) -> Archive | None:
-    return next((a for a in ARCHIVES.values() if all((path / name).is_file() for name in (a.meta, *a.batches["test"]))), None)
+    return next(
+        (a for a in ARCHIVES.values() if all((path / name).is_file() for name in (a.meta, *a.batches["test"]))), None
+    )
 
 
 class _FolderMembers:
@@ -153,7 +155,9 @@ class _TarMembers:
                     if member.isfile() and (file := tar.extractfile(member)) is not None:
                         self._files[member.name] = file.read()
         except (OSError, EOFError, tarfile.TarError) as exc:
-            raise DataError(f"cannot unpack {path} ({exc}); the file is cut short or damaged: download it again") from exc
+            raise DataError(
+                f"cannot unpack {path} ({exc}); the file is cut short or damaged: download it again"
+            ) from exc
         archive = next((a for a in ARCHIVES.values() if f"{a.folder}/{a.meta}" in self._files), None)
         if archive is None:
             raise DataError(f"{path} is not a CIFAR python archive: it holds neither of the two known folders")
@@ -169,7 +173,7 @@ class _TarMembers:
 class _ArrayUnpickler(pickle.Unpickler):
     """Pickles can run code: allow only what the archives hold, NumPy arrays in plain containers."""
 
-    ALLOWED = {
+    ALLOWED: ClassVar = {
         ("numpy.core.multiarray", "_reconstruct"),
         ("numpy._core.multiarray", "_reconstruct"),
         ("numpy", "ndarray"),

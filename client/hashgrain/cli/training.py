@@ -1,0 +1,177 @@
+"""`hashgrain train`, `evaluate` and `export`."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hashgrain.cli.main import echo_json
+from hashgrain.cli.options import json_option
+from hashgrain.codes.errors import InvalidInput
+
+
+def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command one option for each training setting, with the setting's own type and default."""
+    from hashgrain.export.settings import TrainSettings
+
+    for field in reversed(dataclasses.fields(TrainSettings)):
+        flag = "--" + field.name.replace("_", "-")
+        if field.name == "pretrained":
+            option = click.option("--pretrained/--from-scratch", default=None, help="[default: pretrained]")
+        else:
+            kind = {"int": int, "float": float}.get(str(field.type), str)
+            default = "" if field.name == "data" else f"[default: {field.default}]"
+            option = click.option(flag, type=kind, default=None, help=default)
+        command = option(command)
+    return command
+
+
+@click.command()
+@click.argument("run", type=click.Path(file_okay=False, path_type=Path))
+@click.option(
+    "--settings",
+    "settings_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A JSON file of settings; options given beside it win.",
+)
+@click.option("--resume", is_flag=True, help="Go on with the run from its checkpoint.")
+@click.option("--device", default="auto", show_default=True, help="cpu, cuda or auto.")
+@settings_options
+def train(run: Path, settings_file: Path | None, resume: bool, device: str, **given: Any) -> None:
+    """Train a hashing network into the folder RUN.
+
+    --data takes a folder of Parquet files, a CIFAR python archive, a folder tree of classes, or the names cifar10 and
+    cifar100 to download. What each setting means stands in hashgrain.export.settings.
+    """
+    from hashgrain.export.run_folder import RunFolder
+    from hashgrain.export.train import train as run_training
+
+    chosen = {name: value for name, value in given.items() if value is not None}
+    if resume:
+        if chosen or settings_file:
+            raise click.UsageError("--resume takes the settings from the run; give no others")
+        folder = RunFolder.open(run)
+    else:
+        folder = RunFolder.create(run, _settings(settings_file, chosen))
+    if folder.network_file.exists():
+        click.echo(f"{run} has ended already; export it with: hashgrain export {run}")
+        return
+    run_training(folder.settings(), folder, device, progress=sys.stderr.isatty())
+    click.echo(f"trained into {run}; export it with: hashgrain export {run}")
+
+
+@click.command()
+@click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option(
+    "--repository",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("model_repository"),
+    show_default=True,
+    help="The Triton model repository to write hash_encoder into.",
+)
+@click.option("--data", help="Where the certificate's pictures come from. [default: the run's own data]")
+@click.option("--pictures", type=click.IntRange(min=1), default=2000, show_default=True, help="Pictures compared.")
+@click.option("--limit", type=float, help="Greatest share of differing bits. [default: 0.002]")
+@click.option("--full-precision", is_flag=True, help="Store weights in single precision: twice the file.")
+@click.option("--max-batch-size", type=click.IntRange(min=1), default=128, show_default=True)
+@json_option
+def export(
+    run: Path,
+    repository: Path,
+    data: str | None,
+    pictures: int,
+    limit: float | None,
+    full_precision: bool,
+    max_batch_size: int,
+    as_json: bool,
+) -> None:
+    """Write the trained RUN as a Triton model, with a certificate of how its codes differ from PyTorch's."""
+    from hashgrain.export.certificate import DEFAULT_LIMIT
+    from hashgrain.export.export import export_run
+    from hashgrain.export.run_folder import RunFolder
+    from hashgrain.export.triton_config import ServingSettings
+
+    written = export_run(
+        RunFolder.open(run),
+        repository,
+        data=data,
+        pictures=pictures,
+        limit=DEFAULT_LIMIT if limit is None else limit,
+        half=not full_precision,
+        serving=ServingSettings(max_batch_size=max_batch_size),
+    )
+    if as_json:
+        echo_json(
+            {
+                "folder": str(written.folder),
+                "fingerprint": written.contract.fingerprint,
+                "model_bytes": written.model_bytes,
+                "certificate": dataclasses.asdict(written.certificate),
+            }
+        )
+        return
+    click.echo(
+        f"wrote {written.folder} ({written.model_bytes / 1e6:.1f} MB), fingerprint {written.contract.fingerprint}"
+    )
+    click.echo(f"certificate: {written.certificate.summary()}")
+
+
+@click.command()
+@click.option(
+    "--model",
+    type=click.Path(exists=True, path_type=Path),
+    help="An exported model.onnx or the repository that holds one. [default: the model that hashgrain ships]",
+)
+@click.option("--data", required=True, help="Labelled pictures: test queries the train split.")
+@click.option("--hierarchy", help='A JSON file {"superclass": ["class", ...]}.')
+@click.option("--queries", type=click.IntRange(min=1), help="Take only so many test pictures, evenly spaced.")
+@json_option
+def evaluate(model: Path | None, data: str, hierarchy: str | None, queries: int | None, as_json: bool) -> None:
+    """Measure a model: the test split of the data queries its train split, tie-aware mAP@ALL at both levels."""
+    import numpy as np
+
+    from hashgrain.export import readers
+    from hashgrain.export.evaluate import evaluate as measure
+    from hashgrain.export.onnx_session import OnnxEncoder
+    from hashgrain.runtime.addresses import model_repository
+
+    path = model or model_repository()
+    size = OnnxEncoder(path).contract.input_size
+    held_out = readers.load(data, "test", size, hierarchy)
+    if queries is not None and queries < len(held_out):
+        held_out = held_out.take(np.linspace(0, len(held_out) - 1, queries).astype(np.int64))
+    result = measure(path, held_out, readers.load(data, "train", size, hierarchy), progress=sys.stderr.isatty())
+    if as_json:
+        echo_json(result.as_dict())
+        return
+    click.echo(result.protocol)
+    for label, value in (
+        ("classes, fine code", result.fine_map),
+        ("classes, fine + coarse distance", result.combined_fine_map),
+        (f"classes, cosine of the fine logits ({result.float_queries} queries)", result.float_fine_map),
+        ("superclasses, coarse code", result.coarse_map),
+        ("superclasses, fine + coarse distance", result.combined_coarse_map),
+    ):
+        click.echo(f"  mAP {value:.4f}  {label}")
+    click.echo(
+        f"  buckets: {result.buckets['buckets']} in use, entropy {result.buckets['entropy_bits']:.2f} bits, "
+        f"largest {result.buckets['largest_share']:.2%} of the database, sum p^2 {result.buckets['collision']:.3%}"
+    )
+
+
+def _settings(path: Path | None, given: dict[str, Any]) -> Any:
+    from hashgrain.export.settings import TrainSettings
+
+    if path is not None:
+        return dataclasses.replace(TrainSettings.read(path), **given)
+    if "data" not in given:
+        raise click.UsageError("missing --data: a folder of labelled pictures, an archive, or cifar10 / cifar100")
+    try:
+        return TrainSettings(**given)
+    except InvalidInput as exc:
+        raise click.UsageError(str(exc)) from exc

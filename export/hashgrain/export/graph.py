@@ -1,0 +1,113 @@
+"""From a trained network to one ONNX graph: uint8 NHWC pictures in, packed codes and logits out."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import warnings
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hashgrain.codes import CodeLayout, EncoderContract
+from hashgrain.codes.contract import COARSE_CODE, COARSE_LOGITS, FINE_CODE, FINE_LOGITS, IMAGE
+from hashgrain.export.metadata import stamp
+from hashgrain.export.network import HashNetwork
+
+OPSET = 18
+SMALL = 256
+"""Constants of fewer elements stay in full precision: they cost nothing."""
+
+
+class ServingNetwork(nn.Module):
+    """The network as it is served: packs its own bits, so that a few bytes a picture leave the server."""
+
+    powers: Tensor
+
+    def __init__(self, network: HashNetwork) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("powers", 2.0 ** torch.arange(7, -1, -1))
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """uint8 (B, S, S, 3) → coarse code, fine code (uint8), coarse logits, fine logits (float32)."""
+        coarse, fine = self.network(image.permute(0, 3, 1, 2).float())
+        return self._pack(coarse), self._pack(fine), coarse, fine
+
+    def _pack(self, logits: Tensor) -> Tensor:
+        bits = (logits > 0).float()
+        padded = functional.pad(bits, (0, -bits.shape[1] % 8))
+        values: Tensor = padded.reshape(-1, padded.shape[1] // 8, 8) @ self.powers
+        return values.to(torch.uint8)
+
+
+def export_onnx(
+    network: HashNetwork,
+    layout: CodeLayout,
+    input_size: int,
+    fine_names: tuple[str, ...],
+    coarse_names: tuple[str, ...],
+    half: bool = True,
+) -> tuple[onnx.ModelProto, EncoderContract]:
+    """Make the served graph.
+
+    Args:
+        network: in evaluation mode, on the CPU.
+        layout, input_size: as the network was trained.
+        fine_names, coarse_names: class names for the metadata.
+        half: store weights in half precision, cast to single when the model is loaded: half the file, and the
+            arithmetic stays in single precision.
+
+    Returns:
+        The model with its contract in the metadata, and the contract.
+    """
+    model = _trace(ServingNetwork(network.eval()), input_size)
+    if half:
+        _halve_weights(model)
+    onnx.checker.check_model(model)
+    return model, stamp(model, EncoderContract(layout, input_size, "", fine_names, coarse_names))
+
+
+def _trace(serving: ServingNetwork, size: int) -> onnx.ModelProto:
+    example = torch.zeros((2, size, size, 3), dtype=torch.uint8)
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
+        warnings.simplefilter("ignore")
+        path = Path(folder) / "model.onnx"
+        torch.onnx.export(
+            serving,
+            (example,),
+            path,
+            dynamo=True,
+            external_data=False,
+            input_names=[IMAGE],
+            output_names=[COARSE_CODE, FINE_CODE, COARSE_LOGITS, FINE_LOGITS],
+            dynamic_shapes={"image": {0: torch.export.Dim("batch")}},
+            opset_version=OPSET,
+            verbose=False,
+        )
+        model = onnx.load(path)
+    for node in model.graph.node:  # file names and lines of the exporting machine are nobody's business
+        del node.metadata_props[:]
+        node.doc_string = ""
+    del model.graph.metadata_props[:]
+    del model.graph.value_info[:]
+    return model
+
+
+def _halve_weights(model: onnx.ModelProto) -> None:
+    """Store large float weights as float16 behind a Cast, which ONNX Runtime folds away when it loads the model."""
+    casts = []
+    for weight in model.graph.initializer:
+        if weight.data_type != TensorProto.FLOAT or np.prod(weight.dims) < SMALL:
+            continue
+        values, name = numpy_helper.to_array(weight), weight.name
+        weight.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}_half"))
+        casts.append(helper.make_node("Cast", [f"{name}_half"], [name], to=TensorProto.FLOAT, name=f"cast_{name}"))
+    for cast in reversed(casts):
+        model.graph.node.insert(0, cast)

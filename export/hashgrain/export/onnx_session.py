@@ -1,0 +1,73 @@
+"""Run an exported model with ONNX Runtime, for evaluation and certificates."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from hashgrain.codes import EncoderContract, HashCodes
+from hashgrain.codes.contract import COARSE_CODE, COARSE_LOGITS, FINE_CODE, FINE_LOGITS, IMAGE
+from hashgrain.codes.errors import ContractViolation, InvalidInput, MissingDependency
+
+
+class OnnxEncoder:
+    """An exported hash encoder in this process.
+
+    Args:
+        model: model.onnx, or a folder that holds 1/model.onnx or hash_encoder/1/model.onnx.
+
+    Raises:
+        InvalidInput: there is no model.
+        ContractViolation: it is not a hash encoder.
+        MissingDependency: ONNX Runtime is not installed.
+    """
+
+    def __init__(self, model: Path) -> None:
+        try:
+            import onnxruntime
+        except ImportError as exc:
+            raise MissingDependency(
+                'onnxruntime is not installed; install it with: pip install "hashgrain[cpu]" (or [gpu])'
+            ) from exc
+        path = find_model(model)
+        try:
+            self._session = onnxruntime.InferenceSession(str(path), providers=onnxruntime.get_available_providers())
+        except Exception as exc:  # onnxruntime raises its own and built-in kinds
+            raise ContractViolation(f"{path} cannot be loaded: {exc}; export it again") from exc
+        self.contract = EncoderContract.from_metadata(
+            self._session.get_modelmeta().custom_metadata_map, source=str(path)
+        )
+
+    def encode(
+        self, images: NDArray[np.uint8], what: str = "pictures", progress: bool = False, batch: int = 128
+    ) -> HashCodes:
+        """Encode prepared pictures, uint8 (N, S, S, 3), with logits at both levels.
+
+        Raises:
+            InvalidInput: another shape or dtype.
+        """
+        size = self.contract.input_size
+        if images.dtype != np.uint8 or images.shape[1:] != (size, size, 3):
+            raise InvalidInput(
+                f"the model takes uint8 pictures of ({size}, {size}, 3), got {images.dtype} {images.shape}"
+            )
+        outputs = [COARSE_CODE, FINE_CODE, COARSE_LOGITS, FINE_LOGITS]
+        starts = tqdm(range(0, len(images), batch), desc=f"encoding {what}", unit="batch", disable=not progress)
+        return HashCodes.concatenate(
+            [HashCodes(*self._session.run(outputs, {IMAGE: images[start : start + batch]})) for start in starts]
+        )
+
+
+def find_model(path: Path) -> Path:
+    """The model.onnx that a path stands for.
+
+    Raises:
+        InvalidInput: there is none.
+    """
+    for candidate in (path, path / "model.onnx", path / "1" / "model.onnx", path / "hash_encoder" / "1" / "model.onnx"):
+        if candidate.is_file():
+            return candidate
+    raise InvalidInput(f"no model.onnx at {path}; make one with `hashgrain export`")
