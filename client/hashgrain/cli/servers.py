@@ -165,12 +165,12 @@ def _print_server(server: ServerReport) -> None:
     if server.condition == "impossible":
         click.echo(f"{server.name:7} cannot run on this machine: {server.detail}; images are encoded in process")
         return
-    words = [f"{server.name:7} {server.condition:13} {server.software:14} {server.address:28}".rstrip()]
+    words = [f"{server.name:7} {server.condition:13} {server.software:14} {server.address:28}"]
     if server.pid is not None:
         words.append(f"pid {server.pid}")
     if server.uptime_s is not None:
         words.append(f"up {_duration(server.uptime_s)}")
-    click.echo("  ".join(words))
+    click.echo("  ".join(words).rstrip())
     if server.condition == "died":
         click.echo(f"        its log {server.log} ends with\n{server.detail}")
 
