@@ -50,7 +50,7 @@ def examine(home: Path | None = None, triton: str | None = None, redis: str | No
         checks_machine.redis_program(),
         checks_machine.shared_memory(),
         checks_machine.gpu(),
-        *checks_model.model(),
+        *checks_model.model(home),
         *checks_servers.embedded(home),
         checks_servers.ports(home),
         checks_servers.served_model(home, triton),

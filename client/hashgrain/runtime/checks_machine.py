@@ -86,9 +86,7 @@ def gpu() -> Check:
     try:
         answer = subprocess.run(query, capture_output=True, text=True, timeout=NVIDIA_SMI_S, check=True)
     except (OSError, subprocess.SubprocessError) as exc:
-        return Check(
-            "GPU", "warn", f"nvidia-smi fails: {exc}", "install the driver again, or ignore this on a CPU node"
-        )
+        return Check("GPU", "warn", f"nvidia-smi fails: {exc}", "mend the driver, or leave it on a node without a GPU")
     found = "; ".join(answer.stdout.strip().splitlines())
     if importlib.util.find_spec("onnxruntime") is None:
         return Check("GPU", "ok", f"{found}; onnxruntime is not installed")

@@ -8,17 +8,22 @@ from pathlib import Path
 from hashgrain.codes import EncoderContract
 from hashgrain.codes.contract import ENCODER_MODEL
 from hashgrain.codes.errors import HashgrainError
+from hashgrain.runtime import state
 from hashgrain.runtime.addresses import model_repository
 from hashgrain.runtime.checks import Check
+from hashgrain.runtime.home import find_home
 from hashgrain.runtime.pbtxt import read_encoder_config
+from hashgrain.runtime.state import TritonRecord
+from hashgrain.runtime.triton_http import encoder_metadata
 
 EXPORT_AGAIN = "export it again with `hashgrain export`"
 
 
-def model() -> tuple[Check, ...]:
-    """The config.pbtxt, the ONNX file, their agreement, and the fingerprint computed anew."""
+def model(home: Path | None) -> tuple[Check, ...]:
+    """The config.pbtxt, the ONNX file, their agreement, the fingerprint computed anew, and what Triton has loaded."""
     try:
-        folder = model_repository() / ENCODER_MODEL
+        now = state.without_dead(state.load(find_home(home)))
+        folder = Path(now.model_repository or model_repository()) / ENCODER_MODEL
     except HashgrainError as exc:
         return (Check("model repository", "fail", str(exc), "set $HASHGRAIN_MODEL_REPOSITORY"),)
     if not folder.is_dir():
@@ -34,6 +39,8 @@ def model() -> tuple[Check, ...]:
         checks.append(_agreement(configured, carried))
     if carried:
         checks.append(_fingerprint(path, carried))
+    if carried and now.triton:
+        checks.append(_loaded(now.triton, carried))
     return tuple(checks)
 
 
@@ -49,9 +56,8 @@ def _file(path: Path) -> tuple[Check, EncoderContract | None]:
     """Load the model in process, as HashEncoder does; that checks metadata and tensors."""
     missing = [name for name in ("onnxruntime", "PIL") if importlib.util.find_spec(name) is None]
     if missing:
-        return Check(
-            "model file", "skipped", f"{', '.join(missing)} not installed", 'pip install "hashgrain[cpu,client]"'
-        ), None
+        found = f"{', '.join(missing)} not installed"
+        return Check("model file", "skipped", found, 'pip install "hashgrain[cpu,client]"'), None
     from hashgrain.client import HashEncoder
 
     try:
@@ -83,6 +89,16 @@ def _fingerprint(path: Path, carried: EncoderContract) -> Check:
         found = f"the file's weights and graph give {computed}, its metadata say {carried.fingerprint}"
         return Check("fingerprint", "fail", found, f"the file was changed after its export: {EXPORT_AGAIN}")
     return Check("fingerprint", "ok", f"{computed}, computed anew")
+
+
+def _loaded(triton: TritonRecord, carried: EncoderContract) -> Check:
+    loaded = encoder_metadata(triton.http).get("hashgrain.fingerprint")
+    if loaded is None:
+        return Check("loaded model", "skipped", f"Triton does not serve {ENCODER_MODEL}", "`hashgrain status`")
+    if loaded != carried.fingerprint:
+        found = f"Triton loaded {loaded} before the file became {carried.fingerprint}"
+        return Check("loaded model", "warn", found, "`hashgrain down`, then `hashgrain up`")
+    return Check("loaded model", "ok", "Triton has loaded the file as it is now")
 
 
 def _newest(folder: Path) -> Path | None:

@@ -38,7 +38,7 @@ def packages() -> tuple[Check, ...]:
         return (Check("packages", "skipped", "hashgrain is not installed as a package", "pip install hashgrain"),)
     requirements = [requirement for line in lines if (requirement := read_requirement(line))]
     extras = sorted({requirement.extra for requirement in requirements} - {"dev"})
-    return tuple(_check(extra, [row for row in requirements if row.extra == extra]) for extra in extras)
+    return tuple(check_extra(extra, requirements) for extra in extras)
 
 
 def read_requirement(line: str) -> Requirement | None:
@@ -50,11 +50,15 @@ def read_requirement(line: str) -> Requirement | None:
     return Requirement(match["name"], least[1] if least else "", match["extra"] or "")
 
 
-def _check(extra: str, requirements: list[Requirement]) -> Check:
+def check_extra(extra: str, all_requirements: list[Requirement]) -> Check:
+    """The packages of one extra, or of the base for an empty name."""
+    requirements = [row for row in all_requirements if row.extra == extra]
+    elsewhere = {row.name for row in all_requirements if row.extra != extra}
+    own = [row for row in requirements if row.name not in elsewhere] or requirements
     name = f"packages of [{extra}]" if extra else "packages"
     mend = f'pip install "hashgrain[{extra}]"' if extra else "pip install hashgrain"
     missing = [row.name for row in requirements if not row.installed]
-    if extra and len(missing) == len(requirements):
+    if extra and not any(row.installed for row in own):
         return Check(name, "skipped", "none installed: not used here", mend)
     if missing:
         return Check(name, "warn" if extra else "fail", f"missing: {', '.join(missing)}", mend)

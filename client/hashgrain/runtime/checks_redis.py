@@ -14,7 +14,7 @@ from hashgrain.runtime.redis_server import ask_redis, redis_software
 
 OLDEST = (6, 2)
 FORK_SHARE = 0.5
-"""A copy of the data may be needed while append-only files are rewritten: beyond this share of the memory it may fail."""
+"""A rewrite of the append-only files may need a copy of the data: beyond this share of the memory there is no room."""
 
 FULL_SHARE = 0.9
 
@@ -52,9 +52,7 @@ def persistence(info: dict[str, Any]) -> Check:
     name = "Redis persistence"
     if not info.get("aof_enabled"):
         mend = "CONFIG SET appendonly yes, and `appendonly yes` in redis.conf"
-        return Check(
-            name, "warn", "appendonly is no: what was indexed since the last snapshot is lost in a crash", mend
-        )
+        return Check(name, "warn", "appendonly is no: a crash loses what came after the last snapshot", mend)
     if info.get("aof_last_write_status", "ok") != "ok":
         return Check(name, "fail", "the last write of the append-only file failed", "free disk space; read Redis' log")
     return Check(name, "ok", "appendonly yes")
