@@ -12,7 +12,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def find_data(name: str) -> Path:
     """The folder of a data set, or a skip: $HASHGRAIN_DATA/NAME, else ../shared/data/NAME beside the checkout."""
-    roots = [Path(os.environ["HASHGRAIN_DATA"])] if "HASHGRAIN_DATA" in os.environ else [ROOT.parent / "shared" / "data"]
+    roots = (
+        [Path(os.environ["HASHGRAIN_DATA"])] if "HASHGRAIN_DATA" in os.environ else [ROOT.parent / "shared" / "data"]
+    )
     for root in roots:
         if (root / name).is_dir():
             return root / name

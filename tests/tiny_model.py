@@ -38,9 +38,7 @@ def tiny_model(
     nodes = [
         helper.make_node("Cast", ["image"], ["pixels"], to=TensorProto.FLOAT),
         helper.make_node("Transpose", ["pixels"], ["chw"], perm=[0, 3, 1, 2]),
-        helper.make_node(
-            "AveragePool", ["chw"], ["thumbnail"], kernel_shape=[size // 8] * 2, strides=[size // 8] * 2
-        ),
+        helper.make_node("AveragePool", ["chw"], ["thumbnail"], kernel_shape=[size // 8] * 2, strides=[size // 8] * 2),
         helper.make_node("Mul", ["thumbnail", "scale"], ["unit"]),
         helper.make_node("Sub", ["unit", "mean"], ["centred"]),
         helper.make_node("Reshape", ["centred", "cells"], ["features"]),

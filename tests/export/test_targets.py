@@ -1,0 +1,37 @@
+import numpy as np
+import pytest
+
+from hashgrain.export.targets import coarse_targets, fine_targets, minimum_distance
+
+
+def distances(targets):
+    return (targets.shape[1] - targets @ targets.T) / 2
+
+
+def test_siblings_stand_nearer_than_strangers():
+    parent = np.repeat(np.arange(20), 5)
+    targets = fine_targets(parent, 64, seed=0)
+    apart = distances(targets)
+    siblings = (parent[:, None] == parent) & ~np.eye(100, dtype=bool)
+    assert apart[siblings].max() < apart[parent[:, None] != parent].min()
+
+
+@pytest.mark.parametrize("bits", [32, 48, 64, 128, 256])
+@pytest.mark.parametrize(("superclasses", "children"), [(1, 1), (2, 40), (10, 1), (20, 5), (70, 3)])
+def test_fine_targets_are_distinct_signs_at_every_length(bits, superclasses, children):
+    targets = fine_targets(np.repeat(np.arange(superclasses), children), bits, seed=3)
+    assert targets.shape == (superclasses * children, bits)
+    assert set(np.unique(targets)) <= {-1.0, 1.0}
+    assert minimum_distance(targets) >= 1
+
+
+def test_coarse_targets_keep_their_distance():
+    # 6 / 9 are known to exist for 20 codes of 16 / 24 bits
+    assert minimum_distance(coarse_targets(20, 16, seed=0)) >= 6
+    assert minimum_distance(coarse_targets(20, 24, seed=0)) >= 9
+
+
+def test_targets_follow_from_the_seed():
+    parent = np.repeat(np.arange(4), 2)
+    assert np.array_equal(fine_targets(parent, 64, 1), fine_targets(parent, 64, 1))
+    assert not np.array_equal(fine_targets(parent, 64, 1), fine_targets(parent, 64, 2))

@@ -1,0 +1,177 @@
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from hashgrain.codes.errors import InvalidInput, TrainingError
+from hashgrain.export import readers
+from hashgrain.export import train as training
+from hashgrain.export.augment import augment
+from hashgrain.export.backbones import Backbone, SmallCNN, build_backbone
+from hashgrain.export.run_folder import RunFolder
+from hashgrain.export.settings import TrainSettings
+from hashgrain.export.train import Trainer, one_cycle, train
+from pictures import write_parquet
+
+
+def tiny_backbone(pretrained):
+    """A user's own module, reached as `test_train:tiny_backbone`."""
+    del pretrained
+    return Backbone(SmallCNN(width=4), 16)
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory):
+    data = write_parquet(tmp_path_factory.mktemp("data"), {"train": 96, "test": 16})
+    return TrainSettings(data=str(data), backbone="small_cnn", input_size=32, fine_bits=32, coarse_bits=8, epochs=2,
+                         batch_size=16, validation=0.1)  # fmt: skip
+
+
+def weights(network):
+    return {name: value.clone() for name, value in network.state_dict().items()}
+
+
+@pytest.fixture(scope="module")
+def finished(settings, tmp_path_factory):
+    run = RunFolder.create(tmp_path_factory.mktemp("runs") / "whole", settings)
+    return run, train(settings, run, device="cpu", progress=False)
+
+
+def test_run_learns_and_keeps_its_settings_log_and_summary(finished, settings):
+    run, network = finished
+    log = [json.loads(line) for line in (run.path / "log.jsonl").read_text().splitlines()]
+    assert [record["epoch"] for record in log] == [1, 2]
+    assert log[1]["fine_loss"] < log[0]["fine_loss"]
+    assert run.settings() == settings
+    assert json.loads((run.path / "summary.json").read_text())["pictures"] < 96  # the rest is validation
+    assert not run.checkpoint.exists()
+    loaded, fine_names, coarse_names = run.load_network()
+    assert (len(fine_names), len(coarse_names)) == (4, 2)
+    assert all(
+        torch.equal(a, b) for a, b in zip(loaded.state_dict().values(), network.state_dict().values(), strict=True)
+    )
+
+
+def test_killed_run_resumes_to_the_same_weights(finished, settings, tmp_path, monkeypatch):
+    """A kill in the middle of the second epoch, after a checkpoint, loses nothing."""
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0)
+    run = RunFolder.create(tmp_path / "killed", settings)
+    advance, steps = Trainer.advance, iter(range(7))
+
+    def killed_at_step_seven(self):
+        if next(steps, None) is None:
+            raise KeyboardInterrupt
+        return advance(self)
+
+    monkeypatch.setattr(Trainer, "advance", killed_at_step_seven)
+    with pytest.raises(KeyboardInterrupt):
+        train(settings, run, device="cpu", progress=False)
+    monkeypatch.setattr(Trainer, "advance", advance)
+    resumed = train(settings, RunFolder.open(run.path), device="cpu", progress=False)
+    for name, value in weights(finished[1]).items():
+        assert torch.equal(value, resumed.state_dict()[name]), name
+
+
+def test_finished_run_is_not_overwritten(finished, settings):
+    with pytest.raises(TrainingError, match="holds a run already; go on with --resume"):
+        RunFolder.create(finished[0].path, settings)
+    with pytest.raises(TrainingError, match="holds no run"):
+        RunFolder.open(finished[0].path / "nothing")
+
+
+def test_damaged_checkpoint_is_told(finished, settings, tmp_path):
+    run = RunFolder.create(tmp_path / "damaged", settings)
+    run.checkpoint.write_bytes((finished[0].network_file).read_bytes()[:1000])
+    with pytest.raises(TrainingError, match="cannot read .*checkpoint.pt.*remove it"):
+        train(settings, run, device="cpu", progress=False)
+
+
+def test_seed_decides_the_first_batch(settings):
+    data = readers.load(settings.data, "train", 32)
+    device = torch.device("cpu")
+    losses = {
+        seed: [
+            Trainer(dataclasses.replace(settings, seed=seed), data, device).advance().total.item()
+            for _ in range(2)
+            if torch.manual_seed(seed)
+        ]
+        for seed in (1, 2)
+    }
+    assert losses[1][0] == losses[1][1] != losses[2][0]
+
+
+def test_too_few_pictures_for_a_batch(settings):
+    data = readers.load(settings.data, "test", 32)
+    with pytest.raises(TrainingError, match="16 training pictures do not fill one batch of 64; lower batch_size"):
+        Trainer(dataclasses.replace(settings, batch_size=64), data, torch.device("cpu"))
+
+
+def test_loss_that_is_not_finite_stops_the_run(settings, tmp_path):
+    wild = dataclasses.replace(settings, backbone_lr=1e30, head_lr=1e30, epochs=10)
+    with pytest.raises(TrainingError, match="lower backbone_lr and head_lr"):
+        train(wild, RunFolder.create(tmp_path / "wild", wild), device="cpu", progress=False)
+
+
+def test_one_cycle_climbs_and_falls():
+    rates = [one_cycle(progress, 0.2) for progress in np.linspace(0, 1, 101)]
+    assert max(rates) == pytest.approx(1.0)
+    assert rates.index(max(rates)) == 20
+    assert rates[-1] == pytest.approx(0)
+    assert all(rate >= 0 for rate in rates)
+
+
+def test_augmentation_keeps_shape_and_repeats_with_the_generator():
+    images = torch.arange(4 * 3 * 16 * 16, dtype=torch.float32).reshape(4, 3, 16, 16)
+    first = augment(images, torch.Generator().manual_seed(0), 0.125, 0.25)
+    again = augment(images, torch.Generator().manual_seed(0), 0.125, 0.25)
+    assert first.shape == images.shape
+    assert torch.equal(first, again)
+    assert not torch.equal(first, augment(images, torch.Generator().manual_seed(1), 0.125, 0.25))
+
+
+def test_augmentation_moves_pictures_whole():
+    """Every row of a shifted picture is a row of the original's reflected border or body."""
+    column = torch.arange(8.0).reshape(1, 1, 8, 1).expand(1, 3, 8, 8)
+    moved = augment(column, torch.Generator().manual_seed(3), 0.25, 0.0)
+    assert torch.equal(moved, moved[:, :, :, :1].expand_as(moved))
+    assert set(moved.unique().tolist()) <= set(range(8))
+
+
+def test_unknown_and_impossible_settings_are_refused(tmp_path):
+    file = tmp_path / "settings.json"
+    file.write_text(json.dumps({"data": "x", "epocs": 3}))
+    with pytest.raises(InvalidInput, match=r"unknown settings \['epocs'\]; known are"):
+        TrainSettings.read(file)
+    with pytest.raises(InvalidInput, match="fine codes have 32 to 256 bits, a multiple of 8, got 60"):
+        TrainSettings(data="x", fine_bits=60)
+    with pytest.raises(InvalidInput, match="epochs must lie between 1 and 10000, got 0"):
+        TrainSettings(data="x", epochs=0)
+
+
+def test_registry_takes_a_users_module_by_name(monkeypatch):
+    monkeypatch.setitem(
+        __import__("sys").modules,
+        "my_backbones",
+        type("M", (), {"tiny": staticmethod(tiny_backbone), "bad": staticmethod(lambda pretrained: 3)}),
+    )
+    backbone = build_backbone("my_backbones:tiny", pretrained=False)
+    assert backbone.module(torch.zeros(2, 3, 32, 32)).shape == (2, backbone.features)
+    with pytest.raises(
+        InvalidInput, match=r"no backbone 'resnet999': choose from \['efficientnet_lite0', 'small_cnn'\]"
+    ):
+        build_backbone("resnet999", pretrained=False)
+    with pytest.raises(InvalidInput, match="cannot load the backbone 'nosuch.module:thing'"):
+        build_backbone("nosuch.module:thing", pretrained=False)
+    with pytest.raises(InvalidInput, match="returned a int; it must return"):
+        build_backbone("my_backbones:bad", pretrained=False)
+
+
+def test_pretrained_efficientnet_starts_from_its_published_weights():
+    published, again = (build_backbone("efficientnet_lite0", pretrained=True) for _ in range(2))
+    fresh = build_backbone("efficientnet_lite0", pretrained=False)
+    stem = "network._conv_stem.weight"
+    assert torch.equal(published.module.state_dict()[stem], again.module.state_dict()[stem])
+    assert not torch.equal(published.module.state_dict()[stem], fresh.module.state_dict()[stem])
+    assert published.module.eval()(torch.zeros(1, 3, 64, 64)).shape == (1, 1280)
