@@ -32,7 +32,7 @@ def wait_for_redis(home: Home, record: RedisRecord, deadline: float) -> RedisRec
         if info and info["process_id"] == record.process.pid:
             return replace(record, software=redis_software(info))
         if time.monotonic() >= deadline:
-            _give_up(home, "redis", f"is not ready in time at {record.address}")
+            _give_up(home, "redis", _too_slow(record))
         time.sleep(POLL_S)
     _give_up(home, "redis", "ended while it was started")
 
@@ -52,9 +52,14 @@ def wait_for_triton(home: Home, record: TritonRecord, deadline: float) -> Triton
         if server_ready(record.http):
             return replace(record, software=server_software(record.http))
         if time.monotonic() >= deadline:
-            _give_up(home, "triton", f"is not ready in time at {record.http}")
+            _give_up(home, "triton", _too_slow(record))
         time.sleep(POLL_S)
     _give_up(home, "triton", f"ended while it was started over {record.model_repository}")
+
+
+def _too_slow(record: RedisRecord | TritonRecord) -> str:
+    seconds = time.time() - record.started_at
+    return f"is not ready {seconds:.0f} s after its start (give it longer by --timeout)"
 
 
 def _give_up(home: Home, name: str, what: str) -> NoReturn:

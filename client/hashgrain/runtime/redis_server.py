@@ -6,6 +6,7 @@ refuses writes, where it would otherwise lose entries of the index without a wor
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from dataclasses import dataclass
@@ -80,7 +81,7 @@ def launch_redis(home: Home, port: int) -> RedisRecord:
         "daemonize": "no",
     }
     command = [str(program.path), *(part for key, value in settings.items() for part in (f"--{key}", value))]
-    process = launch(command, {"LC_ALL": "C.UTF-8"}, home.root, home.log("redis"))
+    process = launch(command, os.environ, home.root, home.log("redis"))
     return RedisRecord(process, time.time(), port)
 
 

@@ -19,12 +19,17 @@ from hashgrain.runtime.addresses import model_repository
 from hashgrain.runtime.home import Home, find_home, locked
 from hashgrain.runtime.logs import log_end
 from hashgrain.runtime.ports import Ports, choose
+from hashgrain.runtime.processes import terminate
 from hashgrain.runtime.readiness import wait_for_redis, wait_for_triton
 from hashgrain.runtime.redis_server import launch_redis, stop_redis
 from hashgrain.runtime.state import RedisRecord, State, TritonRecord, without_dead
 from hashgrain.runtime.support import why_no_triton
 from hashgrain.runtime.triton_env import Announce, TritonEnvironment, ensure_environment
 from hashgrain.runtime.triton_server import check_repository, launch_triton, stop_triton
+
+
+UNREADY_S = 1.0
+"""Seconds to end for a Triton that is not ready yet: it has no requests to finish, and loads on regardless."""
 
 
 @dataclass(frozen=True)
@@ -151,15 +156,15 @@ def stop(home: Path | None = None) -> tuple[str, ...]:
             stop_triton(ran.triton)
         if ran.redis:
             stop_redis(ran.redis)
-        state.save(found, replace(remembered, triton=None, redis=None))
+        state.save(found, State(ports=remembered.ports))
     return tuple(name for name in ("triton", "redis") if getattr(ran, name))
 
 
 def _repository(settings: StartSettings, found: State) -> Path:
-    """The one asked for, else the one of a server that runs or has died, else the default."""
+    """The one asked for, else the one of servers that run or have died, else the default."""
     if settings.model_repository:
         return settings.model_repository.expanduser().absolute()
-    return Path(found.triton.model_repository) if found.triton else model_repository()
+    return Path(found.model_repository) if found.model_repository else model_repository()
 
 
 def _refuse_other_settings(running: State, settings: StartSettings, repository: Path) -> None:
@@ -227,7 +232,7 @@ def _with_triton(
 def _end_new(home: Home, before: State) -> None:
     now = state.load(home)
     if now.triton and not before.triton:
-        stop_triton(now.triton)
+        terminate(now.triton.process, UNREADY_S)
     if now.redis and not before.redis:
         stop_redis(now.redis)
     state.save(home, replace(without_dead(now), model_repository=before.model_repository))

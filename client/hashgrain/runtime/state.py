@@ -78,7 +78,14 @@ class TritonRecord:
 
 @dataclass(frozen=True)
 class State:
-    """Servers that were started and not stopped since (they may have died), and what the last run used."""
+    """Servers that were started and not stopped since (they may have died).
+
+    Attributes:
+        redis: the Redis server.
+        triton: the Triton server; None as well where it cannot run.
+        ports: of the last run, kept when the servers are stopped.
+        model_repository: what Triton serves, or what is encoded in process without it.
+    """
 
     redis: RedisRecord | None = None
     triton: TritonRecord | None = None

@@ -3,8 +3,12 @@
     triton/
     ├── backends/python/        Triton's Python backend with the stub of this Python version beside it
     ├── backends/onnxruntime/   `backends/onnxruntime_model.py`: runs every model of backend "onnxruntime"
+    ├── models                  a link to the model repository
     ├── lib/                    libpython, for the stub
     └── python/                 a virtual environment of links: where models import from
+
+Triton starts its stubs through a shell without quoting paths, so a blank in one would be the end of it. It therefore
+runs in this folder and is given the two relative paths, `backends` and `models`.
 
 The stub embeds Python in isolation and does not read PYTHONPATH. It takes the first `python3` on PATH for its own
 program, and follows the pyvenv.cfg beside it; so a virtual environment is what decides what models can import. Its
@@ -25,6 +29,8 @@ from hashgrain.codes.errors import EmbeddedServerError, MissingDependency
 from hashgrain.runtime.support import find_libpython, how_to_get_libpython, libpython_name
 from hashgrain.runtime.triton_env import TritonEnvironment
 
+BACKENDS = "backends"
+MODELS = "models"
 SHARED_PARTS = ("hashgrain.codes", "hashgrain.indexer")
 
 
@@ -33,11 +39,6 @@ class TritonLayout:
     """The folders, below `root`."""
 
     root: Path
-
-    @property
-    def backends(self) -> Path:
-        """For --backend-directory."""
-        return self.root / "backends"
 
     @property
     def libraries(self) -> Path:
@@ -50,8 +51,13 @@ class TritonLayout:
         return self.root / "python" / "bin"
 
 
-def write_layout(root: Path, environment: TritonEnvironment) -> TritonLayout:
+def write_layout(root: Path, environment: TritonEnvironment, repository: Path) -> TritonLayout:
     """Write the folders; the server must not be running.
+
+    Args:
+        root: the folder to write, anew.
+        environment: the server's packages.
+        repository: the folder of models.
 
     Raises:
         EmbeddedServerError: libpython is missing, or the folder cannot be written.
@@ -60,7 +66,8 @@ def write_layout(root: Path, environment: TritonEnvironment) -> TritonLayout:
     layout = TritonLayout(root)
     try:
         shutil.rmtree(root, ignore_errors=True)
-        _write_backends(layout.backends, environment)
+        _write_backends(root / BACKENDS, environment)
+        (root / MODELS).symlink_to(repository)
         _link_libpython(layout.libraries)
         _write_imports(root, environment)
     except OSError as exc:

@@ -17,7 +17,7 @@ from hashgrain.runtime.ports import HOST
 from hashgrain.runtime.processes import launch, terminate
 from hashgrain.runtime.state import TritonRecord
 from hashgrain.runtime.triton_env import TritonEnvironment
-from hashgrain.runtime.triton_layout import TritonLayout, write_layout
+from hashgrain.runtime.triton_layout import BACKENDS, MODELS, TritonLayout, write_layout
 
 DRAIN_S = 20
 """Seconds that the server gives requests in flight when it is told to end."""
@@ -40,13 +40,9 @@ def launch_triton(
         EmbeddedServerError: the state folder cannot be written, or the program cannot be run.
     """
     check_repository(repository)
-    layout = write_layout(home.triton_files, environment)
-    process = launch(
-        _command(environment, layout, repository, ports),
-        _variables(environment, layout, redis),
-        home.root,
-        home.log("triton"),
-    )
+    layout = write_layout(home.triton_files, environment, repository)
+    variables = _variables(environment, layout, redis)
+    process = launch(_command(environment, ports), variables, layout.root, home.log("triton"))
     return TritonRecord(
         process=process,
         started_at=time.time(),
@@ -74,13 +70,11 @@ def check_repository(repository: Path) -> None:
         )
 
 
-def _command(
-    environment: TritonEnvironment, layout: TritonLayout, repository: Path, ports: dict[str, int]
-) -> list[str]:
+def _command(environment: TritonEnvironment, ports: dict[str, int]) -> list[str]:
     return [
         str(environment.program),
-        f"--model-repository={repository}",
-        f"--backend-directory={layout.backends}",
+        f"--model-repository={MODELS}",
+        f"--backend-directory={BACKENDS}",
         f"--grpc-address={HOST}",
         f"--grpc-port={ports['triton']}",
         f"--http-address={HOST}",

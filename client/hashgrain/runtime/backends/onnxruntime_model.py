@@ -33,7 +33,7 @@ class TritonPythonModel:
         """
         config = json.loads(args["model_config"])
         filename = config.get("default_model_filename") or "model.onnx"
-        path = Path(args["model_repository"]) / args["model_version"] / filename
+        path = (Path(args["model_repository"]) / args["model_version"] / filename).resolve()
         if not path.is_file():
             raise pb_utils.TritonModelException(f"{path} is missing; write it with `hashgrain export`")
         self.session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
