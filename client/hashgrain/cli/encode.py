@@ -36,7 +36,7 @@ REJECTED_SHOWN = 10
 @triton_option
 @redis_option
 @click.option(
-    "--batch", type=click.IntRange(min=1), help="Images of one request. [default: the model's most, up to 128]"
+    "--batch", type=click.IntRange(min=1), help="Images of one request. [default: the model's most, 128 at most]"
 )
 @click.option(
     "--in-flight", type=click.IntRange(min=1), help="Requests under way at a time. [default: 4; in process 1]"
@@ -45,7 +45,7 @@ REJECTED_SHOWN = 10
 @click.option("--image-column", metavar="COLUMN", help="Parquet: the images. [default: the only column that can be]")
 @click.option("--id-column", metavar="COLUMN", help="Parquet: the ids. [default: the file's stem and the row]")
 @click.option(
-    "--payload", "payload_columns", metavar="COLUMN", multiple=True, help="Parquet: keep a column as payload."
+    "--payload", "payload_columns", metavar="COLUMN", multiple=True, help="Parquet: a column to keep as payload."
 )
 @click.option(
     "--rejected",
@@ -101,7 +101,9 @@ def encode(
             _write_rejected(rejected_file, report)
         if not report.encoded:
             raise DataError(f"none of {len(report.rejected)} images can be read; the first: {report.rejected[0]}")
-    (_print_json if as_json else _print)(report, seconds, encoder, {"out": out and str(out), "index": index_name})
+    (_print_json if as_json else _print)(
+        report, seconds, encoder, {"out": str(out) if out else None, "index": index_name}
+    )
 
 
 class IndexSink:

@@ -1,0 +1,62 @@
+"""The way without a server: finding the model, and refusing what is no hash encoder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx
+import pytest
+
+from hashgrain.client import HashEncoder
+from hashgrain.client.address import Address
+from hashgrain.client.in_process import InProcessTransport, find_model
+from hashgrain.codes.errors import ContractViolation, InferenceFailed, InvalidInput
+from pictures import arrays
+from tiny_model import tiny_model, write_tiny_repository
+
+
+@pytest.mark.parametrize("below", ["", "hash_encoder", "hash_encoder/1", "hash_encoder/1/model.onnx"])
+def test_a_repository_a_model_folder_and_a_file_mean_the_same(tmp_path: Path, below: str) -> None:
+    write_tiny_repository(tmp_path)
+    assert find_model(tmp_path / below) == tmp_path / "hash_encoder/1/model.onnx"
+
+
+def test_the_newest_version_counts_by_number_and_not_by_letter(tmp_path: Path) -> None:
+    for version in ("9", "10", "2", "old"):
+        (tmp_path / "hash_encoder" / version).mkdir(parents=True)
+        (tmp_path / "hash_encoder" / version / "model.onnx").touch()
+    assert find_model(tmp_path) == tmp_path / "hash_encoder/10/model.onnx"
+
+
+def test_a_folder_without_a_model(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="holds no model.*hashgrain export"):
+        HashEncoder(tmp_path)
+
+
+def test_a_damaged_model(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"not a model")
+    with pytest.raises(ContractViolation, match="cannot be loaded"):
+        HashEncoder(tmp_path)
+
+
+def test_a_model_without_the_contract(tmp_path: Path) -> None:
+    model, _ = tiny_model()
+    del model.metadata_props[:]
+    onnx.save(model, tmp_path / "model.onnx")
+    with pytest.raises(ContractViolation, match="carries no hashgrain.contract"):
+        HashEncoder(tmp_path)
+
+
+def test_a_model_whose_tensors_differ_from_its_contract(tmp_path: Path) -> None:
+    model, _ = tiny_model()
+    next(entry for entry in model.metadata_props if entry.key == "hashgrain.fine_bits").value = "128"
+    onnx.save(model, tmp_path / "model.onnx")
+    with pytest.raises(ContractViolation, match=r"fine_code is UINT8 \[-1, 8\], the contract says UINT8 \[-1, 16\]"):
+        HashEncoder(tmp_path)
+
+
+def test_a_batch_that_the_model_does_not_take(tmp_path: Path) -> None:
+    write_tiny_repository(tmp_path)
+    transport = InProcessTransport(Address("in_process", str(tmp_path)))
+    with pytest.raises(InferenceFailed, match="invalid dimensions"):
+        transport.infer(arrays(1, height=16, width=16), ("fine_code",), 1)

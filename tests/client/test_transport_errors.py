@@ -1,0 +1,138 @@
+"""No exception of the libraries below reaches a caller."""
+
+from __future__ import annotations
+
+import inspect
+import socket
+import ssl
+from contextlib import AbstractContextManager
+
+import gevent
+import geventhttpclient.response
+import grpc
+import onnxruntime.capi.onnxruntime_pybind11_state as ort
+import pytest
+import rapidjson
+from tritonclient.utils import InferenceServerException
+
+from hashgrain.client.address import Address
+from hashgrain.client.transport_errors import grpc_errors, http_errors, model_load_errors, model_run_errors
+from hashgrain.codes.errors import (
+    ContractViolation,
+    DeadlineExceeded,
+    EncoderError,
+    InferenceFailed,
+    ServerUnavailable,
+)
+
+GRPC, HTTP, FILE = Address("grpc", "host:8001"), Address("http", "host:8000"), Address("in_process", "model.onnx")
+
+GRPC_KINDS = {
+    "UNAVAILABLE": ServerUnavailable,
+    "UNIMPLEMENTED": ServerUnavailable,
+    "DEADLINE_EXCEEDED": DeadlineExceeded,
+}
+HTTP_KINDS = {"408": DeadlineExceeded, "504": DeadlineExceeded, "502": ServerUnavailable, "503": ServerUnavailable}
+PARSE_ERRORS = [
+    kind
+    for _, kind in inspect.getmembers(geventhttpclient.response, inspect.isclass)
+    if issubclass(kind, Exception) and kind.__module__.startswith("geventhttpclient")
+]
+ORT_ERRORS = [kind for _, kind in inspect.getmembers(ort, inspect.isclass) if issubclass(kind, Exception)]
+
+
+def translate(context: AbstractContextManager[None], error: BaseException) -> EncoderError:
+    """What becomes of an error."""
+    with pytest.raises(EncoderError) as caught, context:
+        raise error
+    assert caught.value.__cause__ is error
+    return caught.value
+
+
+@pytest.mark.parametrize("status", grpc.StatusCode)
+def test_every_grpc_status(status: grpc.StatusCode) -> None:
+    error = translate(grpc_errors(GRPC, 2), InferenceServerException("the words", str(status)))
+    assert type(error) is GRPC_KINDS.get(status.name, InferenceFailed)
+    assert "grpc://host:8001" in str(error)
+    assert "the words" in str(error) or isinstance(error, DeadlineExceeded)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        InferenceServerException("without a status"),
+        InferenceServerException(None),
+        grpc.RpcError("bare"),
+        grpc.FutureCancelledError(),
+        grpc.FutureTimeoutError(),
+        ValueError("Cannot invoke RPC on closed channel!"),
+    ],
+    ids=repr,
+)
+def test_what_else_grpc_raises(error: Exception) -> None:
+    assert type(translate(grpc_errors(GRPC, 2), error)) is InferenceFailed
+
+
+@pytest.mark.parametrize("status", [None, "400", "404", "408", "413", "429", "500", "502", "503", "504"])
+def test_every_http_status(status: str | None) -> None:
+    error = translate(http_errors(HTTP, 2), InferenceServerException("the words", status))
+    assert type(error) is HTTP_KINDS.get(status or "", InferenceFailed)
+    assert "http://host:8000" in str(error)
+    assert "the words" in str(error)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConnectionRefusedError(111, "Connection refused"),
+        ConnectionResetError(104, "Connection reset by peer"),
+        ConnectionAbortedError(),
+        BrokenPipeError(),
+        OSError(113, "No route to host"),
+        socket.gaierror(-2, "Name or service not known"),
+        ssl.SSLError(1, "wrong version number"),
+        *(kind("cut") for kind in PARSE_ERRORS),
+    ],
+    ids=repr,
+)
+def test_a_connection_that_fails_is_a_server_that_is_not_there(error: Exception) -> None:
+    assert type(translate(http_errors(HTTP, 2), error)) is ServerUnavailable
+
+
+@pytest.mark.parametrize("error", [TimeoutError("timed out"), gevent.Timeout(2)], ids=repr)
+def test_http_deadlines(error: BaseException) -> None:
+    assert "within 2 s" in str(translate(http_errors(HTTP, 2), error))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [rapidjson.JSONDecodeError("not JSON"), ValueError("odd"), RuntimeError("connection pool closed")],
+    ids=repr,
+)
+def test_an_answer_that_is_not_tritons(error: Exception) -> None:
+    assert "is it a Triton server?" in str(translate(http_errors(HTTP, 2), error))
+
+
+@pytest.mark.parametrize("kind", [*ORT_ERRORS, RuntimeError, ValueError])
+def test_every_error_of_onnx_runtime(kind: type[Exception]) -> None:
+    assert type(translate(model_load_errors(FILE), kind("first line\nsecond"))) is ContractViolation
+    failed = translate(model_run_errors(FILE), kind("first line\nsecond"))
+    assert type(failed) is InferenceFailed
+    assert str(failed).endswith("model.onnx: first line")
+
+
+def test_the_lists_above_are_not_empty() -> None:
+    assert len(PARSE_ERRORS) >= 2
+    assert len(ORT_ERRORS) >= 10
+
+
+@pytest.mark.parametrize("context", [grpc_errors(GRPC, 1), http_errors(HTTP, 1)], ids=["grpc", "http"])
+def test_errors_of_our_own_pass_through(context: AbstractContextManager[None]) -> None:
+    with pytest.raises(ContractViolation), context:
+        raise ContractViolation("ours")
+
+
+@pytest.mark.parametrize("context", [grpc_errors(GRPC, 1), http_errors(HTTP, 1)], ids=["grpc", "http"])
+def test_a_fault_in_our_code_is_not_dressed_up_as_the_servers(context: AbstractContextManager[None]) -> None:
+    with pytest.raises(TypeError), context:
+        raise TypeError("a bug")
