@@ -8,11 +8,11 @@ from pathlib import Path
 from hashgrain.codes import EncoderContract
 from hashgrain.codes.contract import ENCODER_MODEL
 from hashgrain.codes.errors import HashgrainError
+from hashgrain.codes.pbtxt import read_encoder_config
 from hashgrain.runtime import state
 from hashgrain.runtime.addresses import model_repository
 from hashgrain.runtime.checks import Check
 from hashgrain.runtime.home import find_home
-from hashgrain.runtime.pbtxt import read_encoder_config
 from hashgrain.runtime.state import TritonRecord
 from hashgrain.runtime.triton_http import encoder_metadata
 
