@@ -1,0 +1,216 @@
+"""`hashgrain index`: create, fill, look into and drop indexes in Redis."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hashgrain.cli.main import echo_json
+from hashgrain.cli.options import json_option, redis_option, triton_option
+from hashgrain.codes import CodeLayout
+from hashgrain.codes.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hashgrain.indexer import IndexStats, ItemId
+
+ROWS_AT_ONCE = 10_000
+
+
+@click.group()
+def index() -> None:
+    """Create, fill, look into and drop indexes in Redis."""
+
+
+@index.command()
+@click.argument("name")
+@click.option("--coarse-bits", type=int, help="Length of the coarse code, 8 to 24. [default: 16]")
+@click.option("--fine-bits", type=int, help="Length of the fine code, 32 to 256, a multiple of 8. [default: 64]")
+@click.option("--fingerprint", help="Of the model that makes the codes; those of another will be refused.")
+@click.option("--from-encoder", is_flag=True, help="Take lengths and fingerprint from the model that Triton serves.")
+@click.option("--shards", type=int, default=1, show_default=True, help="Parts, each atomic by itself, 1 to 1024.")
+@triton_option
+@redis_option
+@json_option
+def create(
+    name: str,
+    coarse_bits: int | None,
+    fine_bits: int | None,
+    fingerprint: str | None,
+    from_encoder: bool,
+    shards: int,
+    triton: str | None,
+    redis: str | None,
+    as_json: bool,
+) -> None:
+    """Create the empty index NAME."""
+    from hashgrain.indexer import Index
+    from hashgrain.runtime.addresses import resolve_redis
+
+    if from_encoder:
+        if (coarse_bits, fine_bits, fingerprint) != (None, None, None):
+            raise click.UsageError("--from-encoder goes without --coarse-bits, --fine-bits and --fingerprint")
+        layout, fingerprint = _ask_encoder(triton)
+    else:
+        given = {"coarse_bits": coarse_bits, "fine_bits": fine_bits}
+        layout = CodeLayout(**{field: bits for field, bits in given.items() if bits is not None})
+    with Index.create(resolve_redis(redis), name, layout, fingerprint=fingerprint, shards=shards) as created:
+        if as_json:
+            echo_json(_stats_as_json(created.stats()))
+        else:
+            click.echo(f"created index {name} for {layout}, {_model(fingerprint)}")
+
+
+@index.command()
+@click.argument("name")
+@click.argument("codes_file", metavar="FILE", type=click.Path(path_type=Path))
+@redis_option
+@json_option
+def add(name: str, codes_file: Path, redis: str | None, as_json: bool) -> None:
+    """Add the codes in FILE to the index NAME; an item whose id is there already is replaced.
+
+    FILE is a Parquet file of codes that `hashgrain encode --out FILE` has written.
+    """
+    from hashgrain.client.codes_file import read_codes
+    from hashgrain.indexer import Index
+    from hashgrain.runtime.addresses import resolve_redis
+
+    stored = read_codes(codes_file)
+    payloads = [payload or None for payload in stored.payloads]
+    added = replaced = 0
+    with Index.open(resolve_redis(redis), name) as opened, _progress(len(stored.ids)) as advance:
+        for start in range(0, len(stored.ids), ROWS_AT_ONCE):
+            rows = slice(start, start + ROWS_AT_ONCE)
+            written = opened.add(stored.ids[rows], stored.codes[rows], payloads[rows], fingerprint=stored.fingerprint)
+            added, replaced = added + written.added, replaced + written.replaced
+            advance(len(stored.ids[rows]))
+    if as_json:
+        echo_json({"index": name, "added": added, "replaced": replaced})
+    else:
+        click.echo(f"added {added:,} items to index {name}, replaced {replaced:,}")
+
+
+@index.command()
+@click.argument("name")
+@click.argument("ids", metavar="ID...", nargs=-1, required=True)
+@click.option("--integers", is_flag=True, help="The ids are integers: 5 is not the same id as the string '5'.")
+@redis_option
+@json_option
+def delete(name: str, ids: tuple[str, ...], integers: bool, redis: str | None, as_json: bool) -> None:
+    """Delete items of the index NAME by their ids; - reads ids from standard input, one a line."""
+    from hashgrain.indexer import Index
+    from hashgrain.runtime.addresses import resolve_redis
+
+    wanted = _read_ids(ids, integers)
+    with Index.open(resolve_redis(redis), name) as opened:
+        deleted = opened.delete(wanted)
+    if as_json:
+        echo_json({"index": name, "deleted": deleted, "unknown": len(set(wanted)) - deleted})
+    else:
+        click.echo(f"deleted {deleted:,} items of index {name}, {len(set(wanted)) - deleted:,} ids were not there")
+
+
+@index.command()
+@click.argument("name")
+@redis_option
+@json_option
+def stats(name: str, redis: str | None, as_json: bool) -> None:
+    """Show the index NAME in figures."""
+    from hashgrain.indexer import Index
+    from hashgrain.runtime.addresses import resolve_redis
+
+    with Index.open(resolve_redis(redis), name) as opened:
+        found = opened.stats()
+    if as_json:
+        echo_json(_stats_as_json(found))
+        return
+    click.echo(f"index            {found.name}")
+    click.echo(f"codes            {found.layout}, {_model(found.fingerprint)}")
+    click.echo(f"items            {found.items:,}, {found.payloads:,} with a payload")
+    click.echo(f"shards           {found.shards}")
+    click.echo(f"buckets          {found.buckets:,}, the largest of {found.largest_bucket:,} records")
+    click.echo(f"tombstones       {found.tombstones:,}")
+    click.echo(f"memory           {found.memory:,} bytes, {found.memory / max(found.items, 1):.1f} per item")
+
+
+@index.command(name="list")
+@redis_option
+@json_option
+def list_(redis: str | None, as_json: bool) -> None:
+    """List the indexes."""
+    from hashgrain.indexer import list_indexes
+    from hashgrain.runtime.addresses import resolve_redis
+
+    names = list_indexes(resolve_redis(redis))
+    if as_json:
+        echo_json(names)
+    elif names:
+        click.echo("\n".join(names))
+    else:
+        click.echo("no index yet; make one with `hashgrain index create NAME`", err=True)
+
+
+@index.command()
+@click.argument("name")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@redis_option
+def drop(name: str, yes: bool, redis: str | None) -> None:
+    """Drop the index NAME with all its items; finishes a drop or creation that was cut short."""
+    from hashgrain.indexer import drop_index
+    from hashgrain.runtime.addresses import resolve_redis
+
+    if not yes:
+        click.confirm(f"Drop index {name} with all its items?", abort=True, err=True)
+    drop_index(resolve_redis(redis), name)
+    click.echo(f"dropped index {name}")
+
+
+def _ask_encoder(triton: str | None) -> tuple[CodeLayout, str]:
+    from hashgrain.client import HashEncoder
+    from hashgrain.runtime.addresses import resolve_triton
+
+    with HashEncoder(resolve_triton(triton)) as encoder:
+        return encoder.layout, encoder.fingerprint
+
+
+def _read_ids(ids: tuple[str, ...], integers: bool) -> list[ItemId]:
+    texts = [text for given in ids for text in (_lines() if given == "-" else [given])]
+    if not integers:
+        return list(texts)
+    return [_integer(text) for text in texts]
+
+
+def _integer(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise InvalidInput(f"{text!r} is no integer; leave out --integers where ids are strings") from None
+
+
+def _lines() -> list[str]:
+    return [line.rstrip("\r\n") for line in sys.stdin if line.strip()]
+
+
+def _model(fingerprint: str | None) -> str:
+    return f"model {fingerprint[:12]}" if fingerprint else "of any model"
+
+
+def _stats_as_json(found: IndexStats) -> dict[str, object]:
+    figures = dataclasses.asdict(found)
+    return {"name": figures.pop("name"), **figures.pop("layout"), **figures}
+
+
+@contextmanager
+def _progress(rows: int) -> Iterator[Callable[[int], object]]:
+    """A progress bar on standard error where that is a terminal."""
+    from tqdm import tqdm
+
+    with tqdm(total=rows, unit=" items", disable=not sys.stderr.isatty(), leave=False) as bar:
+        yield bar.update

@@ -1,0 +1,145 @@
+"""`hashgrain search`: images through a real model into a real index."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hashgrain.cli.main import main
+from hashgrain.client import HashEncoder
+from hashgrain.codes import CodeLayout
+from hashgrain.indexer import Index
+from tiny_model import SIZE, write_tiny_repository
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> list[Path]:
+    """Twelve pictures of noise."""
+    rng = np.random.default_rng(0)
+    paths = [tmp_path / f"{n}.png" for n in range(12)]
+    for path in paths:
+        Image.fromarray(rng.integers(0, 256, (SIZE, SIZE, 3), np.uint8)).save(path)
+    return paths
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    write_tiny_repository(tmp_path / "models")
+    return tmp_path / "models"
+
+
+@pytest.fixture
+def index(redis_url: str, models: Path, pictures: list[Path]) -> Index:
+    """The first ten pictures, indexed under integers."""
+    with HashEncoder(models) as encoder:
+        index = Index.create(redis_url, "photos", encoder.layout, fingerprint=encoder.fingerprint)
+        index.add(range(10), encoder.encode(pictures[:10]), [{"file": path.name} for path in pictures[:10]])
+    return index
+
+
+@pytest.fixture
+def run(redis_url: str, models: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run the command on the test's servers; gives exit code, standard output and standard error."""
+    monkeypatch.setenv("HASHGRAIN_REDIS", redis_url)
+    monkeypatch.setenv("HASHGRAIN_TRITON", str(models))
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as exited:
+            main(["search", *map(str, arguments)])
+        output = capsys.readouterr()
+        return int(exited.value.code or 0), output.out, output.err
+
+    return call
+
+
+def test_a_picture_finds_itself_first(run: Run, index: Index, pictures: list[Path]) -> None:
+    code, out, err = run("photos", pictures[3], "--k", 1, "--exact", "--payloads")
+    buckets = index.stats().buckets
+    assert (code, err) == (0, "")
+    assert out == (
+        f'{pictures[3]}  (10 candidates in {buckets} buckets, exact)\n    1     0 bits  3  {{"file": "3.png"}}\n'
+    )
+
+
+def test_json_says_all_that_the_index_answers(run: Run, index: Index, models: Path, pictures: list[Path]) -> None:
+    code, out, _ = run("photos", pictures[0], pictures[11], "--k", 3, "--probes", 2, "--rank", "fine", "--json")
+    with HashEncoder(models) as encoder:
+        hits = index.search(encoder.encode(pictures[::11], logits="coarse"), 3, probes=2, rank="fine")
+    assert code == 0
+    assert json.loads(out) == {
+        "queries": [
+            {
+                "image": str(path),
+                "neighbours": [
+                    {"id": item, "distance": int(distance)}
+                    for item, distance in zip(hit.ids, hit.distances, strict=True)
+                ],
+                "candidates": hit.candidates,
+                "buckets": 2,
+                "complete_radius": hit.complete_radius,
+                "exact": hit.exact,
+            }
+            for path, hit in zip(pictures[::11], hits, strict=True)
+        ],
+        "rejected": [],
+    }
+
+
+def test_pictures_that_cannot_be_read_do_not_hide_the_others(
+    run: Run, index: Index, pictures: list[Path], tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no image")
+    code, out, err = run("photos", broken, pictures[2], "--k", 1, "--json")
+    answer: dict[str, Any] = json.loads(out)
+    assert code == 1
+    assert [query["image"] for query in answer["queries"]] == [str(pictures[2])]
+    assert answer["queries"][0]["neighbours"][0]["id"] == 2
+    assert [image["image"] for image in answer["rejected"]] == [str(broken)]
+    assert str(broken) in err
+
+
+def test_an_empty_index_finds_nothing(run: Run, redis_url: str, pictures: list[Path]) -> None:
+    Index.create(redis_url, "photos", CodeLayout(16, 64)).close()
+    assert run("photos", pictures[0]) == (
+        0,
+        f"{pictures[0]}  (0 candidates in 0 buckets, exact)\n     nothing found\n",
+        "",
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("--k", 0), 1, "k must be an integer of 1 or more, got 0"),
+        (("--probes", 3, "--exact"), 1, "probes and exact each say how far to look"),
+        (("--rank", "best"), 2, "Invalid value for '--rank'"),
+        (("--redis", "redis://127.0.0.1:1/0"), 1, "no Redis at redis://127.0.0.1:1/0"),
+        (("--triton", "/nowhere/models"), 1, "/nowhere/models"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused(
+    run: Run, index: Index, pictures: list[Path], arguments: tuple[object, ...], code: int, message: str
+) -> None:
+    exit_code, out, err = run("photos", pictures[0], *arguments)
+    assert (exit_code, out) == (code, "")
+    assert message in err
+
+
+def test_an_index_of_another_model_is_refused(run: Run, redis_url: str, pictures: list[Path]) -> None:
+    Index.create(redis_url, "other", CodeLayout(16, 64), fingerprint="someone").close()
+    code, _, err = run("other", pictures[0])
+    assert code == 1
+    assert "holds codes of model someone, got codes of model" in err
+    Index.create(redis_url, "short", CodeLayout(16, 32)).close()
+    code, _, err = run("short", pictures[0])
+    assert code == 1
+    assert "index 'short' holds 16-bit coarse and 32-bit fine codes, got 16-bit coarse and 64-bit fine codes" in err
