@@ -14,4 +14,5 @@ def script(name: str) -> str:
 
 
 def _read(name: str) -> str:
-    return (resources.files("hashgrain.indexer") / "scripts" / f"{name}.lua").read_text()
+    path = resources.files("hashgrain.indexer") / "scripts" / f"{name}.lua"
+    return path.read_text("utf-8")  # inside Triton, Python's default encoding is ASCII
