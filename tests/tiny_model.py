@@ -6,6 +6,7 @@ searching runs on the real servers within seconds. Near pictures get near codes;
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,8 @@ from hashgrain.export.metadata import stamp
 from hashgrain.export.triton_config import ServingSettings, encoder_config
 
 SIZE = 32
+
+IMAGE_SEARCH = Path(__file__).resolve().parent.parent / "model_repository" / "image_search"
 
 
 def tiny_model(
@@ -87,3 +90,10 @@ def write_tiny_repository(
     onnx.save(model, version / "model.onnx")
     (version.parent / "config.pbtxt").write_text(encoder_config(contract, settings))
     return contract
+
+
+def add_image_search(root: Path) -> Path:
+    """Copy the model image_search into a repository; returns its folder there."""
+    copied = root / IMAGE_SEARCH.name
+    shutil.copytree(IMAGE_SEARCH, copied, ignore=shutil.ignore_patterns("__pycache__"))
+    return copied

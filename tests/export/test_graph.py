@@ -90,8 +90,8 @@ def test_exported_file_tells_nothing_of_the_machine(exported):
     assert b".py" not in exported[0].read_bytes()
 
 
-def test_half_precision_weights_halve_the_file(network, exported, tmp_path):
-    onnx.save(export_onnx(network, LAYOUT, 32, *NAMES, half=False)[0], tmp_path / "full.onnx")
+def test_16_bit_weights_halve_the_file(network, exported, tmp_path):
+    onnx.save(export_onnx(network, LAYOUT, 32, *NAMES, compact=False)[0], tmp_path / "full.onnx")
     assert exported[0].stat().st_size < 0.6 * (tmp_path / "full.onnx").stat().st_size
 
 

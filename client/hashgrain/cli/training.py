@@ -77,7 +77,7 @@ def train(run: Path, settings_file: Path | None, resume: bool, device: str, **gi
 @click.option("--data", help="Where the certificate's pictures come from. [default: the run's own data]")
 @click.option("--pictures", type=click.IntRange(min=1), default=2000, show_default=True, help="Pictures compared.")
 @click.option("--limit", type=float, help="Greatest share of differing bits. [default: 0.002]")
-@click.option("--full-precision", is_flag=True, help="Store weights in single precision: twice the file.")
+@click.option("--full-precision", is_flag=True, help="Store weights in 32 bits instead of 16: twice the file.")
 @click.option("--max-batch-size", type=click.IntRange(min=1), default=128, show_default=True)
 @json_option
 def export(
@@ -102,7 +102,7 @@ def export(
         data=data,
         pictures=pictures,
         limit=DEFAULT_LIMIT if limit is None else limit,
-        half=not full_precision,
+        compact=not full_precision,
         serving=ServingSettings(max_batch_size=max_batch_size),
     )
     if as_json:

@@ -36,7 +36,7 @@ def export_run(
     data: str | None = None,
     pictures: int = 2000,
     limit: float = DEFAULT_LIMIT,
-    half: bool = True,
+    compact: bool = True,
     serving: ServingSettings | None = None,
 ) -> Exported:
     """Export a finished run into a model repository, replacing version 1 of `hash_encoder` there.
@@ -47,7 +47,7 @@ def export_run(
         data: where the certificate's pictures come from (its test split); by default the run's own data.
         pictures: how many of them, evenly spaced.
         limit: see `certificate.certify`.
-        half: store weights in half precision.
+        compact: store weights in 16 bits.
         serving: how Triton runs the model.
 
     Raises:
@@ -56,7 +56,7 @@ def export_run(
     """
     network, fine_names, coarse_names = run.load_network()
     settings = run.settings()
-    model, contract = export_onnx(network, settings.layout, settings.input_size, fine_names, coarse_names, half)
+    model, contract = export_onnx(network, settings.layout, settings.input_size, fine_names, coarse_names, compact)
     held_out = readers.load(data or settings.data, "test", settings.input_size, settings.hierarchy)
     rows = np.linspace(0, len(held_out) - 1, min(pictures, len(held_out))).astype(np.int64)
     repository.mkdir(parents=True, exist_ok=True)
