@@ -1,0 +1,98 @@
+"""The model `hash_encoder`, called inside the server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import triton_python_backend_utils as pb_utils
+from numpy.typing import NDArray
+
+from hashgrain.codes import EncoderContract, HashCodes
+from hashgrain.codes.contract import COARSE_CODE, COARSE_LOGITS, ENCODER_MODEL, FINE_CODE, IMAGE
+from hashgrain.codes.errors import ContractViolation, InferenceFailed
+from hashgrain.codes.pbtxt import parse, read_encoder_config
+
+OUTPUTS = [COARSE_CODE, FINE_CODE, COARSE_LOGITS]
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """The encoder of this server; see `find_encoder`.
+
+    Attributes:
+        contract: what it says of itself.
+        max_batch_size: most images of one request to it.
+    """
+
+    contract: EncoderContract
+    max_batch_size: int
+
+    def encode(self, batches: list[NDArray[np.uint8]]) -> list[HashCodes]:
+        """Encode the pictures of several requests together.
+
+        Args:
+            batches: uint8 (B, S, S, 3) each.
+
+        Returns:
+            One HashCodes per batch, with coarse logits.
+
+        Raises:
+            InferenceFailed: the model answered with an error.
+        """
+        if not batches:
+            return []
+        pictures = np.concatenate(batches)
+        starts = range(0, len(pictures), self.max_batch_size)
+        codes = HashCodes.concatenate([_infer(pictures[start : start + self.max_batch_size]) for start in starts])
+        bounds = np.cumsum([0, *map(len, batches)]).tolist()
+        return [codes[start:stop] for start, stop in pairwise(bounds)]
+
+
+def find_encoder(repository: Path) -> Encoder:
+    """The hash encoder of a model repository.
+
+    It is read once, when this model is loaded: a server that is told to load another hash_encoder must load
+    image_search anew as well.
+
+    Raises:
+        ContractViolation: there is none, or it keeps no contract.
+    """
+    path = repository / ENCODER_MODEL / "config.pbtxt"
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as exc:
+        raise ContractViolation(
+            f"image_search needs the model {ENCODER_MODEL} beside it, but {path} cannot be read ({exc.strerror}); "
+            "write one with `hashgrain export`"
+        ) from exc
+    most = int(parse(text, str(path)).get("max_batch_size", ["0"])[0])
+    if most < 1:
+        raise ContractViolation(
+            f"{path} has max_batch_size {most}, must be 1 or more; write it with `hashgrain export`"
+        )
+    return Encoder(read_encoder_config(text, str(path)), most)
+
+
+def _infer(pictures: NDArray[np.uint8]) -> HashCodes:
+    request = pb_utils.InferenceRequest(
+        model_name=ENCODER_MODEL,
+        requested_output_names=OUTPUTS,
+        inputs=[pb_utils.Tensor(IMAGE, np.ascontiguousarray(pictures))],
+        preferred_memory=pb_utils.PreferredMemory(pb_utils.TRITONSERVER_MEMORY_CPU, 0),
+    )
+    response = request.exec()
+    if response.has_error():
+        raise InferenceFailed(
+            f"{ENCODER_MODEL} answered with an error: {response.error().message()}; see the server's log"
+        )
+    coarse, fine, logits = (_output(response, name) for name in OUTPUTS)
+    return HashCodes(coarse, fine, logits)
+
+
+def _output(response: Any, name: str) -> NDArray[Any]:
+    """A copy: the tensor's own memory is given back with the response."""
+    return np.array(pb_utils.get_output_tensor_by_name(response, name).as_numpy())

@@ -1,0 +1,70 @@
+"""A request's pictures, from pixels or from the bytes of image files, as the network takes them."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from hashgrain.codes.errors import ImageRejected, InvalidInput
+from hashgrain.codes.images import decode
+
+PIXELS, FILES = "image", "image_bytes"
+
+
+def read_pictures(pixels: NDArray[np.uint8] | None, files: NDArray[Any] | None, size: int) -> NDArray[np.uint8]:
+    """Decode and resize the pictures of one request.
+
+    Args:
+        pixels: uint8 (B, H, W, 3), RGB, or None.
+        files: object (B, 1), the bytes of image files or data URLs (`data:image/jpeg;base64,...`, for callers who
+            can send text only), or None.
+        size: S, the side of the network's input in pixels.
+
+    Returns:
+        uint8 (B, S, S, 3).
+
+    Raises:
+        InvalidInput: both inputs are given, or none.
+        ImageRejected: a picture cannot be read; it is named by its position in the request.
+    """
+    if pixels is not None and files is not None:
+        raise InvalidInput(f"both inputs were given; send either {PIXELS} or {FILES}")
+    if pixels is not None:
+        return _from_pixels(pixels, size)
+    if files is not None:
+        return _stack([decode(_file(row[0], name), size, name) for name, row in _named(files)], size)
+    raise InvalidInput(f"no input was given; send {PIXELS} (UINT8, height x width x 3) or {FILES} (a JPEG, PNG, ...)")
+
+
+def _from_pixels(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    if pixels.shape[1:] == (size, size, 3):
+        return pixels
+    if 0 in pixels.shape[1:]:
+        raise InvalidInput(f"{PIXELS} has the shape {list(pixels.shape)}; a picture needs at least one pixel")
+    return _stack([decode(Image.fromarray(picture), size, name) for name, picture in _named(pixels)], size)
+
+
+def _named(batch: NDArray[Any]) -> list[tuple[str, Any]]:
+    return [(f"image {position}", row) for position, row in enumerate(batch)]
+
+
+def _file(content: bytes, name: str) -> bytes:
+    """The bytes of the image file, out of a data URL (RFC 2397) where it is one."""
+    if not content.startswith(b"data:"):
+        return content
+    kind, comma, data = content.partition(b",")
+    if not comma or not kind.endswith(b";base64"):
+        raise ImageRejected(name, "its data URL is not in base64; write it as data:image/jpeg;base64,...")
+    try:
+        return base64.b64decode(data, validate=True)
+    except binascii.Error as exc:
+        raise ImageRejected(name, f"its data URL cannot be read ({exc}); encode it in base64 without blanks") from None
+
+
+def _stack(pictures: list[NDArray[np.uint8]], size: int) -> NDArray[np.uint8]:
+    return np.stack(pictures) if pictures else np.empty((0, size, size, 3), np.uint8)

@@ -1,0 +1,50 @@
+"""What a request asks: which index, and which search of it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from hashgrain.codes.errors import InvalidInput
+from hashgrain.indexer import SearchRequest
+from image_search.settings import Settings
+
+PARAMETERS = ("k", "rank", "candidates", "probes", "radius", "exact", "index")
+"""The request parameters; see README.md beside config.pbtxt."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """A request's parameters, checked."""
+
+    index: str
+    search: SearchRequest
+
+
+def read_question(parameters: str, settings: Settings, payloads: bool) -> Question:
+    """Read the parameters of a request.
+
+    Args:
+        parameters: a JSON object, as Triton hands them over.
+        settings: defaults and limits.
+        payloads: whether the request asks for payloads.
+
+    Raises:
+        InvalidInput: a parameter is unknown, or has a value of the wrong type or out of range.
+    """
+    given = json.loads(parameters or "{}")
+    unknown = sorted(set(given) - set(PARAMETERS))
+    if unknown:
+        raise InvalidInput(
+            f"unknown request parameter {', '.join(unknown)}; image_search knows {', '.join(PARAMETERS)}"
+        )
+    index = given.pop("index", settings.index)
+    if not isinstance(index, str):
+        raise InvalidInput(f"index must be the name of an index, got {index!r}")
+    search = SearchRequest(**given, payloads=payloads)
+    if search.k > settings.max_k:
+        raise InvalidInput(
+            f"k is {search.k}, at most {settings.max_k} neighbours are given; ask for fewer, "
+            "or raise max_k in image_search's config.pbtxt"
+        )
+    return Question(index, search)

@@ -1,0 +1,83 @@
+"""How the model is set up: the `parameters` of its config.pbtxt, and the environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from hashgrain.codes.errors import InvalidInput
+from hashgrain.indexer import Timeouts
+from hashgrain.indexer.connection import Connection
+from hashgrain.indexer.header import require_name
+
+ENVIRONMENT = {"redis": "HASHGRAIN_REDIS", "index": "HASHGRAIN_INDEX"}
+"""Settings that a variable of the server's environment overrides."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The model's settings.
+
+    Attributes:
+        redis: Redis' address.
+        index: the index that is searched where a request names none.
+        redis_connect_s: seconds to wait for a connection to Redis.
+        redis_read_s: seconds to wait for each of its answers.
+        max_k: the most neighbours that a request may ask for.
+
+    Raises:
+        InvalidInput: a value cannot be used.
+    """
+
+    redis: str = "redis://localhost:6379/0"
+    index: str = "photos"
+    redis_connect_s: float = 2.0
+    redis_read_s: float = 5.0
+    max_k: int = 1000
+
+    def __post_init__(self) -> None:
+        if self.max_k < 1:
+            raise InvalidInput(f"max_k must be 1 or more, got {self.max_k}")
+        require_name(self.index)
+        Connection.to(self.redis, self.timeouts).close()  # it only reads the address; nothing connects yet
+
+    @property
+    def timeouts(self) -> Timeouts:
+        """Deadlines of every call to Redis."""
+        return Timeouts(connect=self.redis_connect_s, read=self.redis_read_s)
+
+
+def read_settings(model_config: Mapping[str, Any], environment: Mapping[str, str]) -> Settings:
+    """The settings of a model.
+
+    Args:
+        model_config: config.pbtxt as Triton hands it over in JSON.
+        environment: the process' variables.
+
+    Raises:
+        InvalidInput: a parameter is unknown, or has a value that cannot be read.
+    """
+    given = {name: row["string_value"] for name, row in model_config.get("parameters", {}).items()}
+    known = [field.name for field in fields(Settings)]
+    unknown = sorted(set(given) - set(known))
+    if unknown:
+        raise InvalidInput(
+            f"config.pbtxt of image_search has the unknown parameter {', '.join(unknown)}; "
+            f"it can have {', '.join(known)}"
+        )
+    given |= {name: environment[variable] for name, variable in ENVIRONMENT.items() if environment.get(variable)}
+    kinds: dict[str, type] = {"redis_connect_s": float, "redis_read_s": float, "max_k": int}
+    values: dict[str, Any] = {}
+    for name, text in given.items():
+        kind = kinds.get(name, str)
+        try:
+            values[name] = kind(text)
+        except ValueError:
+            raise InvalidInput(
+                f"config.pbtxt of image_search sets {name} to {text!r}; it must be {_NUMBERS[kind]}"
+            ) from None
+    return Settings(**values)
+
+
+_NUMBERS = {float: "a number of seconds", int: "an integer"}

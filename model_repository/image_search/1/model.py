@@ -1,0 +1,91 @@
+"""Triton's model `image_search`: pictures in, their nearest neighbours out.
+
+One request names pictures and a search; the network (the model `hash_encoder` beside this one) is asked inside the
+server, the index in Redis. Requests that Triton hands over together are encoded together, and each is answered for
+itself: what is wrong with one is an error to its caller alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import triton_python_backend_utils as pb_utils
+from image_search.answer import answer_tensors, refuse, respond
+from image_search.encoder import find_encoder
+from image_search.indexes import OpenIndexes
+from image_search.pictures import FILES, PIXELS, read_pictures
+from image_search.question import Question, read_question
+from image_search.settings import read_settings
+from numpy.typing import NDArray
+
+from hashgrain.codes import HashCodes
+from hashgrain.codes.errors import HashgrainError
+
+
+class TritonPythonModel:
+    """One instance of the model; Triton calls `initialize` once, `execute` for every batch, `finalize` at the end."""
+
+    def initialize(self, args: dict[str, str]) -> None:
+        """Read the settings and the encoder's contract; Redis is not asked before the first request.
+
+        Raises:
+            TritonModelException: a setting is wrong, or there is no hash_encoder beside this model.
+        """
+        try:
+            self._settings = read_settings(json.loads(args["model_config"]), os.environ)
+            self._encoder = find_encoder(Path(args["model_repository"]).parent)
+            self._indexes = OpenIndexes(self._settings, self._encoder.contract)
+        except HashgrainError as error:
+            raise pb_utils.TritonModelException(str(error)) from error
+
+    def execute(self, requests: list[Any]) -> list[Any]:
+        """Answer every request, in order."""
+        refused: dict[int, Any] = {}
+        asked = _each(self._read, dict(enumerate(requests)), refused)
+        encoded = self._encode(asked, refused)
+        answers = _each(self._answer, {place: (*asked[place], codes) for place, codes in encoded.items()}, refused)
+        return [answers[place] if place in answers else refused[place] for place in range(len(requests))]
+
+    def finalize(self) -> None:
+        """Close the connections to Redis."""
+        self._indexes.close()
+
+    def _read(self, request: Any) -> tuple[Question, NDArray[np.uint8]]:
+        question = read_question(request.parameters(), self._settings, "payloads" in request.requested_output_names())
+        pixels, files = _input(request, PIXELS), _input(request, FILES)
+        return question, read_pictures(pixels, files, self._encoder.contract.input_size)
+
+    def _encode(
+        self, asked: dict[int, tuple[Question, NDArray[np.uint8]]], refused: dict[int, Any]
+    ) -> dict[int, HashCodes]:
+        try:
+            codes = self._encoder.encode([pictures for _, pictures in asked.values()])
+        except Exception as error:
+            refused |= {place: refuse(error) for place in asked}
+            return {}
+        return dict(zip(asked, codes, strict=True))
+
+    def _answer(self, query: tuple[Question, NDArray[np.uint8], HashCodes]) -> Any:
+        question, _, codes = query
+        return respond(answer_tensors(self._indexes.search(question, codes), question.search.k))
+
+
+def _each(step: Callable[[Any], Any], items: dict[int, Any], refused: dict[int, Any]) -> dict[int, Any]:
+    """Take a step for every request; one that fails is put among the refused."""
+    done = {}
+    for place, item in items.items():
+        try:
+            done[place] = step(item)
+        except Exception as error:  # whatever it is, it is this request's answer and not the others'
+            refused[place] = refuse(error)
+    return done
+
+
+def _input(request: Any, name: str) -> NDArray[Any] | None:
+    tensor = pb_utils.get_input_tensor_by_name(request, name)
+    return None if tensor is None else tensor.as_numpy()
