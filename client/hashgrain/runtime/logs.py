@@ -6,7 +6,9 @@ import re
 from pathlib import Path
 
 # Triton's log holds tables of its options, information on the orderly way out, and words about a GPU it must not use.
-_NOISE = re.compile(r"\s*$|[+|]|I\d{4} .*(server|metrics|model_lifecycle|memory_manager)\.cc:|.*CudaDriverHelper")
+_NOISE = re.compile(
+    r"\s*$|[+|]|I\d{4} .* (server|tritonserver|metrics|model_lifecycle|\w+_memory_manager)\.cc:|.*CudaDriverHelper"
+)
 
 
 def log_end(path: Path, lines: int = 12, width: int = 500) -> str:

@@ -27,7 +27,6 @@ from hashgrain.runtime.support import why_no_triton
 from hashgrain.runtime.triton_env import Announce, TritonEnvironment, ensure_environment
 from hashgrain.runtime.triton_server import check_repository, launch_triton, stop_triton
 
-
 UNREADY_S = 1.0
 """Seconds to end for a Triton that is not ready yet: it has no requests to finish, and loads on regardless."""
 
