@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import onnx
@@ -10,7 +11,7 @@ import pytest
 from hashgrain.client import HashEncoder
 from hashgrain.client.address import Address
 from hashgrain.client.in_process import InProcessTransport, find_model
-from hashgrain.codes.errors import ContractViolation, InferenceFailed, InvalidInput
+from hashgrain.codes.errors import ContractViolation, InferenceFailed, InvalidInput, MissingDependency
 from pictures import arrays
 from tiny_model import tiny_model, write_tiny_repository
 
@@ -60,3 +61,11 @@ def test_a_batch_that_the_model_does_not_take(tmp_path: Path) -> None:
     transport = InProcessTransport(Address("in_process", str(tmp_path)))
     with pytest.raises(InferenceFailed, match="invalid dimensions"):
         transport.infer(arrays(1, height=16, width=16), ("fine_code",), 1)
+
+
+def test_without_onnx_runtime_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_tiny_repository(tmp_path)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    monkeypatch.delitem(sys.modules, "hashgrain.client.in_process")
+    with pytest.raises(MissingDependency, match=r'pip install "hashgrain\[cpu\]"'):
+        HashEncoder(tmp_path)

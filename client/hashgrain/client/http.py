@@ -1,28 +1,25 @@
-"""Triton over HTTP.
+"""Triton over HTTP: the KServe v2 protocol with its binary tensor extension.
 
-tritonclient's HTTP client runs on gevent, and one client belongs to one thread. So every thread that sends gets a
-client, and with it a connection, of its own. gevent's socket timeouts start anew with every packet; a `gevent.Timeout`
-around each call makes the deadline one for the whole.
+https://kserve.github.io/website/docs/concepts/architecture/data-plane/v2-protocol/binary-tensor-data-extension
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import json
 from typing import Any
 
-import gevent  # type: ignore[import-untyped]
 import numpy as np
-import tritonclient.http as triton
-from gevent.ssl import create_default_context  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from hashgrain.client.address import Address
+from hashgrain.client.http_connection import HttpConnections, Reply
 from hashgrain.client.transport import Served
-from hashgrain.client.transport_errors import http_errors
+from hashgrain.client.transport_errors import http_errors, http_status_error
 from hashgrain.client.triton_model import latest_version, read_served, require_ready
 from hashgrain.codes.contract import ENCODER_MODEL, IMAGE
+
+_HEADER_LENGTH = "Inference-Header-Content-Length"
+_DTYPES = {"UINT8": np.uint8, "FP32": np.float32}
 
 
 class HttpTransport:
@@ -32,62 +29,79 @@ class HttpTransport:
 
     def __init__(self, address: Address) -> None:
         self._address = address
-        self._version = ""
-        self._own = threading.local()
-        self._all: list[Any] = []
-        self._lock = threading.Lock()
+        self._model = f"v2/models/{ENCODER_MODEL}"
+        self._connections = HttpConnections(address)
 
     def connect(self, seconds: float) -> Served:
         """See `Transport`."""
-        with self._call(seconds) as client:
-            ready = client.is_server_ready()
-        with self._call(seconds) as client:
-            model = ready and client.is_model_ready(ENCODER_MODEL)
+        with http_errors(self._address, seconds):
+            ready = self._get("v2/health/ready", seconds).status == 200
+            model = ready and self._get(f"{self._model}/ready", seconds).status == 200
             require_ready(self._address, server=ready, model=model)
-        with self._call(seconds) as client:
-            server = client.get_server_metadata()
-            version = latest_version(client.get_model_metadata(ENCODER_MODEL))
-        with self._call(seconds) as client:
-            metadata = client.get_model_metadata(ENCODER_MODEL, version)
-            config = client.get_model_config(ENCODER_MODEL, version)
-        self._version = version
-        return read_served(self._address, server, metadata, config)
+            server = self._ask("v2", seconds)
+            version = latest_version(self._ask(self._model, seconds))
+            if version:
+                self._model += f"/versions/{version}"
+            metadata = self._ask(self._model, seconds)
+            config = self._ask(f"{self._model}/config", seconds)
+            return read_served(self._address, server, metadata, config)
 
     def infer(self, images: NDArray[np.uint8], outputs: tuple[str, ...], seconds: float) -> dict[str, NDArray[Any]]:
         """See `Transport`."""
-        with self._call(seconds) as client:
-            tensor = triton.InferInput(IMAGE, list(images.shape), "UINT8")
-            tensor.set_data_from_numpy(images, binary_data=True)
-            result = client.infer(
-                ENCODER_MODEL,
-                [tensor],
-                model_version=self._version,
-                outputs=[triton.InferRequestedOutput(name, binary_data=True) for name in outputs],
+        header = _request_header(images, outputs)
+        with http_errors(self._address, seconds):
+            reply = self._connections.exchange(
+                "POST",
+                f"{self._model}/infer",
+                seconds,
+                body=(header, images.data.cast("B")),
+                headers={"Content-Type": "application/octet-stream", _HEADER_LENGTH: str(len(header))},
             )
-            return {name: result.as_numpy(name) for name in outputs}
+            self._require_ok(reply)
+            return _read_tensors(reply, outputs)
 
     def close(self) -> None:
-        """Close every thread's connection; none may be in use."""
-        with self._lock:
-            clients, self._all = self._all, []
-        for client in clients:
-            client.close()
+        """See `Transport`; no request may be under way."""
+        self._connections.close()
 
-    @contextmanager
-    def _call(self, seconds: float) -> Iterator[Any]:
-        """This thread's client, under a deadline, with its errors translated."""
-        with http_errors(self._address, seconds), gevent.Timeout(seconds):
-            yield self._client(seconds)
+    def _get(self, path: str, seconds: float) -> Reply:
+        return self._connections.exchange("GET", path, seconds)
 
-    def _client(self, seconds: float) -> Any:
-        if not hasattr(self._own, "client"):
-            self._own.client = triton.InferenceServerClient(
-                self._address.target,
-                connection_timeout=seconds,
-                network_timeout=seconds,
-                ssl=self._address.secure,
-                ssl_context_factory=create_default_context if self._address.secure else None,
-            )
-            with self._lock:
-                self._all.append(self._own.client)
-        return self._own.client
+    def _ask(self, path: str, seconds: float) -> dict[str, Any]:
+        reply = self._get(path, seconds)
+        self._require_ok(reply)
+        answer: dict[str, Any] = json.loads(reply.body)
+        return answer
+
+    def _require_ok(self, reply: Reply) -> None:
+        if reply.status != 200:
+            raise http_status_error(self._address, reply.status, reply.body)
+
+
+def _request_header(images: NDArray[np.uint8], outputs: tuple[str, ...]) -> bytes:
+    """The JSON in front of the pixels."""
+    tensor = {
+        "name": IMAGE,
+        "shape": images.shape,
+        "datatype": "UINT8",
+        "parameters": {"binary_data_size": images.nbytes},
+    }
+    wanted = [{"name": name, "parameters": {"binary_data": True}} for name in outputs]
+    return json.dumps({"inputs": [tensor], "outputs": wanted}).encode()
+
+
+def _read_tensors(reply: Reply, outputs: tuple[str, ...]) -> dict[str, NDArray[Any]]:
+    """The tensors that stand one after the other behind the reply's JSON.
+
+    Raises:
+        ValueError, LookupError: the reply contradicts itself.
+    """
+    offset = int(reply.headers.get(_HEADER_LENGTH, len(reply.body)))
+    tensors: dict[str, NDArray[Any]] = {}
+    for tensor in json.loads(reply.body[:offset])["outputs"]:
+        size = tensor["parameters"]["binary_data_size"]
+        dtype = np.dtype(_DTYPES[tensor["datatype"]])
+        flat = np.frombuffer(reply.body, dtype, size // dtype.itemsize, offset)
+        tensors[tensor["name"]] = flat.reshape(tensor["shape"])
+        offset += size
+    return {name: tensors[name] for name in outputs}

@@ -1,4 +1,4 @@
-"""The one place where exceptions of tritonclient, gRPC, gevent and ONNX Runtime become hashgrain's.
+"""The one place where exceptions of tritonclient, gRPC, HTTP and ONNX Runtime become hashgrain's.
 
 Each transport wraps its calls in its own context manager below. tests/client/test_transport_errors.py goes through
 every kind that these libraries raise, and fails when one is left unmapped.
@@ -6,6 +6,8 @@ every kind that these libraries raise, and fails when one is left unmapped.
 
 from __future__ import annotations
 
+import http.client
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -39,21 +41,32 @@ def grpc_errors(address: Address, seconds: float) -> Iterator[None]:
 
 @contextmanager
 def http_errors(address: Address, seconds: float) -> Iterator[None]:
-    """Translate what tritonclient.http, geventhttpclient, gevent and sockets raise."""
-    import gevent  # type: ignore[import-untyped]
-    from geventhttpclient.response import HTTPParseError
-    from tritonclient.utils import InferenceServerException
-
+    """Translate what sockets, TLS and http.client raise; see also `http_status_error`."""
     try:
         yield
-    except InferenceServerException as exc:
-        raise _from_http_status(address, exc.status(), exc.message()) from exc
-    except (gevent.Timeout, TimeoutError) as exc:
+    except EncoderError:
+        raise
+    except TimeoutError as exc:
         raise _late(address, seconds) from exc
-    except (OSError, HTTPParseError) as exc:  # refused, reset, unknown host, TLS, or not HTTP at all
+    except (OSError, http.client.HTTPException) as exc:  # refused, reset, unknown host, TLS, or not HTTP at all
         raise _nobody(address, str(exc) or type(exc).__name__) from exc
-    except (ValueError, RuntimeError) as exc:  # a reply that is not Triton's JSON; a pool closed under the request
-        raise InferenceFailed(f"the answer of {address} could not be read: {exc}; is it a Triton server?") from exc
+    except (ValueError, LookupError) as exc:
+        raise InferenceFailed(
+            f"the answer of {address} could not be read ({type(exc).__name__}: {exc}); is it a Triton server?"
+        ) from exc
+
+
+def http_status_error(address: Address, status: int, body: bytes) -> EncoderError:
+    """The error that a status other than 200 stands for; Triton's body is JSON with its words under "error"."""
+    try:
+        words = str(json.loads(body)["error"])
+    except (ValueError, LookupError, TypeError):
+        words = f"HTTP status {status}"
+    if status in (502, 503):
+        return _nobody(address, words)
+    if status in (408, 504):
+        return DeadlineExceeded(f"the server at {address} gave up on the request: {words}; send smaller batches")
+    return InferenceFailed(f"the server at {address} refused the request: {words}")
 
 
 @contextmanager
@@ -89,15 +102,6 @@ def _from_grpc_status(address: Address, seconds: float, status: str | None, mess
             )
         case _:
             return InferenceFailed(f"the server at {address} refused the request: {words}")
-
-
-def _from_http_status(address: Address, status: str | None, message: str | None) -> EncoderError:
-    words = message or "no reason given"
-    if status in ("502", "503"):
-        return _nobody(address, words)
-    if status in ("408", "504"):
-        return DeadlineExceeded(f"the server at {address} gave up on the request: {words}; send smaller batches")
-    return InferenceFailed(f"the server at {address} refused the request: {words}")
 
 
 def _nobody(address: Address, words: str) -> ServerUnavailable:
