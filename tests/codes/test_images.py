@@ -150,6 +150,14 @@ def test_exif_orientation_turns_the_picture_upright(orientation: int) -> None:
     assert np.array_equal(decode(encoded(stored, "PNG", exif=exif), SIZE, "x"), np.asarray(upright))
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
+def test_damaged_exif_data_do_not_cost_the_picture(kind: str) -> None:
+    for exif in (b"garbage", b"II*\0\x08\0\0\0\xff\xff"):
+        data = encoded(Image.new("RGB", (8, 8), RED), kind, exif=b"Exif\0\0" + exif)
+        assert np.abs(decode(data, SIZE, "x").astype(int) - RED).max() <= 2
+
+
 def test_an_open_picture_is_left_as_it_was() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6

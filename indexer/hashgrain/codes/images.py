@@ -44,9 +44,8 @@ def prepare(picture: Image.Image, size: int) -> NDArray[np.uint8]:
     Raises:
         OSError, ValueError, SyntaxError: Pillow cannot decode it (`decode` turns these into ImageRejected).
     """
-    if picture.getexif().get(_ORIENTATION, _UPRIGHT) != _UPRIGHT:  # exif_transpose copies upright pictures for nothing
-        picture = ImageOps.exif_transpose(picture)
-    rgb = _to_rgb(picture)
+    picture.load()
+    rgb = _to_rgb(_upright(picture))
     if rgb.size != (size, size):
         rgb = rgb.resize((size, size), Image.Resampling.BILINEAR)
     return np.asarray(rgb)
@@ -83,6 +82,16 @@ def _within_limit(picture: Image.Image, name: str) -> Image.Image:
     if width * height > MAX_PIXELS:
         raise ImageRejected(name, f"{width} x {height} pixels, the limit is {MAX_PIXELS:,} in all; scale it down first")
     return picture
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    """Turn a loaded picture by its EXIF orientation; damaged EXIF data say nothing about the pixels."""
+    try:
+        if picture.getexif().get(_ORIENTATION, _UPRIGHT) == _UPRIGHT:  # exif_transpose would copy it for nothing
+            return picture
+        return ImageOps.exif_transpose(picture)
+    except Exception:  # Pillow raises SyntaxError, struct.error, KeyError, ...
+        return picture
 
 
 def _to_rgb(picture: Image.Image) -> Image.Image:
