@@ -10,7 +10,8 @@ import pytest
 from hashgrain.codes.errors import DataError
 from hashgrain.export import readers
 from hashgrain.export.readers import cifar_archive
-from pictures import COARSE, FINE, PARENT, drawn, png, write_parquet
+from labelled_pictures import COARSE, FINE, PARENT, drawn, write_parquet
+from pictures import file_bytes
 
 
 def test_parquet_with_two_levels(tmp_path):
@@ -165,7 +166,7 @@ def test_download_is_checked_and_has_an_offline_path(tmp_path, monkeypatch):
 def write_tree(root, names):
     for name in names:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_bytes(png(drawn(1, 0)[0][0]))
+        (root / name).write_bytes(file_bytes(drawn(1, 0)[0][0]))
 
 
 def test_folder_tree_with_two_levels_and_splits(tmp_path):

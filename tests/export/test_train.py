@@ -13,7 +13,7 @@ from hashgrain.export.backbones import Backbone, SmallCNN, build_backbone
 from hashgrain.export.run_folder import RunFolder
 from hashgrain.export.settings import TrainSettings
 from hashgrain.export.train import Trainer, one_cycle, train
-from pictures import write_parquet
+from labelled_pictures import write_parquet
 
 
 def tiny_backbone(pretrained):
@@ -35,7 +35,7 @@ def weights(network):
 
 @pytest.fixture(scope="module")
 def finished(settings, tmp_path_factory):
-    run = RunFolder.create(tmp_path_factory.mktemp("runs") / "whole", settings)
+    run = RunFolder.create(tmp_path_factory.mktemp("runs") / "whole")
     return run, train(settings, run, device="cpu", progress=False)
 
 
@@ -57,7 +57,7 @@ def test_run_learns_and_keeps_its_settings_log_and_summary(finished, settings):
 def test_killed_run_resumes_to_the_same_weights(finished, settings, tmp_path, monkeypatch):
     """A kill in the middle of the second epoch, after a checkpoint, loses nothing."""
     monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0)
-    run = RunFolder.create(tmp_path / "killed", settings)
+    run = RunFolder.create(tmp_path / "killed")
     advance, steps = Trainer.advance, iter(range(7))
 
     def killed_at_step_seven(self):
@@ -76,13 +76,14 @@ def test_killed_run_resumes_to_the_same_weights(finished, settings, tmp_path, mo
 
 def test_finished_run_is_not_overwritten(finished, settings):
     with pytest.raises(TrainingError, match="holds a run already; go on with --resume"):
-        RunFolder.create(finished[0].path, settings)
+        RunFolder.create(finished[0].path)
     with pytest.raises(TrainingError, match="holds no run"):
         RunFolder.open(finished[0].path / "nothing")
 
 
 def test_damaged_checkpoint_is_told(finished, settings, tmp_path):
-    run = RunFolder.create(tmp_path / "damaged", settings)
+    run = RunFolder.create(tmp_path / "damaged")
+    run.begin(settings)
     run.checkpoint.write_bytes((finished[0].network_file).read_bytes()[:1000])
     with pytest.raises(TrainingError, match="cannot read .*checkpoint.pt.*remove it"):
         train(settings, run, device="cpu", progress=False)
@@ -111,7 +112,7 @@ def test_too_few_pictures_for_a_batch(settings):
 def test_loss_that_is_not_finite_stops_the_run(settings, tmp_path):
     wild = dataclasses.replace(settings, backbone_lr=1e30, head_lr=1e30, epochs=10)
     with pytest.raises(TrainingError, match="lower backbone_lr and head_lr"):
-        train(wild, RunFolder.create(tmp_path / "wild", wild), device="cpu", progress=False)
+        train(wild, RunFolder.create(tmp_path / "wild"), device="cpu", progress=False)
 
 
 def test_one_cycle_climbs_and_falls():

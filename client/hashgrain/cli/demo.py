@@ -24,7 +24,13 @@ if TYPE_CHECKING:
 )
 @click.option("--images", type=click.IntRange(min=10), default=20_000, show_default=True, help="Pictures to index.")
 @click.option("--queries", type=click.IntRange(min=1), default=1000, show_default=True, help="Pictures to search by.")
-@click.option("--page", type=click.Path(dir_okay=False, path_type=Path), default=Path("demo.html"), show_default=True)
+@click.option(
+    "--page",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("demo.html"),
+    show_default=True,
+    help="Where the page with pictures goes.",
+)
 @click.option("--keep", is_flag=True, help="Leave servers running that this command started.")
 @triton_option
 @redis_option

@@ -75,10 +75,11 @@ def main(arguments: list[str] | None = None) -> None:
     except HashgrainError as error:
         fail(str(error))
     except ModuleNotFoundError as error:
-        extra = EXTRA_OF_MODULE.get((error.name or "").partition(".")[0])
+        package = (error.name or "").partition(".")[0]
+        extra = EXTRA_OF_MODULE.get(package)
         if extra is None:
             raise
-        fail(f'{error.name} is not installed; install it with: pip install "hashgrain[{extra}]"')
+        fail(f'{package} is not installed; install it with: pip install "hashgrain[{extra}]"')
 
 
 def fail(message: str) -> None:

@@ -21,12 +21,14 @@ def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
     for field in reversed(dataclasses.fields(TrainSettings)):
         flag = "--" + field.name.replace("_", "-")
+        meaning = field.metadata["help"]
+        if field.default not in (None, dataclasses.MISSING):
+            meaning += f" [default: {field.default}]"
         if field.name == "pretrained":
-            option = click.option("--pretrained/--from-scratch", default=None, help="[default: pretrained]")
+            option = click.option("--pretrained/--from-scratch", default=None, help=meaning)
         else:
             kind = {"int": int, "float": float}.get(str(field.type), str)
-            default = "" if field.name == "data" else f"[default: {field.default}]"
-            option = click.option(flag, type=kind, default=None, help=default)
+            option = click.option(flag, type=kind, default=None, help=meaning)
         command = option(command)
     return command
 
@@ -45,8 +47,7 @@ def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def train(run: Path, settings_file: Path | None, resume: bool, device: str, **given: Any) -> None:
     """Train a hashing network into the folder RUN.
 
-    --data takes a folder of Parquet files, a CIFAR python archive, a folder tree of classes, or the names cifar10 and
-    cifar100 to download. What each setting means stands in hashgrain.export.settings.
+    The folder keeps settings, log and checkpoints; a run that was killed goes on with --resume.
     """
     from hashgrain.export.run_folder import RunFolder
     from hashgrain.export.train import train as run_training
@@ -56,12 +57,13 @@ def train(run: Path, settings_file: Path | None, resume: bool, device: str, **gi
         if chosen or settings_file:
             raise click.UsageError("--resume takes the settings from the run; give no others")
         folder = RunFolder.open(run)
+        settings = folder.settings()
     else:
-        folder = RunFolder.create(run, _settings(settings_file, chosen))
+        folder, settings = RunFolder.create(run), _settings(settings_file, chosen)
     if folder.network_file.exists():
         click.echo(f"{run} has ended already; export it with: hashgrain export {run}")
         return
-    run_training(folder.settings(), folder, device, progress=sys.stderr.isatty())
+    run_training(settings, folder, device, progress=sys.stderr.isatty())
     click.echo(f"trained into {run}; export it with: hashgrain export {run}")
 
 
@@ -78,7 +80,13 @@ def train(run: Path, settings_file: Path | None, resume: bool, device: str, **gi
 @click.option("--pictures", type=click.IntRange(min=1), default=2000, show_default=True, help="Pictures compared.")
 @click.option("--limit", type=float, help="Greatest share of differing bits. [default: 0.002]")
 @click.option("--full-precision", is_flag=True, help="Store weights in 32 bits instead of 16: twice the file.")
-@click.option("--max-batch-size", type=click.IntRange(min=1), default=128, show_default=True)
+@click.option(
+    "--max-batch-size",
+    type=click.IntRange(min=1),
+    default=128,
+    show_default=True,
+    help="Most images that Triton runs at once.",
+)
 @json_option
 def export(
     run: Path,

@@ -59,18 +59,26 @@ def find_collection(data: str | None, images: int, queries: int, announce: Calla
     for folder in _folders():
         if any(folder.glob("train*.parquet")):
             return _labelled(str(folder), images, queries)
-    announce("no CIFAR-100 at hand: downloading it (169 MB, once); --data takes a folder or an archive instead")
     try:
-        return _labelled("cifar100", images, queries)
+        return _downloaded(images, queries, announce)
     except DataError as exc:
         announce(f"{exc}")
         announce("searching DRAWN pictures instead, which say little about real ones")
         return _drawn(images, queries)
 
 
+def _downloaded(images: int, queries: int, announce: Callable[[str], object]) -> Collection:
+    if os.environ.get("HASHGRAIN_NO_DOWNLOAD"):
+        raise DataError("no CIFAR-100 at hand, and $HASHGRAIN_NO_DOWNLOAD is set; --data takes a folder or an archive")
+    announce("no CIFAR-100 at hand: downloading it (169 MB, once); --data takes a folder or an archive instead")
+    return _labelled("cifar100", images, queries)
+
+
 def _folders() -> list[Path]:
-    roots = [Path(os.environ["HASHGRAIN_DATA"])] if "HASHGRAIN_DATA" in os.environ else []
-    return [root / "cifar100" for root in (*roots, Path("data"), Path("../shared/data"))]
+    """Where CIFAR-100 is looked for: below $HASHGRAIN_DATA where it is set, else beside the checkout."""
+    own = os.environ.get("HASHGRAIN_DATA")
+    roots = [Path(own)] if own else [Path("data"), Path("../shared/data")]
+    return [root / "cifar100" for root in roots]
 
 
 def _labelled(source: str, images: int, queries: int) -> Collection:

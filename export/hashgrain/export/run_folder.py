@@ -25,8 +25,8 @@ class RunFolder:
     path: Path
 
     @classmethod
-    def create(cls, path: Path, settings: TrainSettings) -> RunFolder:
-        """Start a run in a new folder.
+    def create(cls, path: Path) -> RunFolder:
+        """A new run; nothing is written until it begins.
 
         Raises:
             TrainingError: there is a run already.
@@ -34,8 +34,6 @@ class RunFolder:
         run = cls(path)
         if run.settings_file.exists():
             raise TrainingError(f"{path} holds a run already; go on with --resume, or choose another folder")
-        path.mkdir(parents=True, exist_ok=True)
-        settings.write(run.settings_file)
         return run
 
     @classmethod
@@ -64,6 +62,11 @@ class RunFolder:
     def network_file(self) -> Path:
         """The trained network."""
         return self.path / "network.pt"
+
+    def begin(self, settings: TrainSettings) -> None:
+        """Write the settings, once data and network are known to be there."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        settings.write(self.settings_file)
 
     def settings(self) -> TrainSettings:
         """Read the settings back."""

@@ -4,58 +4,53 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from hashgrain.codes import CodeLayout
 from hashgrain.codes.errors import InvalidInput
 
 
+def _setting(default: Any, meaning: str) -> Any:
+    """A field with its meaning beside it, which the command line shows as help."""
+    return field(default=default, metadata={"help": meaning})
+
+
 @dataclass(frozen=True)
 class TrainSettings:
-    """One run. Two runs with equal settings, versions and machine compute the same network.
+    """One run. Two runs with equal settings, versions, device and number of threads compute the same network.
 
-    Attributes:
-        data: where the labelled pictures are; see `readers.load`.
-        hierarchy: a JSON file {superclass: [class, ...]}, or None to take the hierarchy that the data carry.
-        backbone: a name in `backbones.BACKBONES`, or package.module:callable.
-        pretrained: start from the backbone's published weights where it has any.
-        coarse_bits, fine_bits: the code lengths.
-        input_size: side of the square input in pixels.
-        epochs, batch_size, seed: the last incomplete batch of an epoch is left out.
-        backbone_lr, head_lr, weight_decay: AdamW, at the top of one cycle.
-        warmup: share of the steps in which the rate climbs, before it falls along a cosine to zero.
-        scale, margin: s and m of the classification loss, s * (cos(u, target) - m) for the true class.
-        coarse_weight: weight of the coarse level's loss beside the fine level's.
-        quantisation_weight: weight of the mean over bits of (u - sign(u))^2, at both levels.
-        ema_decay: per-step decay of the averaged weights, which are the ones exported.
-        crop_padding: a random crop moves by up to this share of the side in each direction.
-        cutout: side of the erased square as a share of the input's, 0 for none.
-        validation: share of the training pictures of each class held out, 0 for none; measured after every epoch.
+    Raises:
+        InvalidInput: a setting is out of its range.
     """
 
-    data: str
-    hierarchy: str | None = None
-    backbone: str = "efficientnet_lite0"
-    pretrained: bool = True
-    coarse_bits: int = 16
-    fine_bits: int = 64
-    input_size: int = 64
-    epochs: int = 12
-    batch_size: int = 128
-    seed: int = 0
-    backbone_lr: float = 6e-4
-    head_lr: float = 3e-3
-    weight_decay: float = 0.02
-    warmup: float = 0.2
-    scale: float = 16.0
-    margin: float = 0.2
-    coarse_weight: float = 0.5
-    quantisation_weight: float = 0.05
-    ema_decay: float = 0.998
-    crop_padding: float = 0.125
-    cutout: float = 0.0
-    validation: float = 0.0
+    data: str = _setting(
+        MISSING,
+        "Labelled pictures: a folder of Parquet files, a CIFAR python archive, a folder tree "
+        "of classes, or cifar10 / cifar100 to download.",
+    )
+    hierarchy: str | None = _setting(None, 'A JSON file {"superclass": ["class", ...]}; by default the data\'s own.')
+    backbone: str = _setting("efficientnet_lite0", "efficientnet_lite0, small_cnn, or package.module:callable.")
+    pretrained: bool = _setting(True, "Start from the backbone's published weights where it has any.")
+    coarse_bits: int = _setting(16, "Length of the coarse code.")
+    fine_bits: int = _setting(64, "Length of the fine code.")
+    input_size: int = _setting(64, "Side of the square input in pixels.")
+    epochs: int = _setting(12, "Passes over the training pictures.")
+    batch_size: int = _setting(128, "Pictures of one step; the last incomplete batch of an epoch is left out.")
+    seed: int = _setting(0, "Decides targets, first weights, order and augmentation.")
+    backbone_lr: float = _setting(6e-4, "AdamW's rate for the backbone, at the top of one cycle.")
+    head_lr: float = _setting(3e-3, "The same for the two heads.")
+    weight_decay: float = _setting(0.02, "AdamW's weight decay.")
+    warmup: float = _setting(0.2, "Share of the steps in which the rate climbs, before it falls along a cosine to 0.")
+    scale: float = _setting(16.0, "s of the classification loss, s * (cos(u, target) - m for the true class).")
+    margin: float = _setting(0.2, "m of the classification loss.")
+    coarse_weight: float = _setting(0.5, "Weight of the coarse level's loss beside the fine level's.")
+    quantisation_weight: float = _setting(0.05, "Weight of the mean over bits of (u - sign(u))^2, at both levels.")
+    ema_decay: float = _setting(0.998, "Per-step decay of the averaged weights, which are the ones exported.")
+    crop_padding: float = _setting(0.125, "A random crop moves by up to this share of the side in each direction.")
+    cutout: float = _setting(0.0, "Side of the erased square as a share of the input's; 0 for none.")
+    validation: float = _setting(0.0, "Share of each class's training pictures held out and measured every epoch.")
 
     def __post_init__(self) -> None:
         _ = self.layout  # its own check of the lengths

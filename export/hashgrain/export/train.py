@@ -54,6 +54,7 @@ def train(settings: TrainSettings, run: RunFolder, device: str = "auto", progres
     data = readers.load(settings.data, "train", settings.input_size, settings.hierarchy)
     training, validation = split_validation(data, settings.validation, settings.seed)
     trainer = Trainer(settings, training, torch.device(_choose(device)))
+    run.begin(settings)
     trainer.resume(run)
     bar = tqdm(total=trainer.steps, initial=trainer.step, unit="step", disable=not progress)
     saved = time.monotonic()

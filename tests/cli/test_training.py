@@ -1,0 +1,106 @@
+"""train, export and evaluate as a user types them, one after the other, on drawn pictures."""
+
+import json
+
+import onnx
+import pytest
+
+from command import hashgrain
+from labelled_pictures import write_parquet
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_parquet(tmp_path_factory.mktemp("data"), {"train": 160, "test": 40})
+
+
+@pytest.fixture(scope="module")
+def run(data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "small"
+    options = ("--data", data, "--backbone", "small_cnn", "--input-size", "32", "--epochs", "3", "--batch-size", "16")
+    trained = hashgrain("train", folder, *options, "--fine-bits", "32", "--coarse-bits", "8")
+    assert trained.returncode == 0, trained.stderr
+    assert f"hashgrain export {folder}" in trained.stdout
+    return folder
+
+
+@pytest.fixture(scope="module")
+def repository(run, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("repository")
+    exported = hashgrain("export", run, "--repository", folder, "--max-batch-size", "32", "--json")
+    assert exported.returncode == 0, exported.stderr
+    written = json.loads(exported.stdout)
+    assert written["model_bytes"] == (folder / "hash_encoder" / "1" / "model.onnx").stat().st_size
+    return folder
+
+
+def test_export_writes_model_config_and_certificate(repository):
+    folder = repository / "hash_encoder"
+    config = (folder / "config.pbtxt").read_text()
+    certificate = json.loads((folder / "certificate.json").read_text())
+    metadata = {p.key: p.value for p in onnx.load(folder / "1" / "model.onnx").metadata_props}
+    assert "max_batch_size: 32" in config
+    assert metadata["hashgrain.fingerprint"] == certificate["fingerprint"]
+    assert f'"{certificate["fingerprint"]}"' in config
+    assert certificate["pictures"] == 40
+    assert certificate["fine"]["differing_share"] <= certificate["limit"]
+    assert sorted(path.name for path in repository.iterdir()) == ["hash_encoder"]  # nothing left of the export
+
+
+def test_export_beyond_the_limit_leaves_the_repository_as_it_was(run, repository, data):
+    before = (repository / "hash_encoder" / "config.pbtxt").read_bytes()
+    refused = hashgrain("export", run, "--repository", repository, "--limit", "-1")
+    assert refused.returncode == 1
+    assert "bits differ between PyTorch and ONNX Runtime on 40 pictures" in refused.stderr
+    assert (repository / "hash_encoder" / "config.pbtxt").read_bytes() == before
+    assert sorted(path.name for path in repository.iterdir()) == ["hash_encoder"]
+
+
+def test_evaluate_names_its_protocol_and_finds_the_colours(repository, data):
+    told = hashgrain("evaluate", "--model", repository, "--data", data, "--json")
+    assert told.returncode == 0, told.stderr
+    figures = json.loads(told.stdout)
+    assert figures["protocol"].startswith("40 queries of")
+    assert "160 of" in figures["protocol"]
+    assert figures["protocol"].endswith("tie-aware mAP@ALL")
+    assert figures["fine_map"] > 0.5  # chance is .25
+    assert figures["coarse_map"] > 0.6  # chance is .5
+    plain = hashgrain("evaluate", "--model", repository, "--data", data, "--queries", "10")
+    assert "10 queries of" in plain.stdout
+    assert "superclasses, coarse code" in plain.stdout
+
+
+def test_finished_run_is_kept(run, data):
+    again = hashgrain("train", run, "--resume")
+    assert (again.returncode, "has ended already" in again.stdout) == (0, True)
+    other = hashgrain("train", run, "--data", data)
+    assert (other.returncode, "holds a run already" in other.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        ((), 2, "missing --data"),
+        (("--data", "nowhere"), 1, "no data at nowhere"),
+        (("--data", "x", "--fine-bits", "60"), 2, "a multiple of 8, got 60"),
+        (("--data", "x", "--no-such-setting", "1"), 2, "No such option"),
+        (("--resume",), 1, "holds no run"),
+        (("--resume", "--epochs", "9"), 2, "takes the settings from the run"),
+    ],
+)
+def test_train_that_cannot_start_says_why(tmp_path, options, code, message):
+    refused = hashgrain("train", tmp_path / "run", *options)
+    assert (refused.returncode, message in refused.stderr) == (code, True), refused.stderr
+
+
+def test_refused_training_leaves_no_run_behind(tmp_path, data):
+    assert hashgrain("train", tmp_path / "run", "--data", "nowhere").returncode == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_export_of_an_unfinished_run_and_evaluate_without_a_model(tmp_path, data):
+    (tmp_path / "settings.json").write_text(json.dumps({"data": str(data)}))
+    refused = hashgrain("export", tmp_path)
+    assert (refused.returncode, "`hashgrain train --resume`" in refused.stderr) == (1, True)
+    refused = hashgrain("evaluate", "--model", tmp_path, "--data", data)
+    assert (refused.returncode, "no model.onnx at" in refused.stderr) == (1, True)
