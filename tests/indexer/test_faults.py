@@ -223,7 +223,7 @@ def test_a_reader_beside_a_writer_never_sees_half_of_a_batch(redis_url: str) -> 
                 hit = index.search(random_codes(1, LAYOUT), BATCH, exact=True, payloads=True)[0]
                 assert sorted(hit.ids) == list(range(BATCH))  # type: ignore[type-var]
                 assert hit.payloads is not None
-                stamps = {payload["batch"] for payload in hit.payloads if payload}
+                stamps = {payload and payload["batch"] for payload in hit.payloads}
                 assert len(stamps) == 1
                 seen.append(stamps.pop())
         finally:

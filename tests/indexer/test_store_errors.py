@@ -39,7 +39,11 @@ def test_the_list_holds_every_exception_that_redis_py_exports() -> None:
         (foreign.OutOfMemoryError("command not allowed"), StoreFull, "maxmemory"),
         (foreign.ResponseError("ERR Error running script (f): @user_script:3: -OOM command"), StoreFull, "maxmemory"),
         (foreign.ResponseError("WRONGTYPE Operation against a key"), IndexCorrupt, "another service"),
-        (foreign.ResponseError("Error running script: -WRONGTYPE Operation"), IndexCorrupt, "another service"),
+        (
+            foreign.ResponseError("Error running script (f): @user_script:12: WRONGTYPE Operation"),
+            IndexCorrupt,
+            "another service",
+        ),
         (foreign.ConnectionError("refused"), StoreUnavailable, "hashgrain up"),
         (foreign.TimeoutError("Timeout reading"), StoreUnavailable, "timeouts"),
         (foreign.AuthenticationError("invalid"), StoreUnavailable, "password"),

@@ -46,7 +46,7 @@ class ItemRow:
 
 
 class Shard:
-    """One shard. Every method is one atomic step of the server unless it says otherwise.
+    """One shard. Every write is one atomic step of the server, and so is `read`.
 
     Args:
         connection: the server that holds the shard.
@@ -86,12 +86,13 @@ class Shard:
         Raises:
             IndexMissing: the index was dropped, or dropped and created anew, since it was opened.
         """
+        # The header is read last: where it is still this index's, so was the map before. (Not by MULTI: Redis refuses
+        # to queue even reads when `maxmemory` is reached.)
         with translated(self.connection.address):
-            pipe = self.connection.client.pipeline(transaction=True)
-            pipe.get(self.keys.version)
-            pipe.get(self.keys.occupied)
+            pipe = self.connection.client.pipeline(transaction=False)
+            pipe.mget(self.keys.version, self.keys.occupied)
             pipe.hgetall(self.keys.meta)
-            version, bits, fields = pipe.execute()
+            (version, bits), fields = pipe.execute()
         if version is None or not fields:
             raise self._gone()
         header = Header.from_fields(fields, self.keys.meta)
@@ -134,12 +135,13 @@ class Shard:
         fields = [b"%d" % number for number in numbers.tolist()]
         if not fields:
             return [], []
+        # Payloads first: a number keeps its payload as long as its id, so where the id is there now, the payload was.
         with translated(self.connection.address):
-            pipe = self.connection.client.pipeline(transaction=True)
-            pipe.hmget(self.keys.ids, fields)
+            pipe = self.connection.client.pipeline(transaction=False)
             if payloads:
                 pipe.hmget(self.keys.payloads, fields)
-            encoded, *stored = pipe.execute()
+            pipe.hmget(self.keys.ids, fields)
+            *stored, encoded = pipe.execute()
         ids = [None if item is None else decode_id(item) for item in encoded]
         if not payloads:
             return ids, [None] * len(ids)

@@ -88,8 +88,9 @@ _RULES = (
     _Rule((), (Exception,), StoreError, "Redis at {address} answered with an error: {exc}"),
 )
 
-# redis-py cuts known codes off the message; inside a script Redis 6.2 wraps them ("ERR Error running ...: -OOM ...").
-_CODE = re.compile(r"(?:^|-)([A-Z]{3,}) ")
+# Where a command fails inside a script, Redis 6.2 wraps its message: "Error running script (...): @user_script:12:
+# WRONGTYPE Operation ...", or with a hyphen before the code.
+_CODE = re.compile(r"(?:^|-|: )([A-Z]{3,}) ")
 
 
 @contextmanager
