@@ -74,9 +74,9 @@ def create(
 @redis_option
 @json_option
 def add(name: str, codes_file: Path, redis: str | None, as_json: bool) -> None:
-    """Add the codes in FILE to the index NAME; an item whose id is there already is replaced.
+    """Add the codes in FILE to the index NAME.
 
-    FILE is a Parquet file of codes that `hashgrain encode --out FILE` has written.
+    An item whose id is there already is replaced. FILE is a Parquet file of codes that `hashgrain encode --out FILE` has written.
     """
     from hashgrain.client.codes_file import read_codes
     from hashgrain.indexer import Index
@@ -104,7 +104,10 @@ def add(name: str, codes_file: Path, redis: str | None, as_json: bool) -> None:
 @redis_option
 @json_option
 def delete(name: str, ids: tuple[str, ...], integers: bool, redis: str | None, as_json: bool) -> None:
-    """Delete items of the index NAME by their ids; - reads ids from standard input, one a line."""
+    """Delete items of the index NAME by their ids.
+
+    The ID - stands for standard input, one id a line; ids that are not there are passed over.
+    """
     from hashgrain.indexer import Index
     from hashgrain.runtime.addresses import resolve_redis
 
@@ -162,7 +165,10 @@ def list_(redis: str | None, as_json: bool) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @redis_option
 def drop(name: str, yes: bool, redis: str | None) -> None:
-    """Drop the index NAME with all its items; finishes a drop or creation that was cut short."""
+    """Drop the index NAME with all its items.
+
+    It also finishes a drop, or clears away a creation, that was cut short.
+    """
     from hashgrain.indexer import drop_index
     from hashgrain.runtime.addresses import resolve_redis
 
