@@ -93,7 +93,7 @@ def _labelled(source: str, images: int, queries: int) -> Collection:
         )
     return Collection(
         base.images, base.fine, held_out.images, held_out.fine, base.parent, base.fine_names, base.coarse_names,
-        f"{base.source} searched by pictures of {held_out.source}",
+        f"{Path(source).name}: train split searched by pictures of the test split",
     )  # fmt: skip
 
 
