@@ -13,8 +13,9 @@ import pytest
 import redis
 
 from hashgrain.codes import CodeLayout
-from hashgrain.codes.errors import IndexCorrupt, StoreFull
+from hashgrain.codes.errors import IndexCorrupt, StoreError, StoreFull
 from hashgrain.indexer import Index
+from hashgrain.indexer.lua import script
 from random_codes import random_codes
 
 LAYOUT = CodeLayout(12, 64)
@@ -182,6 +183,21 @@ def test_a_place_that_cannot_be_read_is_told_with_the_id(redis_url: str, client:
         client.hset("hg:{x:0}:nums", "sa", "nonsense")
         with pytest.raises(IndexCorrupt, match=r"nums holds a place that cannot be read for the id 'sa'"):
             index.delete(["a"])
+
+
+def test_a_bucket_that_would_outgrow_a_redis_string_is_refused_before_anything_is_written(
+    redis_url: str, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Index.create(redis_url, "x", LAYOUT) as index:
+        one_bucket = random_codes(30, LAYOUT, centres=1, flips=0)
+        index.add(range(10), one_bucket[:10])
+        before = everything(client)
+        low = script("add").replace("LONGEST_STRING = 536870912", "LONGEST_STRING = 20 * 12")
+        monkeypatch.setattr(index._shards[0], "_add", client.register_script(low))
+        with pytest.raises(StoreError, match=r"hg:\{x:0\}:b:\w+ holds 120 bytes.*more coarse bits or more shards"):
+            index.add(range(10, 21), one_bucket[:11])
+        assert everything(client) == before
+        index.add(range(10, 20), one_bucket[:10])
 
 
 def test_an_occupied_bucket_beyond_the_coarse_code_is_told(redis_url: str, client: redis.Redis) -> None:

@@ -76,7 +76,8 @@ def create(
 def add(name: str, codes_file: Path, redis: str | None, as_json: bool) -> None:
     """Add the codes in FILE to the index NAME.
 
-    An item whose id is there already is replaced. FILE is a Parquet file of codes that `hashgrain encode --out FILE` has written.
+    An item whose id is there already is replaced. FILE is a Parquet file of codes, as `hashgrain encode --out FILE`
+    writes it.
     """
     from hashgrain.client.codes_file import read_codes
     from hashgrain.indexer import Index
