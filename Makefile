@@ -21,7 +21,9 @@ check: $(VENV)/ready
 	$(BIN)/mypy
 
 bench: $(VENV)/ready
-	$(BIN)/hashgrain bench
+	$(BIN)/python -m pip install -q -e ".[bench]"
+	$(BIN)/python -m benchmarks.lookup
+	$(BIN)/python -m benchmarks.serving
 
 setup: $(VENV)/ready
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command import environment
 from PIL import Image
 
+from command import environment
 from hashgrain.cli.main import COMMANDS
 from hashgrain.demo.drawn import drawn_collection
 

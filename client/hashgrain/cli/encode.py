@@ -129,7 +129,8 @@ class IndexSink:
         if self._index is None:
             encoder = self._encoder
             self._index = Index.create(self._redis_url, self._name, encoder.layout, fingerprint=encoder.fingerprint)
-        self._index.add(ids, codes, payloads=payloads, fingerprint=self._encoder.fingerprint)
+        kept = [payload or None for payload in payloads]  # an empty payload would be stored all the same
+        self._index.add(ids, codes, payloads=kept, fingerprint=self._encoder.fingerprint)
 
     def __enter__(self) -> Self:
         return self

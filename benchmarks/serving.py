@@ -1,0 +1,52 @@
+"""The default model through Triton beside ONNX Runtime called directly: `python -m benchmarks.serving`."""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hashgrain.client import HashEncoder
+from hashgrain.runtime.servers import start, stop
+
+
+def main() -> None:
+    """Encode the same ready-made pictures in turn through every way, and print the medians and ratios."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=int, default=1024)
+    parser.add_argument("--rounds", type=int, default=5)
+    arguments = parser.parse_args()
+    servers = start(announce=print)
+    try:
+        addresses = {"in process, ONNX Runtime": str(servers.model_repository)}
+        if servers.triton:
+            addresses |= {"Triton, gRPC": servers.triton.address, "Triton, HTTP": servers.triton.http}
+        encoders = {name: HashEncoder(address) for name, address in addresses.items()}
+        size = next(iter(encoders.values())).input_size
+        pictures = np.random.default_rng(0).integers(0, 256, (arguments.images, size, size, 3), np.uint8)
+        rates: dict[str, list[float]] = {name: [] for name in encoders}
+        for _ in range(arguments.rounds + 1):
+            for name, encoder in encoders.items():
+                rates[name].append(_rate(encoder, pictures))
+        software = servers.triton.software if servers.triton else "no Triton"
+    finally:
+        if servers.started:
+            stop()
+    print(f"{arguments.images} pictures of {size} x {size}, {software}, {arguments.rounds} rounds, one to warm up")
+    base = statistics.median(rates["in process, ONNX Runtime"][1:])
+    for name, values in rates.items():
+        median = statistics.median(values[1:])
+        print(f"{name:28}{median:9,.0f} images/s{median / base:8.2f} x in process")
+
+
+def _rate(encoder: HashEncoder, pictures: NDArray[np.uint8]) -> float:
+    begin = time.perf_counter()
+    encoder.encode(pictures)
+    return len(pictures) / (time.perf_counter() - begin)
+
+
+if __name__ == "__main__":
+    main()
