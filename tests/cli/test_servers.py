@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import signal
 import subprocess
 import time
@@ -12,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from command import COMMAND, environment, hashgrain
 from embedded_servers import EmbeddedServers
+from hashgrain.cli.main import cli
 from hashgrain.runtime import servers
 from tiny_model import write_tiny_repository
 
@@ -153,6 +156,20 @@ def test_a_model_that_cannot_be_loaded_is_told_with_the_log(home: Path, reposito
     assert result.stderr.startswith("error: triton ended while it was started")
     assert "config.pbtxt names output fine_cod" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_where_triton_cannot_run_it_is_said_in_one_line(
+    home: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(platform, "libc_ver", lambda: ("glibc", "2.31"))
+    up = CliRunner().invoke(cli, ["up", "--home", str(home), "--model-repository", str(repository)])
+    assert up.exit_code == 0
+    reason = "triton  cannot run on this machine: its program needs glibc 2.35 or later, this system has glibc 2.31"
+    assert reason in up.output.splitlines()
+    assert f"images are encoded in process instead, with the model in {repository}" in up.output
+    status = CliRunner().invoke(cli, ["status", "--home", str(home)])
+    assert status.exit_code == 0
+    assert f"{reason}; images are encoded in process" in status.output.splitlines()
 
 
 @pytest.mark.parametrize(

@@ -184,9 +184,11 @@ def test_a_gpu_that_nvidia_smi_cannot_see_is_a_warning(tmp_path: Path, monkeypat
 
 
 def test_a_machine_without_libpython_is_told_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks_machine.support, "find_libpython", lambda: None)
-    assert "apt-get install libpython3." in checks_machine.libpython().mend
-    assert checks_machine.triton_here().verdict == "warn"
+    monkeypatch.setattr(checks_machine, "find_stub_python", lambda: None)
+    assert "libpython3." in checks_machine.libpython().mend
+    assert checks_machine.triton_environment().verdict == "skipped"
+    monkeypatch.setattr(checks_machine, "why_no_triton", lambda: "it is another machine")
+    assert checks_machine.triton_here().found == "cannot run here: it is another machine"
 
 
 def test_little_shared_memory_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:

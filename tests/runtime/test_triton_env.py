@@ -9,7 +9,10 @@ import pytest
 
 from hashgrain.codes.errors import EmbeddedServerError
 from hashgrain.runtime import triton_env
+from hashgrain.runtime.stub_python import StubPython
 from hashgrain.runtime.triton_env import ensure_environment, environment
+
+PYTHON = StubPython("3.12", Path("/usr/bin/python3.12"), Path("/usr/lib/libpython3.12.so.1.0"))
 
 
 def test_a_failed_installation_leaves_nothing_and_shows_pip_s_end(
@@ -30,14 +33,15 @@ def test_what_a_killed_installation_left_is_not_taken_for_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HASHGRAIN_CACHE", str(tmp_path))
-    (environment().root / "bin").mkdir(parents=True)
-    assert not environment().complete
+    (environment(PYTHON).root / "bin").mkdir(parents=True)
+    assert not environment(PYTHON).complete
 
 
-def test_other_packages_take_another_folder(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = environment().root
+def test_other_packages_and_pythons_take_another_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = environment(PYTHON).root
+    assert environment(StubPython("3.11", PYTHON.program, PYTHON.library)).root != before
     monkeypatch.setattr(triton_env, "PACKAGES", (*triton_env.PACKAGES, "another"))
-    assert environment().root != before
+    assert environment(PYTHON).root != before
 
 
 def test_a_cache_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

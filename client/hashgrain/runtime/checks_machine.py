@@ -10,9 +10,10 @@ import sys
 from pathlib import Path
 
 from hashgrain.codes.errors import MissingDependency
-from hashgrain.runtime import support
 from hashgrain.runtime.checks import Check
 from hashgrain.runtime.redis_server import find_program
+from hashgrain.runtime.stub_python import find_stub_python, why_no_python
+from hashgrain.runtime.support import why_no_triton
 from hashgrain.runtime.triton_env import environment
 
 OLDEST_PYTHON = (3, 11)
@@ -32,7 +33,7 @@ def python() -> Check:
 
 def triton_here() -> Check:
     """Whether the embedded Triton can run on this machine at all."""
-    if reason := support.why_no_triton():
+    if reason := why_no_triton():
         mend = "images are encoded in process; for a server pass --triton with the address of one elsewhere"
         return Check("embedded Triton", "warn", f"cannot run here: {reason}", mend)
     return Check("embedded Triton", "ok", f"can run here ({platform.system()} on {platform.machine()})")
@@ -40,15 +41,18 @@ def triton_here() -> Check:
 
 def libpython() -> Check:
     """The shared library that Triton's Python stub is linked to."""
-    path = support.find_libpython()
-    if path is None:
-        return Check("libpython", "warn", f"{support.libpython_name()} not found", support.how_to_get_libpython())
-    return Check("libpython", "ok", str(path))
+    python = find_stub_python()
+    if python is None:
+        return Check("libpython", "warn", "no Python for the embedded Triton", why_no_python())
+    return Check("libpython", "ok", f"{python.library}, of Python {python.version} at {python.program}")
 
 
 def triton_environment() -> Check:
     """The virtual environment of the embedded Triton."""
-    wanted = environment()
+    python = find_stub_python()
+    if python is None:
+        return Check("Triton's environment", "skipped", "there is no Python for it")
+    wanted = environment(python)
     if wanted.complete:
         return Check("Triton's environment", "ok", str(wanted.root))
     return Check(

@@ -1,8 +1,8 @@
 """The embedded Triton's own virtual environment: a Triton server from PyPI, and what its models import.
 
 It is apart from the user's because Triton's Python stub needs NumPy 1: with NumPy 2 tensors arrive wrong and leave
-empty, without an error. It is installed once into the cache folder and shared by every project of the same Python
-version; it is built beside its place and renamed, so that no half of one is ever used.
+empty, without an error. It is made with the Python of `stub_python`, installed once into the cache folder, and shared
+by every project; it is built beside its place and renamed, so that no half of one is ever used.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import os
 import platform
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from pathlib import Path
 
 from hashgrain.codes.errors import EmbeddedServerError
 from hashgrain.runtime.home import cache_folder, locked
+from hashgrain.runtime.stub_python import StubPython, find_stub_python
 from hashgrain.runtime.support import why_no_triton
 
 SERVER = "nvidia-pytriton==0.7.0"
@@ -35,14 +35,15 @@ Announce = Callable[[str], None]
 
 @dataclass(frozen=True)
 class TritonEnvironment:
-    """The installed environment, at `root`."""
+    """The environment for the Python `python`, at `root`."""
 
     root: Path
+    python: StubPython
 
     @property
     def site_packages(self) -> Path:
         """Folder of the packages."""
-        return self.root / "lib" / f"python{_python_version()}" / "site-packages"
+        return self.root / "lib" / f"python{self.python.version}" / "site-packages"
 
     @property
     def program(self) -> Path:
@@ -62,7 +63,7 @@ class TritonEnvironment:
     @property
     def stub(self) -> Path:
         """The program that runs one Python model, built for this Python version."""
-        return self._triton / "python_backend_stubs" / _python_version() / "triton_python_backend_stub"
+        return self._triton / "python_backend_stubs" / self.python.version / "triton_python_backend_stub"
 
     @property
     def complete(self) -> bool:
@@ -75,11 +76,11 @@ class TritonEnvironment:
         return self.site_packages / "pytriton" / "tritonserver"
 
 
-def environment() -> TritonEnvironment:
-    """The environment of this Python version and package list, installed or not: ask its `complete`."""
+def environment(python: StubPython) -> TritonEnvironment:
+    """The environment of a Python version and this package list, installed or not: ask its `complete`."""
     parts = (SERVER, *PACKAGES, platform.machine())
     digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:10]
-    return TritonEnvironment(cache_folder() / f"triton-env-py{_python_version()}-{digest}")
+    return TritonEnvironment(cache_folder() / f"triton-env-py{python.version}-{digest}", python)
 
 
 def ensure_environment(announce: Announce) -> TritonEnvironment:
@@ -91,14 +92,15 @@ def ensure_environment(announce: Announce) -> TritonEnvironment:
     Raises:
         EmbeddedServerError: Triton cannot run on this machine, or the installation failed.
     """
-    if reason := why_no_triton():
+    reason, python = why_no_triton(), find_stub_python()
+    if reason or python is None:
         raise EmbeddedServerError(f"the embedded Triton cannot run on this machine: {reason}")
-    wanted = environment()
+    wanted = environment(python)
     if wanted.complete:
         return wanted
     try:
         wanted.root.parent.mkdir(parents=True, exist_ok=True)
-        with locked(wanted.root.with_suffix(".lock")):
+        with locked(wanted.root.with_name(f"{wanted.root.name}.lock")):
             if not wanted.complete:  # another process may have built it while this one waited
                 _install(wanted, announce)
     except OSError as exc:
@@ -112,11 +114,13 @@ def ensure_environment(announce: Announce) -> TritonEnvironment:
 def _install(wanted: TritonEnvironment, announce: Announce) -> None:
     announce(f"installing the embedded Triton into {wanted.root} (once, about 200 MB to download, a minute or more)")
     began = time.monotonic()
-    draft = TritonEnvironment(wanted.root.with_name(f"{wanted.root.name}.draft"))
+    draft = TritonEnvironment(wanted.root.with_name(f"{wanted.root.name}.draft"), wanted.python)
     shutil.rmtree(draft.root, ignore_errors=True)  # the lock is held: what lies here is left from a killed process
     try:
-        pip = [str(draft.root / "bin" / "python"), "-m", "pip", "install", "--no-input", "--progress-bar", "off"]
-        _run([sys.executable, "-m", "venv", str(draft.root)])
+        # Only wheels: where one is missing an error is better than half an hour of compiling NumPy.
+        options = ["--only-binary", ":all:", "--no-input", "--progress-bar", "off"]
+        pip = [str(draft.root / "bin" / "python"), "-m", "pip", "install", *options]
+        _run([str(wanted.python.program), "-m", "venv", str(draft.root)])
         _run([*pip, "--no-deps", SERVER])
         _run([*pip, *PACKAGES])
         draft.stub.chmod(0o755)
@@ -156,7 +160,3 @@ def _run(command: list[str]) -> None:
             f"{exc.returncode}; mend what it says and run `hashgrain up` again, or pass --triton for a server "
             f"elsewhere. It ended with\n{last}"
         ) from exc
-
-
-def _python_version() -> str:
-    return f"{sys.version_info.major}.{sys.version_info.minor}"

@@ -20,17 +20,16 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
-import sys
-import venv
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 from hashgrain.codes.errors import EmbeddedServerError, MissingDependency
-from hashgrain.runtime.support import find_libpython, how_to_get_libpython, libpython_name
 from hashgrain.runtime.triton_env import TritonEnvironment
 
 BACKENDS = "backends"
 MODELS = "models"
+VENV_S = 60
 SHARED_PARTS = ("hashgrain.codes", "hashgrain.indexer")
 
 
@@ -60,7 +59,7 @@ def write_layout(root: Path, environment: TritonEnvironment, repository: Path) -
         repository: the folder of models.
 
     Raises:
-        EmbeddedServerError: libpython is missing, or the folder cannot be written.
+        EmbeddedServerError: the folder cannot be written.
         MissingDependency: a part of hashgrain is not installed.
     """
     layout = TritonLayout(root)
@@ -68,9 +67,10 @@ def write_layout(root: Path, environment: TritonEnvironment, repository: Path) -
         shutil.rmtree(root, ignore_errors=True)
         _write_backends(root / BACKENDS, environment)
         (root / MODELS).symlink_to(repository)
-        _link_libpython(layout.libraries)
+        layout.libraries.mkdir()
+        (layout.libraries / environment.python.library.name).symlink_to(environment.python.library)
         _write_imports(root, environment)
-    except OSError as exc:
+    except (OSError, subprocess.SubprocessError) as exc:
         raise EmbeddedServerError(f"{root} cannot be written ({exc}); name another state folder by --home") from exc
     return layout
 
@@ -84,22 +84,15 @@ def _write_backends(folder: Path, environment: TritonEnvironment) -> None:
     shutil.copyfile(Path(__file__).parent / "backends" / "onnxruntime_model.py", folder / "onnxruntime" / "model.py")
 
 
-def _link_libpython(folder: Path) -> None:
-    library = find_libpython()
-    if library is None:
-        raise EmbeddedServerError(f"{libpython_name()} was not found; {how_to_get_libpython()}")
-    folder.mkdir()
-    (folder / library.name).symlink_to(library)
-
-
 def _write_imports(root: Path, environment: TritonEnvironment) -> None:
-    venv.create(root / "python", symlinks=True)
+    python = environment.python
+    venv = [str(python.program), "-I", "-m", "venv", "--without-pip", "--symlinks", str(root / "python")]
+    subprocess.run(venv, capture_output=True, timeout=VENV_S, check=True)
     parts = root / "parts"
     (parts / "hashgrain").mkdir(parents=True)
     for module in SHARED_PARTS:
         (parts / "hashgrain" / module.rpartition(".")[2]).symlink_to(_package_folder(module))
-    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    site_packages = root / "python" / "lib" / version / "site-packages"
+    site_packages = root / "python" / "lib" / f"python{python.version}" / "site-packages"
     (site_packages / "hashgrain.pth").write_text(f"{environment.site_packages}\n{parts}\n")
 
 
