@@ -26,3 +26,8 @@ def test_a_bucket_is_named_by_six_digits() -> None:
 
 def test_the_name_is_read_from_the_header_of_shard_0() -> None:
     assert index_name(ShardKeys("a.b-c_d", 0).meta) == "a.b-c_d"
+
+
+def test_many_buckets_are_spelled_as_each_is_alone() -> None:
+    codes = [0, 0xFF, 0xABCDEF]
+    assert KEYS.buckets(codes) == [KEYS.bucket(code).encode() for code in codes]

@@ -9,7 +9,7 @@ import pytest
 
 from hashgrain.codes import CodeLayout
 from hashgrain.codes.errors import IndexCorrupt
-from hashgrain.indexer.keys import TOMBSTONE
+from hashgrain.indexer.keys import TOMBSTONE, ShardKeys
 from hashgrain.indexer.records import Records, record_width
 
 LAYOUT = CodeLayout(8, 32)
@@ -24,7 +24,8 @@ def tombstone(number: int) -> bytes:
 
 
 def parse(*logs: bytes, shard: int = 0) -> Records:
-    return Records.parse(logs, np.arange(len(logs)) + 10, shard, LAYOUT, [f"bucket-{n}" for n in range(len(logs))])
+    places = np.arange(len(logs))
+    return Records.parse(logs, places + 10, LAYOUT, ShardKeys("photos", shard), places.astype(np.uint32))
 
 
 def test_records_carry_their_bucket_shard_number_and_code() -> None:
@@ -48,7 +49,7 @@ def test_nothing_is_read_from_no_buckets() -> None:
 
 @pytest.mark.parametrize("cut", range(1, record_width(LAYOUT)))
 def test_a_length_that_is_no_multiple_of_the_width_is_told_with_key_and_numbers(cut: int) -> None:
-    with pytest.raises(IndexCorrupt, match=f"bucket-1 holds {16 - cut} bytes, no multiple of the 8 bytes"):
+    with pytest.raises(IndexCorrupt, match=f"b:000001 holds {16 - cut} bytes, no multiple of the 8 bytes"):
         parse(record(0), (record(1) + record(2))[:-cut])
 
 

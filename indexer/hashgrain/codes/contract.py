@@ -99,9 +99,7 @@ class EncoderContract:
                 coarse_classes=tuple(json.loads(get("coarse_classes"))),
             )
         except (ValueError, InvalidInput) as exc:
-            raise ContractViolation(
-                f"{source} carries metadata that cannot be read ({exc}); export it again"
-            ) from exc
+            raise ContractViolation(f"{source} carries metadata that cannot be read ({exc}); export it again") from exc
 
     def tensors(self) -> dict[str, tuple[str, tuple[int, ...]]]:
         """Triton data type and shape of every tensor, the batch dimension as -1."""

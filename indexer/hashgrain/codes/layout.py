@@ -69,7 +69,8 @@ class HashCodes:
     Attributes:
         coarse: uint8 (N, ceil(coarse_bits / 8)), most significant bit first, zero padding at the end.
         fine: uint8 (N, fine_bits / 8), most significant bit first.
-        coarse_logits: float32 (N, coarse_bits) or None; bit j is 1 where logit j > 0. The search weighs bits by |logit|.
+        coarse_logits: float32 (N, coarse_bits) or None; bit j is 1 where logit j > 0; a search
+            weighs bits by |logit|.
         fine_logits: float32 (N, fine_bits) or None.
 
     Raises:

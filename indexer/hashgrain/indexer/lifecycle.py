@@ -163,7 +163,7 @@ def _unlink_items(connection: Connection, keys: ShardKeys) -> None:
     bits: Any = connection.client.get(keys.occupied)
     buckets = np.flatnonzero(np.unpackbits(np.frombuffer(bits or b"", np.uint8))).tolist()
     for start in range(0, len(buckets), _AT_ONCE):
-        connection.client.unlink(*(keys.bucket(code) for code in buckets[start : start + _AT_ONCE]))
+        connection.client.unlink(*keys.buckets(buckets[start : start + _AT_ONCE]))
     connection.client.unlink(*(key for key in keys.fixed() if key not in (keys.meta, keys.occupied)))
     connection.client.unlink(keys.occupied)
 

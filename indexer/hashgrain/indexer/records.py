@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hashgrain.codes.errors import IndexCorrupt
 from hashgrain.codes.layout import CodeLayout
-from hashgrain.indexer.keys import NUMBER_BYTES, TOMBSTONE
+from hashgrain.indexer.keys import NUMBER_BYTES, TOMBSTONE, ShardKeys
 
 
 def record_width(layout: CodeLayout) -> int:
@@ -39,16 +39,21 @@ class Records:
 
     @classmethod
     def parse(
-        cls, logs: Sequence[bytes], bucket: NDArray[np.int64], shard: int, layout: CodeLayout, keys: Sequence[str]
+        cls,
+        logs: Sequence[bytes],
+        bucket: NDArray[np.int64],
+        layout: CodeLayout,
+        keys: ShardKeys,
+        coarse: NDArray[np.uint32],
     ) -> Records:
         """Read the logs of some buckets of one shard, and leave out what is dead.
 
         Args:
             logs: the bytes of each bucket.
             bucket: int64 (buckets,), the value for `Records.bucket` of each.
-            shard: the shard they were read from.
             layout: the code lengths.
-            keys: the Redis key of each, for the message.
+            keys: of the shard that they were read from.
+            coarse: uint32 (buckets,), the coarse code of each.
 
         Raises:
             IndexCorrupt: a bucket's length is no multiple of the record width.
@@ -58,15 +63,15 @@ class Records:
         if np.any(lengths % width):
             broken = int(np.flatnonzero(lengths % width)[0])
             raise IndexCorrupt(
-                f"{keys[broken]} holds {lengths[broken]} bytes, no multiple of the {width} bytes of a record; "
-                "drop the index and build it again"
+                f"{keys.bucket(int(coarse[broken]))} holds {lengths[broken]} bytes, no multiple of the {width} bytes of a "
+                "record; drop the index and build it again"
             )
         rows = np.frombuffer(b"".join(logs), np.uint8).reshape(-1, width)
         stamps = rows[:, :NUMBER_BYTES].copy().view(">u4").ravel().astype(np.int64)
         live = _live(stamps)
         return cls(
             bucket=np.repeat(bucket, lengths // width)[live],
-            shard=np.full(int(live.sum()), shard, np.int64),
+            shard=np.full(int(live.sum()), keys.shard, np.int64),
             number=stamps[live],
             fine=rows[live, NUMBER_BYTES:],
         )

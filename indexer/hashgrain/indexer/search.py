@@ -141,8 +141,7 @@ class Searcher:
             logs = shard.read(directory, coarse)
             if logs is None:
                 return None
-            keys = [shard.keys.bucket(int(code)) for code in coarse]
-            parts.append(Records.parse(logs, mine.astype(np.int64), shard.keys.shard, self._layout, keys))
+            parts.append(Records.parse(logs, mine.astype(np.int64), self._layout, shard.keys, coarse))
         return Records.concatenate(parts)
 
     def _name(self, taken: dict[int, _Selection], request: SearchRequest) -> dict[int, Hit]:

@@ -114,9 +114,9 @@ class Shard:
             IndexMissing: the index was dropped since it was opened.
             IndexCorrupt: a bucket that the directory names is not there.
         """
-        keys = [self.keys.bucket(int(code)) for code in coarse]
+        keys = self.keys.buckets(coarse.tolist())
         with translated(self.connection.address):
-            reply: Any = self.connection.client.mget([self.keys.version, *keys])
+            reply: Any = self.connection.client.mget([self.keys.version.encode(), *keys])
         version: bytes | None = reply[0]
         logs: list[bytes | None] = reply[1:]
         if version is None:
@@ -125,8 +125,8 @@ class Shard:
             return None
         if None in logs:
             raise IndexCorrupt(
-                f"{keys[logs.index(None)]} is missing, though {self.keys.occupied} names it; a bucket was deleted or "
-                "evicted: set maxmemory-policy to noeviction, drop the index and build it again"
+                f"{keys[logs.index(None)].decode()} is missing, though {self.keys.occupied} names it; a bucket was "
+                "deleted or evicted: set maxmemory-policy to noeviction, drop the index and build it again"
             )
         return [log for log in logs if log is not None]
 

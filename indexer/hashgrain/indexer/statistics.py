@@ -51,7 +51,7 @@ class _Measured:
 def _measure(shard: Shard) -> _Measured:
     directory = shard.directory()
     client, keys = shard.connection.client, shard.keys
-    buckets = [keys.bucket(int(code)) for code in directory.occupied]
+    buckets = keys.buckets(directory.occupied.tolist())
     lengths: list[int] = [0]
     memory = 0
     with translated(shard.connection.address):
