@@ -29,7 +29,7 @@ TRITON_ONLY = "hashgrain.runtime.backends.onnxruntime_model"
 
 EXTRAS = {
     "base": ("codes", ["hashgrain.codes.images"]),
-    "client": ("client", []),
+    "client": ("client", ["hashgrain.client.in_process"]),
     "indexer": ("indexer", []),
     "export": ("export", []),
     "cli": ("cli", []),

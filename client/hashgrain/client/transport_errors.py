@@ -24,7 +24,7 @@ from hashgrain.codes.errors import (
 @contextmanager
 def grpc_errors(address: Address, seconds: float) -> Iterator[None]:
     """Translate what tritonclient.grpc raises; `seconds` is the deadline that the calls inside have."""
-    import grpc  # type: ignore[import-untyped]
+    import grpc
     from tritonclient.utils import InferenceServerException
 
     try:

@@ -63,8 +63,8 @@ class Records:
         if np.any(lengths % width):
             broken = int(np.flatnonzero(lengths % width)[0])
             raise IndexCorrupt(
-                f"{keys.bucket(int(coarse[broken]))} holds {lengths[broken]} bytes, no multiple of the {width} bytes of a "
-                "record; drop the index and build it again"
+                f"{keys.bucket(int(coarse[broken]))} holds {lengths[broken]} bytes, no multiple of the {width} bytes "
+                "of a record; drop the index and build it again"
             )
         rows = np.frombuffer(b"".join(logs), np.uint8).reshape(-1, width)
         stamps = rows[:, :NUMBER_BYTES].copy().view(">u4").ravel().astype(np.int64)
