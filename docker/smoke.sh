@@ -29,7 +29,7 @@ say() { printf '\n== %s\n' "$*"; }
 finish() {
   code=$?
   trap - EXIT
-  [ $code = 0 ] || compose logs --tail 40 redis triton || true
+  [ $code = 0 ] || compose logs --tail 100 redis triton || true
   compose down --volumes --remove-orphans --timeout 30 || code=1
   rm -rf "$work"
   [ $code = 0 ] && say "it works" || say "FAILED"
