@@ -138,22 +138,23 @@ def export(
 @click.option("--data", required=True, help="Labelled pictures: test queries the train split.")
 @click.option("--hierarchy", help='A JSON file {"superclass": ["class", ...]}.')
 @click.option("--queries", type=click.IntRange(min=1), help="Take only so many test pictures, evenly spaced.")
+@click.option("--database", type=click.IntRange(min=1), help="Take only so many train pictures, evenly spaced.")
 @json_option
-def evaluate(model: Path | None, data: str, hierarchy: str | None, queries: int | None, as_json: bool) -> None:
+def evaluate(
+    model: Path | None, data: str, hierarchy: str | None, queries: int | None, database: int | None, as_json: bool
+) -> None:
     """Measure a model: the test split of the data queries its train split, tie-aware mAP@ALL at both levels."""
-    import numpy as np
-
     from hashgrain.export import readers
+    from hashgrain.export.dataset import evenly_spaced
     from hashgrain.export.evaluate import evaluate as measure
     from hashgrain.export.onnx_session import OnnxEncoder
     from hashgrain.runtime.addresses import model_repository
 
     path = model or model_repository()
     size = OnnxEncoder(path).contract.input_size
-    held_out = readers.load(data, "test", size, hierarchy)
-    if queries is not None and queries < len(held_out):
-        held_out = held_out.take(np.linspace(0, len(held_out) - 1, queries).astype(np.int64))
-    result = measure(path, held_out, readers.load(data, "train", size, hierarchy), progress=sys.stderr.isatty())
+    held_out = evenly_spaced(readers.load(data, "test", size, hierarchy), queries)
+    base = evenly_spaced(readers.load(data, "train", size, hierarchy), database)
+    result = measure(path, held_out, base, progress=sys.stderr.isatty())
     if as_json:
         echo_json(result.as_dict())
         return

@@ -6,16 +6,12 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hashgrain.codes.errors import DataError
 from hashgrain.demo.drawn import drawn_collection
-
-if TYPE_CHECKING:
-    from hashgrain.export.dataset import LabelledImages
 
 SIZE = 32
 """Side in pixels at which the pictures are kept for the page: CIFAR's own."""
@@ -83,9 +79,10 @@ def _folders() -> list[Path]:
 
 def _labelled(source: str, images: int, queries: int) -> Collection:
     from hashgrain.export import readers
+    from hashgrain.export.dataset import evenly_spaced
 
-    base = _evenly(readers.load(source, "train", SIZE), images)
-    held_out = _evenly(readers.load(source, "test", SIZE), queries)
+    base = evenly_spaced(readers.load(source, "train", SIZE), images)
+    held_out = evenly_spaced(readers.load(source, "test", SIZE), queries)
     if base.fine_names != held_out.fine_names:
         raise DataError(
             f"{source}: the train split has {len(base.fine_names)} classes, the test split {len(held_out.fine_names)}, "
@@ -95,10 +92,6 @@ def _labelled(source: str, images: int, queries: int) -> Collection:
         base.images, base.fine, held_out.images, held_out.fine, base.parent, base.fine_names, base.coarse_names,
         f"{Path(source).name}: train split searched by pictures of the test split",
     )  # fmt: skip
-
-
-def _evenly(data: LabelledImages, most: int) -> LabelledImages:
-    return data.take(np.linspace(0, len(data) - 1, min(most, len(data))).astype(np.int64))
 
 
 def _drawn(images: int, queries: int) -> Collection:

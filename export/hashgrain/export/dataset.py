@@ -54,6 +54,13 @@ class LabelledImages:
         )
 
 
+def evenly_spaced(data: LabelledImages, most: int | None) -> LabelledImages:
+    """At most so many of the pictures, evenly spaced over all; None for all of them."""
+    if most is None or most >= len(data):
+        return data
+    return data.take(np.linspace(0, len(data) - 1, most).astype(np.int64))
+
+
 def split_validation(data: LabelledImages, share: float, seed: int) -> tuple[LabelledImages, LabelledImages | None]:
     """Hold out a share of each class's pictures, chosen by the seed; None where the share is 0."""
     if share == 0:

@@ -7,13 +7,13 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import onnx
 
 from hashgrain.codes import EncoderContract
 from hashgrain.codes.contract import ENCODER_MODEL
 from hashgrain.export import readers
 from hashgrain.export.certificate import DEFAULT_LIMIT, Certificate, certify
+from hashgrain.export.dataset import evenly_spaced
 from hashgrain.export.graph import export_onnx
 from hashgrain.export.run_folder import RunFolder
 from hashgrain.export.triton_config import ServingSettings, encoder_config
@@ -57,14 +57,14 @@ def export_run(
     network, fine_names, coarse_names = run.load_network()
     settings = run.settings()
     model, contract = export_onnx(network, settings.layout, settings.input_size, fine_names, coarse_names, compact)
-    held_out = readers.load(data or settings.data, "test", settings.input_size, settings.hierarchy)
-    rows = np.linspace(0, len(held_out) - 1, min(pictures, len(held_out))).astype(np.int64)
+    everything = readers.load(data or settings.data, "test", settings.input_size, settings.hierarchy)
+    held_out = evenly_spaced(everything, pictures)
     repository.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=repository, prefix=".export-") as scratch:
         folder = Path(scratch) / ENCODER_MODEL
         (folder / "1").mkdir(parents=True)
         onnx.save(model, folder / "1" / "model.onnx")
-        certificate = certify(network, folder / "1" / "model.onnx", held_out.images[rows], held_out.source, limit)
+        certificate = certify(network, folder / "1" / "model.onnx", held_out.images, held_out.source, limit)
         certificate.write(folder / "certificate.json")
         (folder / "config.pbtxt").write_text(encoder_config(contract, serving))
         target = repository / ENCODER_MODEL
