@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import subprocess
 import sys
@@ -29,3 +31,17 @@ def hashgrain(
         text=True,
         timeout=timeout_s,
     )
+
+
+def hashgrain_here(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run a command in this process, where importing torch anew each time would take longer than the command."""
+    from hashgrain.cli.main import main
+
+    out, err = io.StringIO(), io.StringIO()
+    code: int | str | None = 0
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            main([str(argument) for argument in arguments])
+        except SystemExit as end:
+            code = end.code
+    return subprocess.CompletedProcess(arguments, int(code or 0), out.getvalue(), err.getvalue())

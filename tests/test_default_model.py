@@ -7,8 +7,8 @@ import re
 
 import onnx
 import pytest
-from command import hashgrain
 
+from command import hashgrain
 from hashgrain.codes.contract import EncoderContract
 from hashgrain.export.metadata import fingerprint
 from hashgrain.runtime.addresses import model_repository

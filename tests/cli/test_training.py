@@ -5,7 +5,7 @@ import json
 import onnx
 import pytest
 
-from command import hashgrain
+from command import hashgrain_here as hashgrain
 from labelled_pictures import write_parquet
 
 
