@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 EXTRAS := client,indexer,export,cpu,cli,dev
 
-.PHONY: demo test check bench clean setup
+.PHONY: demo test check bench docker-test clean setup
 
 demo: $(VENV)/ready
 	$(BIN)/hashgrain demo
@@ -24,6 +24,10 @@ bench: $(VENV)/ready
 	$(BIN)/python -m pip install -q -e ".[bench]"
 	$(BIN)/python -m benchmarks.lookup
 	$(BIN)/python -m benchmarks.serving
+
+# From `docker compose up` to a folder encoded and searched over gRPC; needs a Docker engine, takes minutes.
+docker-test: $(VENV)/ready
+	HASHGRAIN_DOCKER=1 $(BIN)/python -m pytest tests/docker $(ARGS)
 
 setup: $(VENV)/ready
 

@@ -13,7 +13,7 @@ from hashgrain.cli.options import json_option, redis_option, triton_option
 from hashgrain.cli.servers import home_option
 
 if TYPE_CHECKING:
-    from hashgrain.runtime.checks import Check
+    from hashgrain.runtime.doctor import Check
 
 _COLOUR = {"ok": "green", "warn": "yellow", "fail": "red", "skipped": "bright_black"}
 
@@ -25,7 +25,7 @@ _COLOUR = {"ok": "green", "warn": "yellow", "fail": "red", "skipped": "bright_bl
 @json_option
 def doctor(home: Path | None, triton: str | None, redis: str | None, as_json: bool) -> None:
     """Check every part: packages, servers, model, Redis, GPU; exit code 1 where something fails."""
-    from hashgrain.runtime.checks import examine
+    from hashgrain.runtime.doctor import examine
 
     checks = examine(home, triton, redis)
     failed = [check for check in checks if check.verdict == "fail"]

@@ -15,16 +15,16 @@ from typing import Any
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
+from numpy.typing import NDArray
+
+from hashgrain.codes import HashCodes
+from hashgrain.codes.errors import HashgrainError
 from image_search.answer import answer_tensors, refuse, respond
 from image_search.encoder import find_encoder
 from image_search.indexes import OpenIndexes
 from image_search.pictures import FILES, PIXELS, read_pictures
 from image_search.question import Question, read_question
 from image_search.settings import read_settings
-from numpy.typing import NDArray
-
-from hashgrain.codes import HashCodes
-from hashgrain.codes.errors import HashgrainError
 
 
 class TritonPythonModel:

@@ -8,7 +8,7 @@ from pathlib import Path
 from hashgrain.codes.errors import HashgrainError, ServerUnavailable
 from hashgrain.runtime import state
 from hashgrain.runtime.addresses import resolve_triton
-from hashgrain.runtime.checks import Check
+from hashgrain.runtime.doctor.check import Check
 from hashgrain.runtime.home import find_home
 from hashgrain.runtime.ports import is_free
 from hashgrain.runtime.report import ServerReport, report

@@ -11,9 +11,13 @@ import pytest
 import redis
 
 from embedded_servers import EmbeddedServers
-from hashgrain.runtime import checks_machine, checks_model, checks_packages, checks_redis, checks_servers
-from hashgrain.runtime.checks import Check, examine
-from hashgrain.runtime.checks_packages import Requirement, check_extra, read_requirement
+from hashgrain.runtime.doctor import Check, examine
+from hashgrain.runtime.doctor import machine as checks_machine
+from hashgrain.runtime.doctor import model as checks_model
+from hashgrain.runtime.doctor import packages as checks_packages
+from hashgrain.runtime.doctor import redis as checks_redis
+from hashgrain.runtime.doctor import servers as checks_servers
+from hashgrain.runtime.doctor.packages import Requirement, check_extra, read_requirement
 
 INFO = {"redis_version": "7.0.15", "used_memory": 100, "maxmemory": 1000, "total_system_memory": 9000}
 

@@ -11,7 +11,7 @@ from hashgrain.codes.errors import HashgrainError
 from hashgrain.codes.pbtxt import read_encoder_config
 from hashgrain.runtime import state
 from hashgrain.runtime.addresses import model_repository
-from hashgrain.runtime.checks import Check
+from hashgrain.runtime.doctor.check import Check
 from hashgrain.runtime.home import find_home
 from hashgrain.runtime.state import TritonRecord
 from hashgrain.runtime.triton_http import encoder_metadata

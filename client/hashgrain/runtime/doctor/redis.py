@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from hashgrain.codes.errors import HashgrainError, StoreUnavailable
 from hashgrain.runtime.addresses import resolve_redis
-from hashgrain.runtime.checks import Check
+from hashgrain.runtime.doctor.check import Check
 from hashgrain.runtime.redis_server import ask_redis, redis_software
 
 OLDEST = (6, 2)

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from hashgrain.codes.errors import MissingDependency
-from hashgrain.runtime.checks import Check
+from hashgrain.runtime.doctor.check import Check
 from hashgrain.runtime.redis_server import find_program
 from hashgrain.runtime.stub_python import find_stub_python, why_no_python
 from hashgrain.runtime.support import why_no_triton

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from importlib import metadata
 
-from hashgrain.runtime.checks import Check
+from hashgrain.runtime.doctor.check import Check
 
 _REQUIREMENT = re.compile(
     r"(?P<name>[\w.-]+)(?:\[[^]]*\])?(?P<versions>[^;]*)(?:;.*extra == ['\"](?P<extra>\w+)['\"])?"
