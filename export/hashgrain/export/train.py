@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from hashgrain.codes.errors import TrainingError
 from hashgrain.export import readers
+from hashgrain.export.allocator import keep_freed_memory
 from hashgrain.export.augment import augment
 from hashgrain.export.checkpoint import load_checkpoint, save_checkpoint
 from hashgrain.export.dataset import LabelledImages, split_validation
@@ -53,7 +54,10 @@ def train(settings: TrainSettings, run: RunFolder, device: str = "auto", progres
     torch.manual_seed(settings.seed)
     data = readers.load(settings.data, "train", settings.input_size, settings.hierarchy)
     training, validation = split_validation(data, settings.validation, settings.seed)
-    trainer = Trainer(settings, training, torch.device(_choose(device)))
+    chosen = _choose(device)
+    if chosen == "cpu":
+        keep_freed_memory()
+    trainer = Trainer(settings, training, torch.device(chosen))
     run.begin(settings)
     trainer.resume(run)
     bar = tqdm(total=trainer.steps, initial=trainer.step, unit="step", disable=not progress)
