@@ -38,21 +38,24 @@ EXTRAS = {
 """For each extra, the part that must load with it alone, and modules of that part that need more."""
 
 
+def run(*command: str | Path, folder: Path = ROOT) -> str:
+    """Run a command; its own words are the failure's message."""
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, cwd=folder)
+    assert done.returncode == 0, f"{done.stdout}{done.stderr}"
+    return done.stdout
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, ROOT]
-    subprocess.run([str(part) for part in command], check=True, capture_output=True)
+    run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, ROOT)
     (built,) = folder.glob("*.whl")
     return built
 
 
 def tracked(*folders: str) -> set[str]:
-    found = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", *folders],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    return {name for name in found.stdout.splitlines() if (ROOT / name).is_file()}
+    found = run("git", "ls-files", "--cached", "--others", "--exclude-standard", *folders)
+    return {name for name in found.splitlines() if (ROOT / name).is_file()}
 
 
 def test_wheel_holds_every_file_of_the_tree(wheel: Path) -> None:
@@ -67,21 +70,17 @@ def test_wheel_holds_every_file_of_the_tree(wheel: Path) -> None:
 @pytest.mark.parametrize("extra", EXTRAS)
 def test_extra_alone_installs_and_loads_its_part(wheel: Path, extra: str, tmp_path: Path) -> None:
     environment = tmp_path / "environment"
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
+    run(sys.executable, "-m", "venv", "--without-pip", environment)
     python = environment / "bin" / "python"
     wanted = [str(wheel) if extra == "base" else f"{wheel}[{extra}]"]
     if extra == "export":  # the same build of torch as here, not the newest
         wanted.append(f"torch=={version('torch').partition('+')[0]}")
-    pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "-q", "--no-compile", *wanted]
-    subprocess.run(pip, check=True, capture_output=True, cwd=tmp_path)
+    run(sys.executable, "-m", "pip", "--python", python, "install", "-q", "--no-compile", *wanted, folder=tmp_path)
     part, needs_more = EXTRAS[extra]
-    command = [str(python), "-c", IMPORT_ALL, part, *needs_more, TRITON_ONLY]
-    loaded = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
-    assert loaded.returncode == 0, loaded.stderr
-    assert len(loaded.stdout.split()) >= 3
+    loaded = run(python, "-c", IMPORT_ALL, part, *needs_more, TRITON_ONLY, folder=tmp_path)
+    assert len(loaded.split()) >= 3
     if extra == "cli":
-        told = subprocess.run([str(environment / "bin" / "hashgrain"), "--help"], capture_output=True, text=True)
-        assert "Image retrieval by deep hashing" in told.stdout
+        assert "Image retrieval by deep hashing" in run(environment / "bin" / "hashgrain", "--help")
         missing = subprocess.run(
             [str(environment / "bin" / "hashgrain"), "train", "runs/x", "--data", "y"], capture_output=True, text=True
         )
@@ -92,5 +91,4 @@ def test_extra_alone_installs_and_loads_its_part(wheel: Path, extra: str, tmp_pa
 @pytest.mark.parametrize("extra", ["gpu", "dev"])
 def test_extra_resolves(wheel: Path, extra: str) -> None:
     """Too large, or of no use, to install here: the resolver says whether such a set of packages exists."""
-    command = [sys.executable, "-m", "pip", "install", "-q", "--dry-run", "--ignore-installed", f"{wheel}[{extra}]"]
-    subprocess.run(command, check=True, capture_output=True)
+    run(sys.executable, "-m", "pip", "install", "-q", "--dry-run", "--ignore-installed", f"{wheel}[{extra}]")
