@@ -32,6 +32,8 @@ docker-test: $(VENV)/ready
 setup: $(VENV)/ready
 
 $(VENV)/ready: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
+	@echo "installing hashgrain and all of its extras into $(VENV) (once, a minute or more)"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q --upgrade pip
 	$(BIN)/python -m pip install -q $(TORCH)
