@@ -10,12 +10,12 @@ from hashgrain.codes import CodeLayout, HashCodes
 def random_codes(
     rows: int, layout: CodeLayout, seed: int = 0, *, centres: int = 3, flips: float = 0.1, logits: bool = False
 ) -> HashCodes:
-    """`rows` codes, each a centre with a share `flips` of its bits turned over; with coarse logits if asked."""
+    """`rows` codes, each a centre with a share `flips` of its bits turned over; with logits if asked."""
     # The centres depend on the layout alone, so that batches of several seeds meet in the same buckets.
     around = np.random.default_rng(7).random((centres, layout.coarse_bits + layout.fine_bits)) < 0.5
     rng = np.random.default_rng(seed)
     bits = around[rng.integers(centres, size=rows)] ^ (rng.random((rows, around.shape[1])) < flips)
     coarse, fine = bits[:, : layout.coarse_bits], bits[:, layout.coarse_bits :]
-    margins = rng.exponential(size=coarse.shape).astype(np.float32) + np.float32(1e-3)
-    signed = np.where(coarse, margins, -margins).astype(np.float32)
-    return HashCodes(np.packbits(coarse, axis=1), np.packbits(fine, axis=1), signed if logits else None)
+    signed = [np.where(part, 1, -1) * (rng.exponential(size=part.shape) + 1e-3) for part in (coarse, fine)]
+    left, right = (part.astype(np.float32) if logits else None for part in signed)
+    return HashCodes(np.packbits(coarse, axis=1), np.packbits(fine, axis=1), left, right)

@@ -10,6 +10,7 @@ import redis
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import hashgrain.indexer.planning as planning_module
 import hashgrain.indexer.search as search_module
 import hashgrain.indexer.writing as writing_module
 from hashgrain.codes import CodeLayout, HashCodes
@@ -38,14 +39,27 @@ BUDGETS = st.one_of(
     st.fixed_dictionaries({"candidates": st.integers(1, 20)}),
     st.fixed_dictionaries({"probes": st.integers(1, 6)}),
     st.fixed_dictionaries({"radius": st.integers(0, 6)}),
+    st.fixed_dictionaries({"within": st.integers(0, 40)}),
 )
 
+
+def question(
+    k: int, rank: str, budget: dict[str, Any], payloads: bool, more: int | None, deadline: float | None
+) -> dict[str, Any]:
+    """One question; `refine` is asked for where it may be, for `more` items than k."""
+    rank = "coarse" if "within" in budget and rank == "fine" else rank
+    refine = None if more is None else k + more
+    return {"k": k, "rank": rank, "payloads": payloads, "refine": refine, "deadline": deadline, **budget}
+
+
 QUESTIONS = st.builds(
-    lambda k, rank, budget, payloads: {"k": k, "rank": rank, "payloads": payloads, **budget},
+    question,
     st.integers(1, 12),
     st.sampled_from(["total", "fine", "coarse"]),
     BUDGETS,
     st.booleans(),
+    st.none() | st.integers(0, 8),
+    st.none() | st.just(3600.0),
 )
 
 
@@ -59,6 +73,7 @@ def as_plain(hit: Hit) -> dict[str, Any]:
         "buckets": hit.buckets,
         "complete_radius": hit.complete_radius,
         "exact": hit.exact,
+        "partial": hit.partial,
     }
 
 
@@ -68,7 +83,7 @@ def small_steps() -> Any:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(writing_module, "BATCH_ITEMS", 5)
         patch.setattr(search_module, "GROUP", 2)
-        patch.setattr(search_module, "_PREFETCH", 0.0)
+        patch.setattr(planning_module, "_PREFETCH", 0.0)
         yield
 
 
@@ -109,8 +124,11 @@ def test_every_answer_equals_the_reference(
 
 
 def check(index: Index, twin: ReferenceIndex, queries: HashCodes, question: dict[str, Any]) -> None:
-    """Ask both."""
-    wanted = [as_plain(hit) for hit in twin.search(queries, **question)]
+    """Ask both. A deadline that is far away may change nothing, so the twin does not hear of it."""
+    if queries.fine_logits is None:
+        question = {**question, "refine": None}
+    plain = {name: value for name, value in question.items() if name != "deadline"}
+    wanted = [as_plain(hit) for hit in twin.search(queries, **plain)]
     assert [as_plain(hit) for hit in index.search(queries, **question)] == wanted
 
 

@@ -15,7 +15,11 @@ def test_without_a_budget_there_are_candidates_enough_for_k(k: int, candidates: 
     assert SearchRequest(k).candidates == candidates
 
 
-@pytest.mark.parametrize("budget", [{"probes": 3}, {"radius": 0}, {"exact": True}])
+def test_there_are_candidates_enough_to_refine() -> None:
+    assert SearchRequest(10, refine=6000).candidates == 6000
+
+
+@pytest.mark.parametrize("budget", [{"probes": 3}, {"radius": 0}, {"within": 0}, {"exact": True}])
 def test_another_budget_takes_the_place_of_candidates(budget: dict[str, Any]) -> None:
     assert SearchRequest(10, **budget).candidates is None
 
@@ -33,6 +37,17 @@ def test_another_budget_takes_the_place_of_candidates(budget: dict[str, Any]) ->
         ({"radius": -1}, "radius must be an integer of 0 or more"),
         ({"exact": 1}, "exact must be True or False"),
         ({"payloads": "yes"}, "payloads must be True or False"),
+        ({"within": -1}, "within must be an integer of 0 or more"),
+        ({"refine": 2.5}, "refine must be an integer of 1 or more"),
+        ({"refine": 9}, "refine orders the best 9 again, but k is 10"),
+        ({"within": 3, "rank": "fine"}, "within needs rank total or coarse"),
+        ({"deadline": 0}, "deadline must be a positive number of seconds, got 0"),
+        ({"deadline": float("nan")}, "deadline must be a positive number of seconds, got nan"),
+        ({"deadline": float("inf")}, "deadline must be a positive number of seconds, got inf"),
+        ({"deadline": True}, "deadline must be a positive number of seconds, got True"),
+        ({"deadline": "soon"}, "deadline must be a positive number of seconds, got 'soon'"),
+        ({"within": 5, "exact": True}, "within and exact each say how far to look"),
+        ({"within": 5, "radius": 5}, "radius and within each say how far to look"),
         ({"candidates": 5, "probes": 5}, "candidates and probes each say how far to look"),
         ({"radius": 5, "exact": True}, "radius and exact each say how far to look"),
     ],

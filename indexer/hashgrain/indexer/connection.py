@@ -13,6 +13,7 @@ from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
 from hashgrain.codes.errors import InvalidInput
+from hashgrain.indexer.deadline import keeping_deadlines
 from hashgrain.indexer.store_errors import translated
 
 SCHEMES = ("redis", "rediss", "unix")
@@ -72,6 +73,7 @@ class Connection:
             )
             settings: dict[str, Any] = client.connection_pool.connection_kwargs
             settings["decode_responses"] = False
+            client.connection_pool.connection_class = keeping_deadlines(client.connection_pool.connection_class)
             client.connection_pool.connection_class(**settings)
         except (ValueError, TypeError):
             # Not `from exc`: what urllib says of a broken address can quote a part of the password.

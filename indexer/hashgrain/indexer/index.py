@@ -144,7 +144,10 @@ class Index:
         candidates: int | None = None,
         probes: int | None = None,
         radius: int | None = None,
+        within: int | None = None,
         exact: bool = False,
+        refine: int | None = None,
+        deadline: float | None = None,
         payloads: bool = False,
         fingerprint: str | None = None,
     ) -> list[Hit]:
@@ -161,8 +164,16 @@ class Index:
             rank: `total` (fine + coarse Hamming distance), `fine` or `coarse`.
             candidates: budget: take buckets until they hold this many items (the default: 4096, at least k).
             probes: budget: take this many buckets.
-            radius: budget: take all buckets within this many differing coarse bits.
+            radius: budget: take all buckets within this many differing coarse bits; answers may be farther.
+            within: answer with items at this distance or less only, by the ranking `total` or `coarse`, and miss none
+                (the k nearest, if they are more): takes all buckets that can hold one.
             exact: take all buckets, in one reading.
+            refine: order the best R, k or more, again by the query's margins, the sum of |logit| over the bits that
+                differ and that the ranking counts (see `refining`; `total` needs the logits of both codes). Equal
+                sums keep their order; the distances of the answer stay Hamming distances.
+            deadline: seconds, after which the best so far comes back as a partial answer (an empty one, where nothing
+                was read for a query yet); buckets are read in growing steps for it. Without it each reading may take
+                as long as `timeouts` say.
             payloads: give the items' payloads too.
             fingerprint: of the model that made the codes; checked against the index's.
 
@@ -170,9 +181,10 @@ class Index:
             One `Hit` per query, in order.
 
         Raises:
-            InvalidInput, LayoutMismatch, FingerprintMismatch, IndexMissing, IndexCorrupt, StoreUnavailable.
+            InvalidInput, LayoutMismatch, FingerprintMismatch, IndexMissing, IndexCorrupt.
+            StoreUnavailable: also where the deadline passed before there was any answer to any query.
         """
-        request = SearchRequest(k, rank, candidates, probes, radius, exact, payloads)
+        request = SearchRequest(k, rank, candidates, probes, radius, exact, payloads, within, refine, deadline)
         self._require_codes(codes)
         self.require_fingerprint(fingerprint)
         return self._searcher.search(codes, request)

@@ -19,11 +19,12 @@ KEY_BITS = 24
 _HAMMING_BITS = 5
 _MARGIN_SCALE = float(1 << 28)  # 24 of them, 5 bits of Hamming distance and 24 of the code: 62 bits
 
-_BITS_OF_BYTE = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).astype(np.int64)
+BITS_OF_BYTE = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).astype(np.int64)
+"""int64 (256, 8): row b holds the bits of byte b, the most significant first."""
 
 
 def margin_weights(logits: NDArray[np.float32] | None, bits: int) -> NDArray[np.int64]:
-    """Weight of each coarse bit, int64 (bits,), from the query's finite logits, float32 (bits,), or 1 without any."""
+    """Weight of each bit, int64 (bits,), from the query's finite logits, float32 (bits,), or 1 without any."""
     if logits is None:
         return np.ones(bits, np.int64)
     margins = np.abs(logits.astype(np.float64))
@@ -48,7 +49,7 @@ class Probing:
     def __init__(self, occupied: NDArray[np.uint32], query: int, weights: NDArray[np.int64]) -> None:
         differing = occupied ^ np.uint32(query)
         self.hamming: NDArray[np.int64] = popcount(differing).astype(np.int64)
-        self._priority = _weigh(differing, weights) << (_HAMMING_BITS + KEY_BITS)
+        self._priority = weigh(differing, weights) << (_HAMMING_BITS + KEY_BITS)
         self._priority |= (self.hamming << KEY_BITS) | occupied.astype(np.int64)
 
     def nearest(self, count: int) -> NDArray[np.intp]:
@@ -57,12 +58,16 @@ class Probing:
             first = np.argpartition(self._priority, count - 1)[:count]
         else:
             first = np.arange(len(self._priority))
-        ordered: NDArray[np.intp] = first[np.argsort(self._priority[first])]
-        return ordered
+        return self.ordered(first)
 
     def within(self, radius: int) -> NDArray[np.intp]:
         """Positions of the buckets that differ in at most `radius` bits, ascending."""
         return np.flatnonzero(self.hamming <= radius)
+
+    def ordered(self, buckets: NDArray[np.intp]) -> NDArray[np.intp]:
+        """The same positions in the order in which the query reads them."""
+        ordered: NDArray[np.intp] = buckets[np.argsort(self._priority[buckets])]
+        return ordered
 
     def complete_radius(self, read: NDArray[np.intp], coarse_bits: int) -> int:
         """The r for which every bucket within r bits is among those at the positions `read`."""
@@ -71,12 +76,12 @@ class Probing:
         return int(self.hamming[unread].min()) - 1 if unread.any() else coarse_bits
 
 
-def _weigh(differing: NDArray[np.uint32], weights: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Sum of the weights of the set bits, through one table per byte."""
+def weigh(differing: NDArray[np.uint32], weights: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Sum of the weights, int64 (bits,), of the set bits of each coarse code, uint32 (N,); one table per byte."""
     by_byte = np.zeros(KEY_BITS, np.int64)
     by_byte[KEY_BITS - len(weights) :] = weights
     total = np.zeros(len(differing), np.int64)
     for byte, shift in enumerate((16, 8, 0)):
-        table = _BITS_OF_BYTE @ by_byte[8 * byte : 8 * byte + 8]
+        table = BITS_OF_BYTE @ by_byte[8 * byte : 8 * byte + 8]
         total += table[(differing >> np.uint32(shift)) & np.uint32(0xFF)]
     return total

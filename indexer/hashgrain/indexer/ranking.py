@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hashgrain.codes.hamming import hamming
 from hashgrain.indexer.records import Records
-from hashgrain.indexer.request import Rank
+from hashgrain.indexer.request import SearchRequest
 
 _SHARD_BITS = 10
 _NUMBER_BITS = 31
@@ -23,46 +23,64 @@ _FINE_BITS = 9  # up to 256; 9 more for the distance (up to 280) make 59 bits
 
 @dataclass(frozen=True, eq=False)
 class Winners:
-    """The k best candidates of one query, nearest first.
+    """The best candidates of one query, nearest first.
 
     Attributes:
-        distances: uint16 (k,), in bits.
-        shard: int64 (k,).
-        number: int64 (k,).
+        row: intp (n,), where they stand among the records that were read.
+        distances: uint16 (n,), in bits, of the ranking asked for.
+        shard: int64 (n,).
+        number: int64 (n,).
     """
 
+    row: NDArray[np.intp]
     distances: NDArray[np.uint16]
     shard: NDArray[np.int64]
     number: NDArray[np.int64]
 
-    def proven(self, k: int, rank: Rank, complete_radius: int) -> bool:
-        """Whether no unread item can stand among the k best.
+    def __getitem__(self, places: NDArray[np.intp]) -> Winners:
+        """The winners at some places, in that order."""
+        return Winners(self.row[places], self.distances[places], self.shard[places], self.number[places])
+
+    def proven(self, request: SearchRequest, complete_radius: int) -> bool:
+        """Whether reading every bucket would give the same winners, in the same order.
 
         An unread item differs in at least complete_radius + 1 coarse bits, and has at least that total distance; its
-        fine distance alone may be anything.
+        fine distance alone may be anything. So it lies beyond the distance `within`, or behind all of the winners.
         """
-        return rank != "fine" and len(self.distances) == k and int(self.distances[-1]) <= complete_radius
+        if request.rank == "fine":
+            return False
+        if request.within is not None and request.within <= complete_radius:
+            return True
+        return len(self.distances) == request.depth and int(self.distances[-1]) <= complete_radius
 
 
 def rank_records(
-    records: Records, rows: NDArray[np.intp], query: NDArray[np.uint8], coarse: NDArray[np.int64], rank: Rank, k: int
+    records: Records,
+    rows: NDArray[np.intp],
+    query: NDArray[np.uint8],
+    coarse: NDArray[np.int64],
+    request: SearchRequest,
 ) -> Winners:
-    """Find the k best among some records.
+    """Find the `request.depth` best among some records, of those that are near enough.
 
     Args:
         records: what was read.
         rows: which of them are this query's candidates.
         query: uint8 (fine bytes,), the packed fine code.
         coarse: int64 (buckets,), the coarse Hamming distance of each bucket that `records.bucket` points to.
-        rank: the ranking.
-        k: how many.
+        request: the ranking, how many, and how near.
     """
     fine = hamming(query[None, :], records.fine[rows])[0].astype(np.int64)
     near = coarse[records.bucket[rows]]
-    distance = {"total": fine + near, "fine": fine, "coarse": near}[rank]
+    distance = {"total": fine + near, "fine": fine, "coarse": near}[request.rank]
+    if request.within is not None:
+        kept = np.flatnonzero(distance <= request.within)
+        rows, fine, distance = rows[kept], fine[kept], distance[kept]
     place = (distance << _FINE_BITS) | fine
     place = (place << _NUMBER_BITS) | records.number[rows]
     place = (place << _SHARD_BITS) | records.shard[rows]
-    best = np.argpartition(place, k - 1)[:k] if k < len(place) else np.arange(len(place))
+    depth = request.depth
+    best = np.argpartition(place, depth - 1)[:depth] if depth < len(place) else np.arange(len(place))
     best = best[np.argsort(place[best])]
-    return Winners(distance[best].astype(np.uint16), records.shard[rows][best], records.number[rows][best])
+    row = rows[best]
+    return Winners(row, distance[best].astype(np.uint16), records.shard[row], records.number[row])

@@ -16,6 +16,7 @@ from hashgrain.codes.layout import CodeLayout, HashCodes
 from hashgrain.codes.packing import unpack_bits
 from hashgrain.indexer.identifiers import ItemId, decode_id, encode_ids, shard_of
 from hashgrain.indexer.payloads import encode_payloads
+from hashgrain.indexer.queries import require_logits
 from hashgrain.indexer.request import Rank, SearchRequest
 from hashgrain.indexer.results import Hit, Written
 
@@ -81,12 +82,15 @@ class ReferenceIndex:
         candidates: int | None = None,
         probes: int | None = None,
         radius: int | None = None,
+        within: int | None = None,
         exact: bool = False,
+        refine: int | None = None,
         payloads: bool = False,
     ) -> list[Hit]:
-        """Find the k nearest items of every query; see `Index.search`."""
+        """Find the k nearest items of every query; see `Index.search`. Nothing is late here, so no deadline is kept."""
         codes.check(self.layout)
-        request = SearchRequest(k, rank, candidates, probes, radius, exact, payloads)
+        request = SearchRequest(k, rank, candidates, probes, radius, exact, payloads, within, refine)
+        require_logits(codes, request)
         return [self._search_one(query, request) for query in codes]
 
     def __len__(self) -> int:
@@ -95,7 +99,8 @@ class ReferenceIndex:
     def _search_one(self, query: HashCodes, request: SearchRequest) -> Hit:
         coarse: Bits = tuple(unpack_bits(query.coarse, self.layout.coarse_bits)[0].tolist())
         fine: Bits = tuple(unpack_bits(query.fine, self.layout.fine_bits)[0].tolist())
-        margins = _margins(query, len(coarse))
+        ones = [1] * len(coarse)
+        margins = ones if query.coarse_logits is None else _margins(query.coarse_logits[0].tolist())
 
         buckets: dict[Bits, list[_Item]] = {}
         for item in self._items.values():
@@ -110,13 +115,20 @@ class ReferenceIndex:
             return {"total": far + near, "fine": far, "coarse": near}[request.rank], far, item.number, item.shard
 
         compared = [item for bucket in read for item in buckets[bucket]]
-        best = sorted(compared, key=place)[: request.k]
-        distances = [place(item)[0] for item in best]
+        near = [item for item in compared if request.within is None or place(item)[0] <= request.within]
+        depth = request.k if request.refine is None else request.refine
+        best = sorted(near, key=place)[:depth]
         # A stranger from an unread bucket has a coarse (hence a total) distance of complete + 1 or more.
-        proven = request.rank != "fine" and len(best) == request.k and distances[-1] <= complete
+        all_before_strangers = len(best) == depth and place(best[-1])[0] <= complete
+        no_stranger_counts = request.within is not None and request.within <= complete
+        proven = request.rank != "fine" and (all_before_strangers or no_stranger_counts)
+        if request.refine is not None:
+            costs = _refined_margins(query, request.rank, self.layout)
+            best.sort(key=lambda item: _weight(item.coarse + item.fine, coarse + fine, costs))  # a stable sort
+            best = best[: request.k]
         return Hit(
             ids=[decode_id(item.encoded) for item in best],
-            distances=np.array(distances, np.uint16),
+            distances=np.array([place(item)[0] for item in best], np.uint16),
             payloads=[item.payload for item in best] if request.payloads else None,
             candidates=len(compared),
             buckets=len(read),
@@ -132,8 +144,9 @@ class ReferenceIndex:
             return order
         if request.probes is not None:
             return order[: request.probes]
-        if request.radius is not None:
-            return [bucket for bucket in order if _hamming(bucket, coarse) <= request.radius]
+        radius = request.radius if request.within is None else request.within
+        if radius is not None:
+            return [bucket for bucket in order if _hamming(bucket, coarse) <= radius]
         read: list[Bits] = []
         held = 0
         for bucket in order:
@@ -148,13 +161,18 @@ def _hamming(left: Bits, right: Bits) -> int:
     return sum(a != b for a, b in zip(left, right, strict=True))
 
 
-def _margins(query: HashCodes, bits: int) -> list[int]:
-    """What it costs to differ from the query in each coarse bit; see `probing` for the rule."""
-    if query.coarse_logits is None:
-        return [1] * bits
-    sizes = [abs(float(logit)) for logit in query.coarse_logits[0]]
-    largest = max(sizes)
-    return [int(size / largest * 2**28) if largest else 0 for size in sizes]
+def _margins(logits: list[float]) -> list[int]:
+    """What it costs to differ from the query in each bit; see `probing` for the rule."""
+    largest = max(map(abs, logits))
+    return [int(abs(logit) / largest * 2**28) if largest else 0 for logit in logits]
+
+
+def _refined_margins(query: HashCodes, rank: Rank, layout: CodeLayout) -> list[int]:
+    """The same for the bits of both codes on one scale, 0 where the ranking does not count them."""
+    coarse, fine = query.coarse_logits, query.fine_logits
+    left = [0.0] * layout.coarse_bits if rank == "fine" or coarse is None else coarse[0].tolist()
+    right = [0.0] * layout.fine_bits if rank == "coarse" or fine is None else fine[0].tolist()
+    return _margins(left + right)
 
 
 def _weight(bucket: Bits, query: Bits, margins: list[int]) -> int:

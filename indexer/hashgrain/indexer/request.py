@@ -1,7 +1,8 @@
-"""What a search is asked: how many neighbours, in which ranking, and how far to look."""
+"""What a search is asked: how many neighbours, in which ranking, how far to look, and for how long."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -14,23 +15,35 @@ RANKS: tuple[Rank, ...] = get_args(Rank)
 
 DEFAULT_CANDIDATES = 4096
 
+_INTEGERS = (("k", 1), ("candidates", 1), ("probes", 1), ("radius", 0), ("within", 0), ("refine", 1))
+_HOW_FAR = ("candidates", "probes", "radius", "within")
+
 
 @dataclass(frozen=True)
 class SearchRequest:
     """One search, checked.
 
+    `radius` says where to look (in which buckets, by coarse bits), `within` what to find (which items, by the
+    distance of the ranking); either way the search is complete within that many bits.
+
     Args:
         k: how many neighbours.
         rank: the distance that orders candidates: `total` (fine + coarse Hamming distance), `fine` or `coarse`.
-        candidates: take buckets, nearest first, until they hold this many live records; 4096, or k if that is more,
-            where nothing else says how far to look.
+        candidates: take buckets, nearest first, until they hold this many live records; 4096, or k or `refine` if
+            that is more, where nothing else says how far to look.
         probes: take this many buckets.
-        radius: take every bucket whose coarse code differs from the query's in this many bits or less.
+        radius: take every bucket whose coarse code differs from the query's in this many bits or less; whatever they
+            hold may be among the answers.
         exact: take every bucket.
         payloads: whether the answer carries the items' payloads.
+        within: answer with items at this distance or less, none of which is missed (the k nearest, if they are
+            more); for `total` and `coarse`. Takes every bucket that can hold one.
+        refine: order the best R of the ranking again by the query's margins, and answer with the k best of these.
+        deadline: seconds after which the best so far is the answer.
 
     Raises:
-        InvalidInput: a value is out of range, or two of candidates, probes, radius and exact are given.
+        InvalidInput: a value is out of range, two of candidates, probes, radius, within and exact are given, or two
+            values contradict each other.
     """
 
     k: int = 10
@@ -40,11 +53,43 @@ class SearchRequest:
     radius: int | None = None
     exact: bool = False
     payloads: bool = False
+    within: int | None = None
+    refine: int | None = None
+    deadline: float | None = None
 
     def __post_init__(self) -> None:
         if self.rank not in RANKS:
             raise InvalidInput(f"rank must be one of {', '.join(RANKS)}, got {self.rank!r}")
-        for name, least in (("k", 1), ("candidates", 1), ("probes", 1), ("radius", 0)):
+        self._check_types()
+        given = [name for name in _HOW_FAR if getattr(self, name) is not None]
+        given += ["exact"] if self.exact else []
+        if len(given) > 1:
+            raise InvalidInput(f"{' and '.join(given)} each say how far to look; give only one of them")
+        if self.within is not None and self.rank == "fine":
+            raise InvalidInput(
+                "within needs rank total or coarse: an item's fine distance does not tell which buckets to read; "
+                "or search with exact and leave out what is farther"
+            )
+        if self.refine is not None and self.refine < self.k:
+            raise InvalidInput(f"refine orders the best {self.refine} again, but k is {self.k}; refine k items or more")
+        if not given:
+            object.__setattr__(self, "candidates", max(DEFAULT_CANDIDATES, self.depth))
+
+    @property
+    def depth(self) -> int:
+        """How many items stage two passes on: k, or as many as are to be refined."""
+        return self.k if self.refine is None else self.refine
+
+    @property
+    def coarse_radius(self) -> int | None:
+        """Every bucket within this many coarse bits is to be read; None where no radius is asked for.
+
+        An item has at least the total distance by which its bucket differs, so `within` needs no bucket beyond.
+        """
+        return self.radius if self.within is None else self.within
+
+    def _check_types(self) -> None:
+        for name, least in _INTEGERS:
             value = getattr(self, name)
             if value is None and name != "k":
                 continue
@@ -54,9 +99,8 @@ class SearchRequest:
         for name in ("exact", "payloads"):
             if not isinstance(getattr(self, name), bool):
                 raise InvalidInput(f"{name} must be True or False, got {getattr(self, name)!r}")
-        given = [name for name in ("candidates", "probes", "radius") if getattr(self, name) is not None]
-        given += ["exact"] if self.exact else []
-        if len(given) > 1:
-            raise InvalidInput(f"{' and '.join(given)} each say how far to look; give only one of them")
-        if not given:
-            object.__setattr__(self, "candidates", max(DEFAULT_CANDIDATES, self.k))
+        late = self.deadline
+        if late is not None and (
+            isinstance(late, bool) or not isinstance(late, int | float) or not 0 < late < math.inf
+        ):
+            raise InvalidInput(f"deadline must be a positive number of seconds, got {late!r}")

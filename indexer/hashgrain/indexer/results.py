@@ -17,14 +17,20 @@ class Hit:
     """The answer to one query; entry n of `ids`, `distances` and `payloads` belongs to the n-th nearest item.
 
     Attributes:
-        ids: the items, nearest first; fewer than k where fewer candidates were read.
-        distances: uint16 (len(ids),), in bits, of the ranking that was asked for.
+        ids: the items, nearest first; fewer than k where fewer candidates were read, or are near enough. Where the
+            answer was refined, nearest by the query's margins.
+        distances: uint16 (len(ids),), in bits: the Hamming distance of the ranking that was asked for, of a refined
+            answer as well (where it need not ascend).
         payloads: the items' payloads (None for an item without), or None where they were not asked for.
         candidates: how many live records were compared with the query.
         buckets: how many distinct coarse codes they came from.
         complete_radius: r such that every item whose coarse code differs from the query's in r bits or less was read;
-            all coarse bits where the whole index was.
-        exact: whether the answer is proven to be what an exhaustive search in this ranking gives.
+            all coarse bits where the whole index was, -1 where not even the query's own bucket was.
+        exact: whether the answer is proven to be what the same search gives when it reads every bucket. Of a refined
+            answer: that the items which were refined are the best R of the whole index. A partial answer may be
+            proven, too.
+        partial: whether the deadline passed before all that was asked for was read; the answer is then the best of
+            what was, and `complete_radius` and `candidates` say how much that is.
     """
 
     ids: list[ItemId]
@@ -34,6 +40,7 @@ class Hit:
     buckets: int
     complete_radius: int
     exact: bool
+    partial: bool = False
 
     def __len__(self) -> int:
         return len(self.ids)

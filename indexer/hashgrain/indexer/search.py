@@ -3,6 +3,9 @@
 Each shard is read in one atomic step (the buckets together with the version of the occupancy map), so a query sees
 every write that was acknowledged before it began, and none of a batch or all of it within a shard. Where the map has
 changed, or a winner was deleted or replaced between reading its record and its id, the query starts afresh.
+
+With a deadline, a query is answered in growing steps, each a reading of its own with names and all, so that there is
+always a whole answer to fall back on.
 """
 
 from __future__ import annotations
@@ -10,30 +13,30 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hashgrain.codes.errors import InvalidInput, StoreUnavailable
+from hashgrain.codes.errors import StoreUnavailable
 from hashgrain.codes.layout import CodeLayout, HashCodes
 from hashgrain.codes.packing import coarse_keys
+from hashgrain.indexer.deadline import Deadline
+from hashgrain.indexer.directories import Directories
 from hashgrain.indexer.identifiers import ItemId
 from hashgrain.indexer.payloads import Payload
-from hashgrain.indexer.probing import Probing, margin_weights
-from hashgrain.indexer.ranking import Winners, rank_records
+from hashgrain.indexer.planning import Plan, first_reach, next_reach
+from hashgrain.indexer.queries import Query, require_logits
 from hashgrain.indexer.records import Records
 from hashgrain.indexer.request import SearchRequest
 from hashgrain.indexer.results import Hit
-from hashgrain.indexer.shard import Directory, Shard
+from hashgrain.indexer.selection import Selection, unread
+from hashgrain.indexer.shard import Shard
 
 GROUP = 32
 """Queries that share one reading of buckets."""
 
 ATTEMPTS = 100
 """How often a query starts afresh while writers change the index under it."""
-
-_PREFETCH = 1.5  # buckets read at first, as a multiple of what the mean bucket size suggests
 
 
 class Searcher:
@@ -42,98 +45,95 @@ class Searcher:
     def __init__(self, shards: Sequence[Shard], layout: CodeLayout) -> None:
         self._shards = shards
         self._layout = layout
-        self._map: _Map | None = None
+        self._known: Directories | None = None
 
     def search(self, codes: HashCodes, request: SearchRequest) -> list[Hit]:
-        """Answer every query, in order; a query's answer does not depend on the others.
+        """Answer every query, in order; but for a deadline, a query's answer does not depend on the others.
 
         Raises:
-            InvalidInput: coarse logits are not finite.
-            StoreUnavailable: writers changed the index faster than it could be read.
+            InvalidInput: logits are missing that the request needs, or are not finite.
+            StoreUnavailable: writers changed the index faster than it could be read, or the deadline passed before
+                anything was.
         """
-        logits = codes.coarse_logits
-        if logits is not None and not np.isfinite(logits).all():
-            row = int((~np.isfinite(logits)).any(axis=1).argmax())
-            raise InvalidInput(f"the coarse logits of query {row} are not finite; check the model, or leave them out")
-        hits: list[Hit] = []
-        for start in range(0, len(codes), GROUP):
-            hits += self._search_group(codes[start : start + GROUP], request)
-        return hits
+        require_logits(codes, request)
+        deadline = Deadline(request.deadline)
+        hits: dict[int, Hit] = {}
+        with deadline.enforced():
+            for start in range(0, len(codes), GROUP):
+                if hits and deadline.passed:
+                    break
+                group = codes[start : start + GROUP]
+                found = self._search_group(group, request, deadline, may_be_empty=bool(hits))
+                hits |= {start + row: hit for row, hit in found.items()}
+        return [hits[row] if row in hits else unread(request) for row in range(len(codes))]
 
-    def _search_group(self, codes: HashCodes, request: SearchRequest) -> list[Hit]:
+    def _search_group(
+        self, codes: HashCodes, request: SearchRequest, deadline: Deadline, may_be_empty: bool
+    ) -> dict[int, Hit]:
+        """Answers by row: final ones of all, or what there is when the deadline passes."""
         hits: dict[int, Hit] = {}
         reach: dict[int, int] = {}
         lost = 0
-        while len(hits) < len(codes):
-            waiting = [row for row in range(len(codes)) if row not in hits]
-            taken = self._take(codes, waiting, reach, request)
-            named = {} if taken is None else self._name(taken, request)
+        while waiting := [row for row in range(len(codes)) if row not in hits or hits[row].partial]:
+            try:
+                taken = self._take(codes, waiting, reach, request)
+                named = {} if taken is None else self._name(taken, request)
+            except StoreUnavailable as exc:
+                if not deadline.passed:
+                    raise
+                if not hits and not may_be_empty:
+                    raise StoreUnavailable(
+                        f"nothing could be read within the deadline of {request.deadline} s; allow more, or see to "
+                        "the load of Redis"
+                    ) from exc
+                break
             hits |= named
+            if deadline.passed and (hits or may_be_empty):
+                break
             if taken is None or len(named) < len(taken):
                 lost += 1
                 _wait(lost)
-        return [hits[row] for row in range(len(codes))]
+        return hits
 
     def _take(
         self, codes: HashCodes, waiting: list[int], reach: dict[int, int], request: SearchRequest
-    ) -> dict[int, _Selection] | None:
+    ) -> dict[int, Selection] | None:
         """Rank what one reading gives; None where the directories were out of date.
 
-        A query whose budget this reading does not meet is left out, and its `reach` is doubled.
+        A query whose budget this reading does not meet gets a longer `reach`, and is left out unless a deadline may
+        make this its answer.
         """
         whole = self._directories()
-        keys = coarse_keys(codes.coarse, self._layout.coarse_bits)
-        probings, plans = {}, {}
-        for row in waiting:
-            logits = None if codes.coarse_logits is None else codes.coarse_logits[row]
-            weights = margin_weights(logits, self._layout.coarse_bits)
-            probings[row] = Probing(whole.occupied, int(keys[row]), weights)
-            reach.setdefault(row, whole.first_reach(request))
-            plans[row] = _plan(probings[row], reach[row], request)
-        wanted = np.unique(np.concatenate(list(plans.values())))
-        records = self._read(whole, wanted)
+        bits = self._layout.coarse_bits
+        keys = coarse_keys(codes.coarse, bits).tolist()
+        queries = {row: Query.over(whole.occupied, codes[row : row + 1], keys[row], bits) for row in waiting}
+        plans = {}
+        for row, query in queries.items():
+            reach.setdefault(row, first_reach(whole.live, len(whole.occupied), request))
+            plans[row] = Plan.of(query.probing, reach[row], request)
+        records = self._read(whole, np.unique(np.concatenate([plan.buckets for plan in plans.values()])))
         if records is None:
-            self._map = None
+            self._known = None
             return None
         sizes = np.bincount(records.bucket, minlength=len(whole.occupied))
         taken = {}
-        for row in waiting:
-            buckets = _within_budget(plans[row], sizes, len(whole.occupied), request)
-            if buckets is None:
-                reach[row] *= 2
-                continue
-            taken[row] = self._select(records, buckets, probings[row], codes.fine[row], request)
+        for row, plan in plans.items():
+            buckets, met = plan.spend(sizes, request)
+            if not met:
+                reach[row] = next_reach(reach[row], request)
+            if met or request.deadline is not None:
+                query = queries[row]
+                taken[row] = Selection.of(records, whole.occupied, query, buckets, request, self._layout, met=met)
         return taken
 
-    def _select(
-        self,
-        records: Records,
-        buckets: NDArray[np.intp],
-        probing: Probing,
-        fine: NDArray[np.uint8],
-        request: SearchRequest,
-    ) -> _Selection:
-        chosen = np.zeros(len(probing.hamming), np.bool_)
-        chosen[buckets] = True
-        rows = np.flatnonzero(chosen[records.bucket])
-        winners = rank_records(records, rows, fine, probing.hamming, request.rank, request.k)
-        radius = probing.complete_radius(buckets, self._layout.coarse_bits)
-        return _Selection(
-            winners,
-            candidates=len(rows),
-            buckets=len(buckets),
-            complete_radius=radius,
-            exact=len(buckets) == len(probing.hamming) or winners.proven(request.k, request.rank, radius),
-        )
-
-    def _directories(self) -> _Map:
-        found = self._map
+    def _directories(self) -> Directories:
+        found = self._known
         if found is None:
-            found = self._map = _Map([shard.directory() for shard in self._shards])
+            found = self._known = Directories([shard.directory() for shard in self._shards])
         return found
 
-    def _read(self, whole: _Map, wanted: NDArray[np.intp]) -> Records | None:
-        """Read buckets, given as positions in the map, from every shard that has them."""
+    def _read(self, whole: Directories, wanted: NDArray[np.intp]) -> Records | None:
+        """Read buckets, given as positions in `whole.occupied`, from every shard that has them."""
         parts = []
         for shard, directory in zip(self._shards, whole.shards, strict=True):
             mine = wanted[np.isin(whole.occupied[wanted], directory.occupied, assume_unique=True)]
@@ -144,7 +144,7 @@ class Searcher:
             parts.append(Records.parse(logs, mine.astype(np.int64), self._layout, shard.keys, coarse))
         return Records.concatenate(parts)
 
-    def _name(self, taken: dict[int, _Selection], request: SearchRequest) -> dict[int, Hit]:
+    def _name(self, taken: dict[int, Selection], request: SearchRequest) -> dict[int, Hit]:
         """Look up the winners' ids; a query of which one is no longer there is left out."""
         if not taken:
             return {}
@@ -163,55 +163,6 @@ class Searcher:
             if len(ids) == len(found):
                 hits[row] = selection.hit(ids, [payload for _, payload in found] if request.payloads else None)
         return hits
-
-
-class _Map:
-    """The directories of all shards, and the coarse codes that are occupied in any of them, ascending."""
-
-    def __init__(self, shards: list[Directory]) -> None:
-        self.shards = shards
-        self.occupied = np.unique(np.concatenate([shard.occupied for shard in shards]))
-        self.live = sum(shard.live for shard in shards)
-
-    def first_reach(self, request: SearchRequest) -> int:
-        """How many buckets to read at first for a budget of candidates."""
-        mean = max(self.live / max(len(self.occupied), 1), 1.0)
-        return int(_PREFETCH * (request.candidates or 0) / mean) + 4
-
-
-@dataclass(frozen=True, eq=False)
-class _Selection:
-    winners: Winners
-    candidates: int
-    buckets: int
-    complete_radius: int
-    exact: bool
-
-    def hit(self, ids: list[ItemId], payloads: list[Payload | None] | None) -> Hit:
-        return Hit(
-            ids, self.winners.distances, payloads, self.candidates, self.buckets, self.complete_radius, self.exact
-        )
-
-
-def _plan(probing: Probing, reach: int, request: SearchRequest) -> NDArray[np.intp]:
-    """Positions of the buckets to read for one query."""
-    if request.exact:
-        return np.arange(len(probing.hamming))
-    if request.radius is not None:
-        return probing.within(request.radius)
-    return probing.nearest(reach if request.probes is None else request.probes)
-
-
-def _within_budget(
-    plan: NDArray[np.intp], sizes: NDArray[np.intp], occupied: int, request: SearchRequest
-) -> NDArray[np.intp] | None:
-    """The part of the plan that the budget takes, or None where the plan does not reach far enough."""
-    if request.candidates is None:
-        return plan
-    held = np.cumsum(sizes[plan])
-    if len(plan) and held[-1] >= request.candidates:
-        return plan[: int(np.searchsorted(held, request.candidates)) + 1]
-    return plan if len(plan) == occupied else None
 
 
 def _wait(lost: int) -> None:

@@ -1,0 +1,83 @@
+"""What one reading gives for one query: its nearest items, what they cost, and what is proven of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hashgrain.codes.layout import CodeLayout
+from hashgrain.indexer.identifiers import ItemId
+from hashgrain.indexer.payloads import Payload
+from hashgrain.indexer.queries import Query
+from hashgrain.indexer.ranking import Winners, rank_records
+from hashgrain.indexer.records import Records
+from hashgrain.indexer.refining import refine
+from hashgrain.indexer.request import SearchRequest
+from hashgrain.indexer.results import Hit
+
+
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """An answer whose items have no names yet; see `Hit` for what the fields mean."""
+
+    winners: Winners
+    candidates: int
+    buckets: int
+    complete_radius: int
+    exact: bool
+    partial: bool
+
+    @classmethod
+    def of(
+        cls,
+        records: Records,
+        occupied: NDArray[np.uint32],
+        query: Query,
+        buckets: NDArray[np.intp],
+        request: SearchRequest,
+        layout: CodeLayout,
+        *,
+        met: bool,
+    ) -> Selection:
+        """Rank the records of some buckets.
+
+        Args:
+            records: what was read, for this query and others.
+            occupied: uint32 (B,), the coarse codes of the occupied buckets.
+            query: the query.
+            buckets: intp (P,), positions in `occupied` of those that it reads.
+            request: what is asked.
+            layout: the code lengths.
+            met: whether these are all the buckets that the request asks for.
+        """
+        probing = query.probing
+        chosen = np.zeros(len(occupied), np.bool_)
+        chosen[buckets] = True
+        rows = np.flatnonzero(chosen[records.bucket])
+        winners = rank_records(records, rows, query.codes.fine[0], probing.hamming, request)
+        radius = probing.complete_radius(buckets, layout.coarse_bits)
+        exact = len(buckets) == len(occupied) or winners.proven(request, radius)
+        if request.refine is not None:
+            winners = refine(winners, records, occupied, query, request, layout)
+        return cls(winners, len(rows), len(buckets), radius, exact, partial=not met)
+
+    def hit(self, ids: list[ItemId], payloads: list[Payload | None] | None) -> Hit:
+        """The answer, with the names of its winners."""
+        return Hit(
+            ids,
+            self.winners.distances,
+            payloads,
+            self.candidates,
+            self.buckets,
+            self.complete_radius,
+            self.exact,
+            self.partial,
+        )
+
+
+def unread(request: SearchRequest) -> Hit:
+    """The answer to a query that nothing was read for before the deadline passed."""
+    nothing: list[Payload | None] | None = [] if request.payloads else None
+    return Hit([], np.empty(0, np.uint16), nothing, 0, 0, complete_radius=-1, exact=False, partial=True)

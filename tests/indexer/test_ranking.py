@@ -1,0 +1,69 @@
+"""Stage two by itself: which candidates count, and what an answer proves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hashgrain.indexer import SearchRequest
+from hashgrain.indexer.ranking import Winners, rank_records
+from hashgrain.indexer.records import Records
+
+
+def ranked(request: SearchRequest) -> list[tuple[int, int]]:
+    """Number and distance of the winners among items of the fine distances 1, 0, 3, 2 and the coarse 0, 2, 0, 1."""
+    records = Records(
+        bucket=np.array([0, 2, 0, 1]),
+        shard=np.zeros(4, np.int64),
+        number=np.array([10, 11, 12, 13]),
+        fine=np.array([[0, 0, 0, 1], [0, 0, 0, 0], [0, 0, 0, 7], [0, 0, 0, 3]], np.uint8),
+    )
+    found = rank_records(records, np.arange(4), np.zeros(4, np.uint8), np.array([0, 1, 2]), request)
+    assert records.number[found.row].tolist() == found.number.tolist()
+    return list(zip(found.number.tolist(), found.distances.tolist(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("asked", "wanted"),
+    [
+        ({"k": 4}, [(10, 1), (11, 2), (13, 3), (12, 3)]),
+        ({"k": 4, "rank": "fine"}, [(11, 0), (10, 1), (13, 2), (12, 3)]),
+        ({"k": 4, "rank": "coarse"}, [(10, 0), (12, 0), (13, 1), (11, 2)]),
+        ({"k": 4, "within": 2}, [(10, 1), (11, 2)]),
+        ({"k": 1, "within": 2}, [(10, 1)]),
+        ({"k": 4, "within": 0}, []),
+        ({"k": 4, "within": 1, "rank": "coarse"}, [(10, 0), (12, 0), (13, 1)]),
+        ({"k": 1, "refine": 2}, [(10, 1), (11, 2)]),
+    ],
+    ids=str,
+)
+def test_the_best_come_by_distance_then_fine_distance_then_number(
+    asked: dict[str, Any], wanted: list[tuple[int, int]]
+) -> None:
+    assert ranked(SearchRequest(**asked)) == wanted
+
+
+@pytest.mark.parametrize(
+    ("asked", "distances", "complete_radius", "proven"),
+    [
+        ({"k": 2}, [1, 3], 3, True),
+        ({"k": 2}, [1, 3], 2, False),
+        ({"k": 3}, [1, 3], 8, False),  # an unread item could be the third
+        ({"k": 2, "rank": "fine"}, [1, 3], 8, False),
+        ({"k": 1, "refine": 2}, [1, 3], 3, True),
+        ({"k": 1, "refine": 2}, [1, 4], 3, False),  # the second could change places, or be another
+        ({"k": 1, "refine": 3}, [1, 3], 8, False),
+        ({"k": 3, "within": 4}, [1, 3], 4, True),  # no unread item is as near as 4
+        ({"k": 3, "within": 4}, [1, 3], 3, False),
+        ({"k": 2, "within": 4}, [1, 3], 3, True),
+        ({"k": 3, "within": 4}, [], 4, True),
+    ],
+)
+def test_an_answer_is_proven_where_no_unread_item_can_belong_to_it(
+    asked: dict[str, Any], distances: list[int], complete_radius: int, proven: bool
+) -> None:
+    places = np.arange(len(distances))
+    winners = Winners(places, np.array(distances, np.uint16), places, places)
+    assert winners.proven(SearchRequest(**asked), complete_radius) is proven
