@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from PIL import Image
 from hashgrain.cli.main import main
 from hashgrain.client import HashEncoder
 from hashgrain.codes import CodeLayout
-from hashgrain.indexer import Index
+from hashgrain.indexer import Index, planning
+from hashgrain.indexer.deadline import Deadline
 from tiny_model import SIZE, write_tiny_repository
 
 Run = Callable[..., tuple[int, str, str]]
@@ -86,11 +88,40 @@ def test_json_says_all_that_the_index_answers(run: Run, index: Index, models: Pa
                 "buckets": 2,
                 "complete_radius": hit.complete_radius,
                 "exact": hit.exact,
+                "partial": False,
             }
             for path, hit in zip(pictures[::11], hits, strict=True)
         ],
         "rejected": [],
     }
+
+
+def test_refining_orders_by_the_logits_of_the_picture(
+    run: Run, index: Index, models: Path, pictures: list[Path]
+) -> None:
+    code, out, _ = run("photos", pictures[11], "--k", 5, "--refine", 10, "--deadline", 60, "--json")
+    with HashEncoder(models) as encoder:
+        hit = index.search(encoder.encode(pictures[11:], logits=True), 5, refine=10)[0]
+    assert code == 0
+    assert [row["id"] for row in json.loads(out)["queries"][0]["neighbours"]] == hit.ids
+
+
+def test_within_shows_no_item_that_is_farther(run: Run, index: Index, pictures: list[Path]) -> None:
+    code, out, _ = run("photos", pictures[3], "--within", 0)
+    assert code == 0
+    assert ", exact)" in out
+    assert [line.split()[1:] for line in out.splitlines()[1:]] == [["0", "bits", "3"]]
+
+
+def test_an_answer_that_the_deadline_cut_short_says_so(
+    run: Run, index: Index, pictures: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first reading takes five buckets, and the deadline is made to pass in it."""
+    monkeypatch.setattr(planning, "FIRST_STEP", 1)
+    monkeypatch.setattr(Deadline, "passed", property(lambda _: True))
+    code, out, _ = run("photos", pictures[3], "--exact", "--deadline", 60)
+    assert code == 0
+    assert re.search(r"\(\d+ candidates in 5 buckets, complete within \d+ coarse bits, stopped at the deadline\)", out)
 
 
 def test_pictures_that_cannot_be_read_do_not_hide_the_others(
@@ -121,6 +152,9 @@ def test_an_empty_index_finds_nothing(run: Run, redis_url: str, pictures: list[P
     [
         (("--k", 0), 1, "k must be an integer of 1 or more, got 0"),
         (("--probes", 3, "--exact"), 1, "probes and exact each say how far to look"),
+        (("--k", 9, "--refine", 5), 1, "refine orders the best 5 again, but k is 9"),
+        (("--deadline", 0), 1, "deadline must be a positive number of seconds, got 0.0"),
+        (("--within", 3, "--rank", "fine"), 1, "within needs rank total or coarse"),
         (("--rank", "best"), 2, "Invalid value for '--rank'"),
         (("--redis", "redis://127.0.0.1:1/0"), 1, "no Redis at redis://127.0.0.1:1/0"),
         (("--triton", "/nowhere/models"), 1, "/nowhere/models"),

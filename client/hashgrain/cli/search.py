@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 @click.option("--candidates", type=int, help="Read buckets until they hold this many items. [default: 4096]")
 @click.option("--probes", type=int, help="Read this many buckets instead.")
 @click.option("--radius", type=int, help="Read all buckets within this many differing coarse bits instead.")
+@click.option("--within", type=int, help="Show only items at this distance or less (total or coarse), and miss none.")
 @click.option("--exact", is_flag=True, help="Read all buckets.")
+@click.option("--refine", type=int, help="Order this many of the best again by the image's own logits, before --k.")
+@click.option("--deadline", type=float, help="Seconds after which the best so far is shown. [default: none]")
 @click.option("--payloads", is_flag=True, help="Show the items' payloads too.")
 @triton_option
 @redis_option
@@ -55,7 +58,8 @@ def search(
     with Index.open(resolve_redis(redis), name) as opened, HashEncoder(resolve_triton(triton)) as encoder:
         opened.require_fingerprint(encoder.fingerprint)
         opened.layout.require(encoder.layout, f"index {name!r}")
-        encoded = encoder.encode_readable(list(images), logits="coarse")
+        # Stage one weighs its probes by the coarse logits; only refining needs the fine ones too.
+        encoded = encoder.encode_readable(list(images), logits="coarse" if asked["refine"] is None else True)
         hits = opened.search(encoded.codes, **asked, fingerprint=encoder.fingerprint)
     queries = [images[position] for position in encoded.kept.tolist()]
     if as_json:
@@ -71,7 +75,10 @@ def search(
 
 def _print(query: str, hit: Hit) -> None:
     proof = "exact" if hit.exact else f"complete within {hit.complete_radius} coarse bits"
-    click.echo(f"{query}  ({hit.candidates:,} candidates in {hit.buckets:,} buckets, {proof})")
+    if hit.complete_radius < 0:
+        proof = "complete within no radius"
+    late = ", stopped at the deadline" if hit.partial else ""
+    click.echo(f"{query}  ({hit.candidates:,} candidates in {hit.buckets:,} buckets, {proof}{late})")
     if not hit.ids:
         click.echo("     nothing found")
     for place, item in enumerate(hit.ids):
@@ -90,6 +97,7 @@ def _as_json(queries: list[str], hits: list[Hit], encoded: Encoded) -> dict[str,
                 "buckets": hit.buckets,
                 "complete_radius": hit.complete_radius,
                 "exact": hit.exact,
+                "partial": hit.partial,
             }
             for query, hit in zip(queries, hits, strict=True)
         ],
