@@ -67,5 +67,5 @@ def by_client(
         tensors.append(tensor)
     with kind.InferenceServerClient(target) as client:
         answer = client.infer("image_search", tensors, parameters=parameters or {}, **limits)
-    names = ("ids", "distances", "payloads", "candidates", "complete_radius", "exact")
+    names = ("ids", "distances", "payloads", "candidates", "complete_radius", "exact", "partial")
     return {name: answer.as_numpy(name) for name in names}

@@ -67,7 +67,7 @@ def expected(hits: list[Hit], k: int) -> dict[str, list[Any]]:
         rows["ids"].append([*map(str, hit.ids), *[""] * missing])
         rows["distances"].append([*hit.distances.tolist(), *[-1] * missing])
         rows["payloads"].append([*texts, *[""] * missing])
-    for name in ("candidates", "complete_radius", "exact"):
+    for name in ("candidates", "complete_radius", "exact", "partial"):
         rows[name] = [[getattr(hit, name)] for hit in hits]
     return rows
 
@@ -84,6 +84,9 @@ PARAMETERS = [
     {"k": 7, "rank": "fine", "candidates": 40},
     {"k": 7, "rank": "coarse", "probes": 3},
     {"k": 4, "radius": 4},
+    {"k": 40, "within": 24},
+    {"k": 5, "refine": 60, "deadline": 20},
+    {"k": 5, "rank": "fine", "refine": 20, "deadline": 20.5},
 ]
 
 
@@ -95,8 +98,8 @@ def test_json_answers_what_encoder_and_index_answer(
     queries: NDArray[np.uint8],
     parameters: dict[str, Any],
 ) -> None:
-    """The margin-weighted order of probes too, so the coarse logits must have come along."""
-    hits = index.search(encoder.encode(queries, logits="coarse"), payloads=True, **parameters)
+    """The margin-weighted order of probes too, and that of refined answers, so the logits must have come along."""
+    hits = index.search(encoder.encode(queries, logits=True), payloads=True, **parameters)
     answer = by_json(triton.http, {"image": queries}, {"index": NAME, **parameters})
     assert plain(answer) == expected(hits, parameters.get("k", 10))
 
@@ -110,9 +113,10 @@ def test_tritonclient_answers_the_same(
     pictures = arrays(QUERIES, seed=2, height=50, width=77)
     inputs: Tensors = {"image": pictures} if kind == "pixels" else {"image_bytes": files(pictures, kind)}
     given = list(pictures) if kind == "pixels" else [row[0] for row in files(pictures, kind)]
-    hits = index.search(encoder.encode(given, logits="coarse"), k=8, payloads=True)
+    hits = index.search(encoder.encode(given, logits=True), k=8, refine=20, payloads=True)
     address = triton.grpc if protocol == "grpc" else triton.http
-    assert plain(by_client(address, inputs, {"k": 8, "index": NAME})) == expected(hits, 8)
+    parameters = {"k": 8, "refine": 20, "deadline": 20.5, "index": NAME}
+    assert plain(by_client(address, inputs, parameters)) == expected(hits, 8)
 
 
 def test_json_takes_files_as_data_urls(

@@ -21,8 +21,8 @@ def answer_tensors(hits: list[Hit], k: int) -> dict[str, NDArray[Any]]:
 
     Returns:
         ids (B, k) bytes, distances (B, k) int32, payloads (B, k) bytes, and candidates (B, 1) int32,
-        complete_radius (B, 1) int32, exact (B, 1) bool. Places beyond the last neighbour hold an empty id, distance
-        -1 and an empty payload.
+        complete_radius (B, 1) int32, exact and partial (B, 1) bool. Places beyond the last neighbour hold an empty
+        id, distance -1 and an empty payload.
     """
     ids = np.full((len(hits), k), b"", np.object_)
     distances = np.full((len(hits), k), NO_DISTANCE, np.int32)
@@ -41,6 +41,7 @@ def answer_tensors(hits: list[Hit], k: int) -> dict[str, NDArray[Any]]:
         "candidates": np.array([[hit.candidates] for hit in hits], np.int32),
         "complete_radius": np.array([[hit.complete_radius] for hit in hits], np.int32),
         "exact": np.array([[hit.exact] for hit in hits], np.bool_),
+        "partial": np.array([[hit.partial] for hit in hits], np.bool_),
     }
 
 

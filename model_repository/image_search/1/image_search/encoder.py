@@ -12,11 +12,11 @@ import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
 
 from hashgrain.codes import EncoderContract, HashCodes
-from hashgrain.codes.contract import COARSE_CODE, COARSE_LOGITS, ENCODER_MODEL, FINE_CODE, IMAGE
+from hashgrain.codes.contract import COARSE_CODE, COARSE_LOGITS, ENCODER_MODEL, FINE_CODE, FINE_LOGITS, IMAGE
 from hashgrain.codes.errors import ContractViolation, InferenceFailed
 from hashgrain.codes.pbtxt import parse, read_encoder_config
 
-OUTPUTS = [COARSE_CODE, FINE_CODE, COARSE_LOGITS]
+OUTPUTS = [COARSE_CODE, FINE_CODE, COARSE_LOGITS, FINE_LOGITS]
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Encoder:
             batches: uint8 (B, S, S, 3) each.
 
         Returns:
-            One HashCodes per batch, with coarse logits.
+            One HashCodes per batch, with the logits of both codes.
 
         Raises:
             InferenceFailed: the model answered with an error.
@@ -89,8 +89,7 @@ def _infer(pictures: NDArray[np.uint8]) -> HashCodes:
         raise InferenceFailed(
             f"{ENCODER_MODEL} answered with an error: {response.error().message()}; see the server's log"
         )
-    coarse, fine, logits = (_output(response, name) for name in OUTPUTS)
-    return HashCodes(coarse, fine, logits)
+    return HashCodes(*(_output(response, name) for name in OUTPUTS))
 
 
 def _output(response: Any, name: str) -> NDArray[Any]:

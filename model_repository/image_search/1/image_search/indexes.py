@@ -70,6 +70,9 @@ class OpenIndexes:
             candidates=asked.candidates,
             probes=asked.probes,
             radius=asked.radius,
+            within=asked.within,
             exact=asked.exact,
+            refine=asked.refine,
+            deadline=asked.deadline,
             payloads=asked.payloads,
         )

@@ -9,7 +9,7 @@ from hashgrain.codes.errors import InvalidInput
 from hashgrain.indexer import SearchRequest
 from image_search.settings import Settings
 
-PARAMETERS = ("k", "rank", "candidates", "probes", "radius", "exact", "index")
+PARAMETERS = ("k", "rank", "candidates", "probes", "radius", "within", "exact", "refine", "deadline", "index")
 """The request parameters; see README.md beside config.pbtxt."""
 
 
