@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from hashgrain.codes.errors import InvalidInput, TrainingError
-from hashgrain.export import readers
+from hashgrain.export import readers, splits
 from hashgrain.export import train as training
 from hashgrain.export.augment import augment
 from hashgrain.export.backbones import Backbone, SmallCNN, build_backbone
+from hashgrain.export.protocols import load_task
 from hashgrain.export.run_folder import RunFolder
 from hashgrain.export.settings import TrainSettings
 from hashgrain.export.train import Trainer, one_cycle, train
@@ -72,6 +73,31 @@ def test_killed_run_resumes_to_the_same_weights(finished, settings, tmp_path, mo
     resumed = train(settings, RunFolder.open(run.path), device="cpu", progress=False)
     for name, value in weights(finished[1]).items():
         assert torch.equal(value, resumed.state_dict()[name]), name
+
+
+def test_protocol_p1_trains_on_the_pictures_that_it_draws_and_on_no_others(settings, tmp_path, monkeypatch):
+    monkeypatch.setattr(splits.split_p1, "__defaults__", (5, 10))
+    seen = []
+
+    class Watched(Trainer):
+        def __init__(self, settings, data, device):
+            seen.append(data)
+            super().__init__(settings, data, device)
+
+    monkeypatch.setattr(training, "Trainer", Watched)
+    drawn = dataclasses.replace(settings, protocol="p1", protocol_seed=7, validation=0.0, epochs=1)
+    train(drawn, RunFolder.create(tmp_path / "drawn"), device="cpu", progress=False)
+    task = load_task("p1", settings.data, 32, seed=7)
+    assert np.array_equal(seen[0].images, task.database.images[task.training])
+    assert len(task.training) == 40
+
+
+def test_settings_written_before_protocols_were_known_mean_p2(settings, tmp_path):
+    """Runs that exist can be exported, resumed and compared."""
+    file = tmp_path / "settings.json"
+    old = {name: value for name, value in dataclasses.asdict(settings).items() if not name.startswith("protocol")}
+    file.write_text(json.dumps(old))
+    assert TrainSettings.read(file) == settings
 
 
 def test_finished_run_is_not_overwritten(finished, settings):
@@ -147,6 +173,10 @@ def test_unknown_and_impossible_settings_are_refused(tmp_path):
         TrainSettings.read(file)
     with pytest.raises(InvalidInput, match="fine codes have 32 to 256 bits, a multiple of 8, got 60"):
         TrainSettings(data="x", fine_bits=60)
+    with pytest.raises(InvalidInput, match=r"no protocol 'p3': choose from"):
+        TrainSettings(data="x", protocol="p3")
+    with pytest.raises(InvalidInput, match="protocol p2 draws nothing, got protocol_seed 1; leave it at 0"):
+        TrainSettings(data="x", protocol_seed=1)
     with pytest.raises(InvalidInput, match="epochs must lie between 1 and 10000, got 0"):
         TrainSettings(data="x", epochs=0)
 

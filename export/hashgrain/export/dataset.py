@@ -58,7 +58,12 @@ def evenly_spaced(data: LabelledImages, most: int | None) -> LabelledImages:
     """At most so many of the pictures, evenly spaced over all; None for all of them."""
     if most is None or most >= len(data):
         return data
-    return data.take(np.linspace(0, len(data) - 1, most).astype(np.int64))
+    return data.take(evenly_spaced_rows(len(data), most))
+
+
+def evenly_spaced_rows(count: int, most: int | None) -> NDArray[np.int64]:
+    """At most so many of the numbers 0..count - 1, evenly spaced over all, int64; None for all of them."""
+    return np.linspace(0, count - 1, count if most is None else min(most, count)).astype(np.int64)
 
 
 def split_validation(data: LabelledImages, share: float, seed: int) -> tuple[LabelledImages, LabelledImages | None]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from hashgrain.codes import CodeLayout
 from hashgrain.codes.errors import InvalidInput
+from hashgrain.export.splits import require_known
 
 
 def _setting(default: Any, meaning: str) -> Any:
@@ -31,6 +32,12 @@ class TrainSettings:
         "of classes, or cifar10 / cifar100 to download.",
     )
     hierarchy: str | None = _setting(None, 'A JSON file {"superclass": ["class", ...]}; by default the data\'s own.')
+    protocol: str = _setting(
+        "p2",
+        "Which pictures are trained on: p2, the train split; p1, 500 of each class drawn from both splits, "
+        "to be measured by `hashgrain evaluate --protocol p1`.",
+    )
+    protocol_seed: int = _setting(0, "Decides p1's draw.")
     backbone: str = _setting("efficientnet_lite0", "efficientnet_lite0, small_cnn, or package.module:callable.")
     pretrained: bool = _setting(True, "Start from the backbone's published weights where it has any.")
     coarse_bits: int = _setting(16, "Length of the coarse code.")
@@ -54,6 +61,9 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         _ = self.layout  # its own check of the lengths
+        require_known(self.protocol)
+        if self.protocol == "p2" and self.protocol_seed != 0:
+            raise InvalidInput(f"protocol p2 draws nothing, got protocol_seed {self.protocol_seed}; leave it at 0")
         for name, low, high in (
             ("input_size", 16, 1024),
             ("epochs", 1, 10_000),

@@ -19,13 +19,13 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from hashgrain.codes.errors import TrainingError
-from hashgrain.export import readers
 from hashgrain.export.allocator import keep_freed_memory
 from hashgrain.export.augment import augment
 from hashgrain.export.checkpoint import load_checkpoint, save_checkpoint
 from hashgrain.export.dataset import LabelledImages, split_validation
 from hashgrain.export.losses import HierarchicalHashLoss, LossTerms, cosines
 from hashgrain.export.network import HashNetwork, build_network
+from hashgrain.export.protocols import training_pictures
 from hashgrain.export.run_folder import RunFolder
 from hashgrain.export.settings import TrainSettings
 from hashgrain.export.targets import coarse_targets, fine_targets
@@ -52,7 +52,9 @@ def train(settings: TrainSettings, run: RunFolder, device: str = "auto", progres
         TrainingError: the loss is no longer finite.
     """
     torch.manual_seed(settings.seed)
-    data = readers.load(settings.data, "train", settings.input_size, settings.hierarchy)
+    data = training_pictures(
+        settings.protocol, settings.data, settings.input_size, settings.hierarchy, settings.protocol_seed
+    )
     training, validation = split_validation(data, settings.validation, settings.seed)
     chosen = _choose(device)
     if chosen == "cpu":
