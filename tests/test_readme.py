@@ -70,7 +70,7 @@ def test_own_model_is_trained_exported_and_evaluated(tmp_path: Path) -> None:
     told = run(script("Your own model").replace("--epochs 20", "--epochs 2"), tmp_path)
     assert told.returncode == 0, f"{told.stdout}\n{told.stderr}"
     assert "certificate: 128 pictures" in told.stdout
-    assert "superclasses, coarse code" in told.stdout
+    assert "fine + coarse distance" in told.stdout
 
 
 def test_two_commands_that_do_everything_are_targets_of_the_makefile() -> None:

@@ -18,7 +18,7 @@ COMMANDS = {
     "status": "hashgrain.cli.servers:status",
     "doctor": "hashgrain.cli.doctor:doctor",
     "train": "hashgrain.cli.training:train",
-    "evaluate": "hashgrain.cli.training:evaluate",
+    "evaluate": "hashgrain.cli.evaluation:evaluate",
     "export": "hashgrain.cli.training:export",
     "encode": "hashgrain.cli.encode:encode",
     "index": "hashgrain.cli.index:index",

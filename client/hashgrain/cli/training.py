@@ -1,4 +1,4 @@
-"""`hashgrain train`, `evaluate` and `export`."""
+"""`hashgrain train` and `export`."""
 
 from __future__ import annotations
 
@@ -127,50 +127,6 @@ def export(
         f"wrote {written.folder} ({written.model_bytes / 1e6:.1f} MB), fingerprint {written.contract.fingerprint}"
     )
     click.echo(f"certificate: {written.certificate.summary()}")
-
-
-@click.command()
-@click.option(
-    "--model",
-    type=click.Path(exists=True, path_type=Path),
-    help="An exported model.onnx or the repository that holds one. [default: the model that hashgrain ships]",
-)
-@click.option("--data", required=True, help="Labelled pictures: test queries the train split.")
-@click.option("--hierarchy", help='A JSON file {"superclass": ["class", ...]}.')
-@click.option("--queries", type=click.IntRange(min=1), help="Take only so many test pictures, evenly spaced.")
-@click.option("--database", type=click.IntRange(min=1), help="Take only so many train pictures, evenly spaced.")
-@json_option
-def evaluate(
-    model: Path | None, data: str, hierarchy: str | None, queries: int | None, database: int | None, as_json: bool
-) -> None:
-    """Measure a model: the test split of the data queries its train split, tie-aware mAP@ALL at both levels."""
-    from hashgrain.export import readers
-    from hashgrain.export.dataset import evenly_spaced
-    from hashgrain.export.evaluate import evaluate as measure
-    from hashgrain.export.onnx_session import OnnxEncoder
-    from hashgrain.runtime.addresses import model_repository
-
-    path = model or model_repository()
-    size = OnnxEncoder(path).contract.input_size
-    held_out = evenly_spaced(readers.load(data, "test", size, hierarchy), queries)
-    base = evenly_spaced(readers.load(data, "train", size, hierarchy), database)
-    result = measure(path, held_out, base, progress=sys.stderr.isatty())
-    if as_json:
-        echo_json(result.as_dict())
-        return
-    click.echo(result.protocol)
-    for label, value in (
-        ("classes, fine code", result.fine_map),
-        ("classes, fine + coarse distance", result.combined_fine_map),
-        (f"classes, cosine of the fine logits ({result.float_queries} queries)", result.float_fine_map),
-        ("superclasses, coarse code", result.coarse_map),
-        ("superclasses, fine + coarse distance", result.combined_coarse_map),
-    ):
-        click.echo(f"  mAP {value:.4f}  {label}")
-    click.echo(
-        f"  buckets: {result.buckets['buckets']} in use, entropy {result.buckets['entropy_bits']:.2f} bits, "
-        f"largest {result.buckets['largest_share']:.2%} of the database, sum p^2 {result.buckets['collision']:.3%}"
-    )
 
 
 def _settings(path: Path | None, given: dict[str, Any]) -> Any:

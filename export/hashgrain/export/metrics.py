@@ -2,7 +2,8 @@
 
 Hamming distances tie in large groups, and an unstable sort moves mean average precision by one or two points. Here a
 tied group counts with the average over all of its orders, in closed form (McSherry and Najork, "Computing information
-retrieval performance measures efficiently in the presence of tied scores", ECIR 2008).
+retrieval performance measures efficiently in the presence of tied scores", ECIR 2008). The metrics take counts per
+distance, one row per query, as `rankings` makes them; a ranking without ties has one item at each.
 """
 
 from __future__ import annotations
@@ -10,46 +11,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from hashgrain.codes import hamming
-from hashgrain.codes.errors import InvalidInput
-
-
-def mean_average_precision(
-    query_codes: NDArray[np.uint8],
-    database_codes: NDArray[np.uint8],
-    query_labels: NDArray[np.int64],
-    database_labels: NDArray[np.int64],
-    chunk: int = 64,
-) -> float:
-    """Tie-aware mAP@ALL of the ranking by Hamming distance.
-
-    Args:
-        query_codes: packed, uint8 (Q, bytes).
-        database_codes: packed, uint8 (N, bytes).
-        query_labels, database_labels: int64 (Q,) and (N,); a picture is relevant where the labels are equal.
-        chunk: queries per step; memory is chunk * N * 10 bytes.
-
-    Returns:
-        The mean over queries of average precision over the whole ranking; a query without a relevant picture counts
-        as 0.
-
-    Raises:
-        InvalidInput: codes and labels disagree in number, or one side is empty.
-    """
-    _require_rows(query_codes, query_labels, "query")
-    _require_rows(database_codes, database_labels, "database")
-    levels = 8 * query_codes.shape[1] + 1
-    total = 0.0
-    for start in range(0, len(query_codes), chunk):
-        rows = slice(start, start + chunk)
-        distances = hamming(query_codes[rows], database_codes).astype(np.int64)
-        relevant = query_labels[rows, None] == database_labels
-        total += average_precision(*_histograms(distances, relevant, levels)).sum()
-    return total / len(query_codes)
+GAINS = (0.0, 1.0, 2.0)
+"""Gain of an item of another superclass, of the same superclass, and of the same class."""
 
 
 def average_precision(everything: NDArray[np.int64], relevant: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Expected average precision over all orders of tied items.
+    """Expected average precision over all orders of tied items; over the whole ranking, AP@ALL.
 
     Args:
         everything: int64 (Q, levels), the number of items at each distance, nearest first.
@@ -71,31 +38,40 @@ def average_precision(everything: NDArray[np.int64], relevant: NDArray[np.int64]
     return found
 
 
-def cosine_mean_average_precision(
-    query_features: NDArray[np.float32],
-    database_features: NDArray[np.float32],
-    query_labels: NDArray[np.int64],
-    database_labels: NDArray[np.int64],
-    chunk: int = 64,
-) -> float:
-    """mAP@ALL of the ranking by cosine of float features, the ceiling that codes are held against.
+def precision_at(everything: NDArray[np.int64], relevant: NDArray[np.int64], k: int) -> NDArray[np.float64]:
+    """Expected share of relevant items among the first k, over all orders of tied items.
 
     Args:
-        query_features, database_features: float32 (Q, D) and (N, D).
-        query_labels, database_labels: int64 (Q,) and (N,).
-        chunk: queries per step.
+        everything: int64 (Q, levels), the number of items at each distance, nearest first.
+        relevant: int64 (Q, levels), the number of relevant ones among them.
+        k: depth; where fewer items exist, the missing ones count as not relevant.
+
+    Returns:
+        float64 (Q,).
     """
-    queries = query_features / np.linalg.norm(query_features, axis=1, keepdims=True)
-    database = database_features / np.linalg.norm(database_features, axis=1, keepdims=True)
-    ranks = np.arange(1, len(database) + 1)
-    total = 0.0
-    for start in range(0, len(queries), chunk):
-        rows = slice(start, start + chunk)
-        order = np.argsort(-(queries[rows] @ database.T), axis=1, kind="stable")
-        relevant = database_labels[order] == query_labels[rows, None]
-        precision = np.cumsum(relevant, 1) / ranks
-        total += float(((precision * relevant).sum(1) / np.maximum(relevant.sum(1), 1)).sum())
-    return total / len(queries)
+    return _expected_sum(everything, relevant, np.full(k, 1.0 / k))
+
+
+def normalised_dcg(counts: NDArray[np.int64], k: int, gains: tuple[float, ...] = GAINS) -> NDArray[np.float64]:
+    """Expected NDCG@k with graded gains, over all orders of tied items.
+
+    DCG is the sum over positions i = 1..k of gain / log2(i + 1) (Järvelin and Kekäläinen, "Cumulated gain-based
+    evaluation of IR techniques", ACM TOIS 2002, with the gain taken as it is, not as 2^gain - 1); each position of a
+    tied group has the group's mean gain (McSherry and Najork). The ideal ordering is that of all items in the counts.
+
+    Args:
+        counts: int64 (Q, levels, grades), the number of items of each grade at each distance, nearest first.
+        k: depth.
+        gains: the gain of each grade, ascending, not negative.
+
+    Returns:
+        float64 (Q,), 0 where no item has a gain.
+    """
+    discounts = 1.0 / np.log2(np.arange(2, k + 2))
+    found = _expected_sum(counts.sum(2), counts @ np.asarray(gains), discounts)
+    best_first = counts.sum(1)[:, ::-1]
+    ideal = _expected_sum(best_first, best_first * np.asarray(gains)[::-1], discounts)
+    return np.divide(found, ideal, out=np.zeros_like(found), where=ideal > 0)
 
 
 def bucket_statistics(keys: NDArray[np.uint32]) -> dict[str, float]:
@@ -118,18 +94,18 @@ def bucket_statistics(keys: NDArray[np.uint32]) -> dict[str, float]:
     }
 
 
-def _histograms(
-    distances: NDArray[np.int64], relevant: NDArray[np.bool_], levels: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    queries = len(distances)
-    cells = distances + levels * np.arange(queries)[:, None]
-    everything = np.bincount(cells.ravel(), minlength=queries * levels).reshape(queries, levels)
-    hits = np.bincount(cells[relevant], minlength=queries * levels).reshape(queries, levels)
-    return everything, hits
+def _expected_sum(
+    everything: NDArray[np.int64], values: NDArray[np.integer] | NDArray[np.floating], weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """The sum of weight * value over the first positions, each with the mean value of the group that it falls in.
 
-
-def _require_rows(codes: NDArray[np.uint8], labels: NDArray[np.int64], side: str) -> None:
-    if len(codes) != len(labels):
-        raise InvalidInput(f"{len(codes)} {side} codes but {len(labels)} labels; give one label per code")
-    if len(codes) == 0:
-        raise InvalidInput(f"the {side} side is empty; mAP needs at least one picture on each side")
+    Args:
+        everything: int64 (Q, levels), the number of items at each distance.
+        values: (Q, levels), the sum of their values.
+        weights: float64 (k,), the weight of each position.
+    """
+    cumulative = np.concatenate([[0.0], np.cumsum(weights)])
+    end = np.cumsum(everything, 1)
+    inside = cumulative[np.minimum(end, len(weights))] - cumulative[np.minimum(end - everything, len(weights))]
+    total: NDArray[np.float64] = (inside * values / np.maximum(everything, 1)).sum(1)
+    return total

@@ -1,0 +1,118 @@
+"""`hashgrain evaluate`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hashgrain.cli.main import echo_json
+from hashgrain.cli.options import json_option
+
+if TYPE_CHECKING:
+    from hashgrain.export.evaluate import Evaluation
+    from hashgrain.export.partition import PartitionRecall
+
+RANKINGS = {
+    "fine": "fine code",
+    "coarse": "coarse code",
+    "combined": "fine + coarse distance",
+    "float_cosine": "cosine of the fine logits *",
+    "classifier": "predicted class",
+    "chance": "chance",
+}
+ORDERS = {"margin": "by margins", "hamming": "by Hamming distance"}
+
+
+@click.command()
+@click.option(
+    "--model",
+    type=click.Path(exists=True, path_type=Path),
+    help="An exported model.onnx or the repository that holds one. [default: the model that hashgrain ships]",
+)
+@click.option("--data", required=True, help="Labelled pictures, with a train and a test split.")
+@click.option("--hierarchy", help='A JSON file {"superclass": ["class", ...]}.')
+@click.option(
+    "--protocol",
+    type=click.Choice(["p1", "p2"]),
+    default="p2",
+    show_default=True,
+    help="p2: the test split queries the train split. p1: 100 pictures of each class, drawn from both splits, query "
+    "all others; for networks trained with --protocol p1.",
+)
+@click.option("--protocol-seed", type=int, help="Decides p1's draw. [default: 0]")
+@click.option("--queries", type=click.IntRange(min=1), help="Take only so many of the queries, evenly spaced.")
+@click.option("--database", type=click.IntRange(min=1), help="Take only so many of the database, evenly spaced.")
+@json_option
+def evaluate(
+    model: Path | None,
+    data: str,
+    hierarchy: str | None,
+    protocol: str,
+    protocol_seed: int | None,
+    queries: int | None,
+    database: int | None,
+    as_json: bool,
+) -> None:
+    """Measure a model on labelled pictures, at both levels, beside what a plain classifier and chance give.
+
+    Ties count with their expected value: mAP over the whole ranking, precision@10, NDCG@100 (gain 2 for the same
+    class, 1 for the same superclass), and the recall of the nearest for the share of the database that is scanned.
+    """
+    from hashgrain.export.evaluate import evaluate as measure
+    from hashgrain.export.onnx_session import OnnxEncoder
+    from hashgrain.export.protocols import load_task
+    from hashgrain.runtime.addresses import model_repository
+
+    if protocol == "p2" and protocol_seed is not None:
+        raise click.UsageError("--protocol-seed decides what p1 draws; p2 draws nothing")
+    path = model or model_repository()
+    size = OnnxEncoder(path).contract.input_size
+    task = load_task(protocol, data, size, hierarchy, protocol_seed or 0, queries, database)
+    result = measure(path, task, progress=sys.stderr.isatty())
+    if as_json:
+        echo_json(result.as_dict())
+        return
+    for line in report(result):
+        click.echo(line)
+
+
+def report(result: Evaluation) -> Iterator[str]:
+    """The figures as lines of text."""
+    depths = result.depths
+    yield f"{result.protocol}; ties count with their expected value"
+    yield ""
+    yield f"{'':30}{'classes':^20}{'superclasses':^20}{'both levels':>12}".rstrip()
+    columns = ("mAP@ALL", f"P@{depths.precision}") * 2
+    yield f"{'ranked by':30}" + "".join(f"{name:>10}" for name in columns) + f"{f'NDCG@{depths.ndcg}':>12}"
+    for name, label in RANKINGS.items():
+        row = getattr(result.rankings, name)
+        values = (row.fine_map, row.fine_precision, row.coarse_map, row.coarse_precision)
+        yield f"{label:30}" + "".join(f"{value:10.4f}" for value in values) + f"{row.ndcg:12.4f}"
+    yield f"* over {result.some_queries} queries"
+    yield (
+        "predicted class: that of the nearest class centroid of the fine logits, which is right for "
+        f"{result.classifier_accuracy:.4f} of the queries"
+    )
+    yield ""
+    yield from _partition(result.partition, result.some_queries)
+    yield (
+        f"buckets: {result.buckets['buckets']} in use, entropy {result.buckets['entropy_bits']:.2f} bits, "
+        f"largest {result.buckets['largest_share']:.2%} of the database, sum p^2 {result.buckets['collision']:.3%}"
+    )
+
+
+def _partition(recalls: tuple[PartitionRecall, ...], queries: int) -> Iterator[str]:
+    if not recalls:
+        yield "recall@10 for the share scanned: the database is too small, 5 % of it are fewer than 10 pictures"
+        return
+    shares = sorted({recall.share for recall in recalls})
+    found = {(recall.key, recall.order, recall.share): recall.recall for recall in recalls}
+    yield f"recall@10 of the fine ranking for the share of the database scanned, over {queries} queries"
+    yield f"{'buckets by':45}" + "".join(f"{share:>8.1%}" for share in shares)
+    for key, order in dict.fromkeys((recall.key, recall.order) for recall in recalls):
+        values = "".join(f"{found[key, order, share]:8.4f}" for share in shares)
+        yield f"{f'{key}, {ORDERS[order]}':45}{values}"
