@@ -1,5 +1,6 @@
 """The two-stage index in Redis: packed buckets of fine codes, one bucket per coarse code."""
 
+from hashgrain.indexer.check import CheckReport, Finding, check_index
 from hashgrain.indexer.connection import Timeouts
 from hashgrain.indexer.identifiers import ItemId
 from hashgrain.indexer.index import Index
@@ -9,6 +10,8 @@ from hashgrain.indexer.request import Rank, SearchRequest
 from hashgrain.indexer.results import Hit, IndexStats, Written
 
 __all__ = [
+    "CheckReport",
+    "Finding",
     "Hit",
     "Index",
     "IndexStats",
@@ -18,6 +21,7 @@ __all__ = [
     "SearchRequest",
     "Timeouts",
     "Written",
+    "check_index",
     "drop_index",
     "list_indexes",
 ]

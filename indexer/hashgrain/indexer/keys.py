@@ -110,6 +110,11 @@ HEADERS = "hg:{*:0}:meta"
 """Pattern of the headers that stand for a whole index: those of its shard 0."""
 
 
+def index_keys(name: str) -> str:
+    """Pattern of all keys of an index; a name holds no character that is special in patterns."""
+    return f"hg:{{{name}:*"
+
+
 def bucket_name(coarse: int) -> str:
     """The last part of a bucket's key: six hexadecimal digits."""
     return f"{coarse:06x}"

@@ -1,16 +1,23 @@
-"""The scripts in `scripts/*.lua`: each changes the keys of one shard atomically."""
+"""The scripts in `scripts/*.lua`: each works on the keys of one shard, atomically."""
 
 from __future__ import annotations
 
 from functools import cache
 from importlib import resources
 
+_STAND_ON = {
+    "add": ("buckets",),
+    "delete": ("buckets",),
+    "snapshot": ("buckets",),
+    "peek": ("buckets", "looks"),
+    "mend": ("buckets", "looks"),
+}
+
 
 @cache
 def script(name: str) -> str:
-    """The text of `scripts/<name>.lua`; writing scripts stand on the functions of `buckets.lua`."""
-    text = _read(name)
-    return _read("buckets") + "\n" + text if name in ("add", "delete") else text
+    """The text of `scripts/<name>.lua`, behind the text of those whose functions it uses."""
+    return "\n".join(_read(part) for part in (*_STAND_ON.get(name, ()), name))
 
 
 def _read(name: str) -> str:
