@@ -1,4 +1,4 @@
-"""`hashgrain index`: create, fill, look into and drop indexes in Redis."""
+"""`hashgrain index`: create, fill, look into, check and drop indexes in Redis."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hashgrain.cli.index_check import check
 from hashgrain.cli.main import echo_json
 from hashgrain.cli.options import json_option, redis_option, triton_option
 from hashgrain.codes import CodeLayout
@@ -26,7 +27,10 @@ ROWS_AT_ONCE = 10_000
 
 @click.group()
 def index() -> None:
-    """Create, fill, look into and drop indexes in Redis."""
+    """Create, fill, look into, check and drop indexes in Redis."""
+
+
+index.add_command(check)
 
 
 @index.command()
