@@ -92,6 +92,7 @@ def test_json_names_every_item_and_text_the_first_of_them(
     code, out, _ = run("x", "--repair", "--forget-lost")
     assert code == 0
     assert "lost-record: 58 repaired\n" in out
+    assert "  next   add this id again with its code\n" in out
 
 
 def test_wrong_use_and_missing_indexes_are_told(run: Run) -> None:

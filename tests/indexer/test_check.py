@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,11 +12,9 @@ from hypothesis import strategies as st
 
 import hashgrain.indexer.check.buckets as buckets_module
 import hashgrain.indexer.check.snapshot as snapshot_module
-import hashgrain.indexer.lifecycle as lifecycle
-import hashgrain.indexer.writing as writing_module
 from damaged_index import LAYOUT, NAME, Stored, build, record, require_equal, tombstone
 from hashgrain.codes import CodeLayout
-from hashgrain.codes.errors import IndexMissing, InvalidInput, SchemaMismatch
+from hashgrain.codes.errors import InvalidInput, SchemaMismatch
 from hashgrain.indexer import Index, check_index
 from random_codes import random_codes
 
@@ -206,7 +203,17 @@ LEFT: dict[str, tuple[Damage, set[str], str]] = {
     "shard of no index": (lambda s: s.client.set("hg:{x:7}:nums", "theirs"), {"strange-key"}, "delete this key"),
     "bucket of a longer code": (lambda s: s.client.set("hg:{x:0}:b:ffffff", "y"), {"strange-key"}, "delete this key"),
     "state unknown": (lambda s: s.client.hset(s.keys.meta, "state", "odd"), {"header"}, "restore a backup"),
-    "header field gone": (lambda s: s.client.hdel(s.keys.meta, "fine_bits"), {"header"}, "restore a backup"),
+    "header field gone": (
+        lambda s: s.client.hdel(s.keys.meta, "fine_bits"),
+        {"header"},
+        "delete all keys that begin with hg:{x: and build the index again",
+    ),
+    "header gone": (lambda s: s.client.delete(s.keys.meta), {"header"}, "delete all keys that begin with hg:{x:"),
+    "header taken": (
+        lambda s: (s.client.delete(s.keys.meta), s.client.set(s.keys.meta, "theirs")),
+        {"header"},
+        "delete all keys that begin with hg:{x:",
+    ),
 }
 
 
@@ -254,6 +261,7 @@ def test_lost_codes_are_told_by_their_ids_and_forgotten_only_with_leave(redis_ur
             assert stored.field(stored.keys.nums, f"i{n}"), "what is left of an acknowledged item stays"
         forgotten = check_index(redis_url, NAME, repair=True, forget_lost=True)
         assert forgotten.clean
+        assert {f.remedy for f in forgotten.findings} <= {"", "add this id again with its code"}
         assert {finding.item for finding in forgotten.findings if finding.kind == "lost-record"} == lost
         twin.delete(sorted(lost))
         require_equal(index, twin)
@@ -288,70 +296,6 @@ def test_adding_again_as_the_finding_says_makes_it_whole(redis_url: str, damage:
         require_equal(index, twin)
 
 
-@pytest.mark.parametrize("damage", ["missing", "foreign", "state", "fingerprint", "shard"])
-def test_headers_that_disagree_are_told(redis_url: str, damage: str) -> None:
-    index, twin, stored = build(redis_url, shards=3)
-    with index:
-        meta = "hg:{x:1}:meta"
-        if damage == "missing":
-            stored.client.delete(meta)
-        else:
-            field = {"foreign": "incarnation"}.get(damage, damage)
-            stored.client.hset(meta, field, "dropping" if damage == "state" else "2")
-        mendable = damage in ("fingerprint", "shard")
-        report = check_index(redis_url, NAME)
-        assert [(finding.kind, finding.key) for finding in report.findings] == [
-            ("header-field" if mendable else "header", meta)
-        ]
-        assert report.examined.shards == (3 if mendable else 2)
-        assert check_index(redis_url, NAME, repair=True).clean == mendable
-        if mendable:
-            require_equal(index, twin)
-
-
-def test_an_id_in_a_shard_that_is_not_its_own_is_told(redis_url: str) -> None:
-    index, _, stored = build(redis_url, shards=2)
-    with index:
-        away = next(n for n in range(60) if n not in (3, 17) and not stored.client.hexists(stored.keys.nums, f"i{n}"))
-        number = int(stored.field(stored.keys.meta, "next"))
-        bucket = stored.free_bucket()
-        stored.client.set(bucket, record(number))
-        stored.client.setbit(stored.keys.occupied, stored.code(bucket), 1)
-        stored.client.hset(stored.keys.nums, f"i{away}", f"{number}:{bucket[-6:]}")
-        stored.client.hset(stored.keys.ids, str(number), f"i{away}")
-        stored.client.hincrby(stored.keys.meta, "next", 1)
-        stored.client.hincrby(stored.keys.meta, "live", 1)
-        report = check_index(redis_url, NAME, repair=True)
-    assert [(finding.kind, finding.item) for finding in report.findings] == [("foreign-id", away)]
-    assert "belongs to shard 1" in report.findings[0].found
-
-
-@pytest.mark.parametrize("state", ["creating", "dropping"])
-def test_half_made_and_half_dropped_indexes_are_told_with_the_next_step(
-    redis_url: str, monkeypatch: pytest.MonkeyPatch, state: str
-) -> None:
-    def die(*arguments: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        if state == "dropping":
-            Index.create(redis_url, NAME, LAYOUT, shards=3).close()
-            patch.setattr(lifecycle, "_unlink_items", die)
-            with pytest.raises(KeyboardInterrupt):
-                lifecycle.drop_index(redis_url, NAME)
-        else:
-            script = lifecycle.script
-            patch.setattr(lifecycle, "script", lambda name: die() if name == "commit" else script(name))
-            with pytest.raises(KeyboardInterrupt):
-                Index.create(redis_url, NAME, LAYOUT, shards=3)
-    report = check_index(redis_url, NAME, repair=True)
-    assert [finding.kind for finding in report.findings] == ["half-made" if state == "creating" else "half-dropped"]
-    assert "hashgrain index drop x --yes" in report.findings[0].remedy
-    lifecycle.drop_index(redis_url, NAME)
-    with pytest.raises(IndexMissing, match="no index 'x'"):
-        check_index(redis_url, NAME)
-
-
 def test_another_schema_is_refused_and_forgetting_needs_repair(redis_url: str) -> None:
     Index.create(redis_url, NAME, LAYOUT).close()
     redis.Redis.from_url(redis_url).hset("hg:{x:0}:meta", "schema", "2")
@@ -359,154 +303,6 @@ def test_another_schema_is_refused_and_forgetting_needs_repair(redis_url: str) -
         check_index(redis_url, NAME, repair=True)
     with pytest.raises(InvalidInput, match="repair=True"):
         check_index(redis_url, NAME, forget_lost=True)
-
-
-def sound_items(stored: Stored) -> dict[bytes, bytes]:
-    """Items whose place, name and record agree, with their records; of these, no repair may take one away."""
-    found: dict[bytes, bytes] = {}
-    names: Any = stored.client.hgetall(stored.keys.ids)
-    for encoded, place in stored.client.hgetall(stored.keys.nums).items():  # type: ignore[union-attr]
-        number, _, bucket = place.partition(b":")
-        key = stored.keys.bucket_prefix.encode() + bucket
-        if names.get(number) != encoded or not number.isdigit() or stored.client.type(key) != b"string":
-            continue
-        log: bytes = stored.client.get(key) or b""  # type: ignore[assignment]
-        records = [log[at : at + 12] for at in range(0, len(log) - 11, 12)]
-        mine = {r for r in records if r[:4] == record(int(number))[:4]}
-        if len(mine) == 1 and tombstone(int(number)) not in records:
-            found[encoded] = mine.pop()
-    return found
-
-
-BLOWS = st.lists(
-    st.tuples(
-        st.sampled_from(["hdel", "rename", "hset", "append", "cut", "overwrite", "setbit", "delete", "swap"]),
-        st.integers(0, 10**6),
-        st.integers(0, 10**6),
-    ),
-    min_size=1,
-    max_size=4,
-)
-
-
-def strike(stored: Stored, blow: str, first: int, second: int) -> None:
-    """Damage that is picked by two numbers; may be none where there is nothing to hit."""
-    client, keys = stored.client, stored.keys
-    hashes = [keys.nums, keys.ids, keys.payloads, keys.dead]
-    key = hashes[first % 4]
-    fields: list[bytes] = sorted(client.hkeys(key))  # type: ignore[arg-type]
-    buckets = stored.buckets()
-    bucket = buckets[first % len(buckets)] if buckets else keys.bucket(0)
-    log = stored.log(bucket)
-    if blow in ("hdel", "rename", "swap") and fields:
-        field, other = fields[second % len(fields)], fields[first % len(fields)]
-        value: Any = client.hget(key, field)
-        if blow == "swap":
-            client.hset(key, field, client.hget(key, other))  # type: ignore[arg-type]
-        else:
-            client.hdel(key, field)
-            if blow == "rename":
-                client.hset(key, str(second % 80), value)
-    elif blow == "hset" and key != keys.payloads:
-        client.hset(key, [b"i9", b"7", b"000001", b"i20"][second % 4], [b"7:000001", b"i7", b"2"][first % 3])
-    elif blow == "append":
-        client.append(bucket, [b"!", record(second % 90), tombstone(second % 90), log[:12]][second % 4])
-    elif blow == "cut" and log:
-        client.set(bucket, log[: second % len(log)])
-    elif blow == "overwrite" and log:
-        client.setrange(bucket, second % len(log), b"\x01")
-    elif blow == "setbit":
-        client.setbit(keys.occupied, second % 5000, first % 2)
-    elif blow == "delete":
-        client.delete([bucket, keys.occupied, keys.version, keys.dead][second % 4])
-
-
-@settings(max_examples=60, deadline=None)
-@given(blows=BLOWS)
-def test_whatever_is_damaged_a_repair_takes_no_sound_item_and_leaves_nothing_that_it_said_it_mended(
-    redis_server: str, blows: list[tuple[str, int, int]]
-) -> None:
-    redis.Redis.from_url(redis_server).flushall()
-    index, _, stored = build(redis_server)
-    with index:
-        for blow in blows:
-            strike(stored, *blow)
-        sound = sound_items(stored)
-        report = check_index(redis_server, NAME, repair=True)
-        assert sound.items() <= sound_items(stored).items()
-        again = check_index(redis_server, NAME)
-        assert set(again.findings) == set(report.remaining)
-        if report.clean:
-            hit = index.search(random_codes(1, LAYOUT), 100, exact=True)[0]
-            assert len(hit.ids) == len(set(hit.ids)) == len(index)
-            assert set(sound) <= {f"i{item}".encode() for item in hit.ids}
-            assert index.delete(hit.ids) == len(hit.ids)
-            assert check_index(redis_server, NAME).findings == ()
-
-
-@pytest.mark.parametrize("repair", [False, True])
-def test_a_busy_index_gives_no_false_alarms(redis_url: str, monkeypatch: pytest.MonkeyPatch, repair: bool) -> None:
-    """Writers replace, delete and add all the time; checks between their steps see nothing but soundness."""
-    monkeypatch.setattr(writing_module, "BATCH_ITEMS", 20)
-    stop, steps = threading.Event(), [0, 0]
-
-    def write(which: int) -> None:
-        with Index.open(redis_url, NAME) as own:
-            while not stop.is_set():
-                steps[which] += 1
-                seed = 2 * steps[which] + which
-                ids = [(seed * 7 + n) % 90 for n in range(40)]
-                own.add(ids, random_codes(40, LAYOUT, seed), [{"n": seed}] * 40)
-                own.delete([(seed * 11 + n) % 90 for n in range(15)])
-
-    with Index.create(redis_url, NAME, LAYOUT, shards=2):
-        writers = [threading.Thread(target=write, args=(which,)) for which in range(2)]
-        for writer in writers:
-            writer.start()
-        try:
-            for _ in range(8):
-                began = sum(steps)
-                report = check_index(redis_url, NAME, repair=repair)
-                assert report.findings == ()
-                assert sum(steps) > began, "they must have written meanwhile"
-        finally:
-            stop.set()
-            for writer in writers:
-                writer.join()
-    assert check_index(redis_url, NAME).findings == ()
-
-
-def test_repairs_beside_writers_lose_nothing_that_was_acknowledged(redis_url: str) -> None:
-    """Damage is done and mended again and again while a writer replaces the same items."""
-    index, twin, stored = build(redis_url)
-    stop, mended = threading.Event(), set()
-
-    def write() -> None:
-        with Index.open(redis_url, NAME) as own:
-            seed = 0
-            while not stop.is_set():
-                seed += 1
-                own.add(range(100, 130), random_codes(30, LAYOUT, seed, flips=0.04))
-
-    with index:
-        writer = threading.Thread(target=write)
-        writer.start()
-        try:
-            for n in range(10):
-                key = stored.bucket(20)
-                stored.client.append(key, tombstone(900 + n))  # whole in itself, so that the writer goes on
-                stored.client.append(key, record(10**6 + n))
-                stored.client.hincrby(stored.keys.meta, "live", 3)
-                report = check_index(redis_url, NAME, repair=True)
-                assert report.clean
-                mended |= {finding.kind for finding in report.findings}
-        finally:
-            stop.set()
-            writer.join()
-        assert mended >= {"orphan-record", "live-count"}
-        index.delete(range(100, 130))
-        require_equal(index, twin)
-    assert check_index(redis_url, NAME).findings == ()
 
 
 def test_progress_is_told_up_to_the_end(redis_url: str) -> None:

@@ -106,6 +106,20 @@ def test_a_server_killed_while_it_is_written_has_every_acknowledged_write(server
     assert not found & {f"{number}-0" for number in range(acknowledged - 1)}, "what was deleted stays so"
 
 
+@pytest.mark.parametrize("wait", [0.03, 0.1])
+def test_a_writer_killed_at_any_moment_leaves_a_sound_index(redis_url: str, wait: float) -> None:
+    Index.create(redis_url, "x", LAYOUT, shards=2).close()
+    command = [sys.executable, "-c", WRITER, redis_url, str(BATCH)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=TESTS) as writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "open\n"
+        time.sleep(wait)
+        writer.kill()
+    report = check_index(redis_url, "x")
+    assert report.findings == ()
+    assert report.examined.items > 0, "the writer must have written"
+
+
 def test_an_append_only_file_torn_anywhere_leaves_a_sound_index(server: DurableServer) -> None:
     """As when power fails while a write is on its way to the disk: that batch is there wholly or not at all."""
     with Index.create(server.url, "x", LAYOUT) as index:

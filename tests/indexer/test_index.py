@@ -38,6 +38,8 @@ def codes(rows: int, seed: int = 0) -> HashCodes:
 
 def test_the_package_exports_what_a_user_needs_and_no_more() -> None:
     assert package.__all__ == [
+        "CheckReport",
+        "Finding",
         "Hit",
         "Index",
         "IndexStats",
@@ -47,6 +49,7 @@ def test_the_package_exports_what_a_user_needs_and_no_more() -> None:
         "SearchRequest",
         "Timeouts",
         "Written",
+        "check_index",
         "drop_index",
         "list_indexes",
     ]

@@ -69,7 +69,9 @@ def _print(report: CheckReport) -> None:
         if len(findings) > SHOWN:
             click.echo(f"  and {len(findings) - SHOWN:,} more, which --json prints")
         if not mended:
-            click.echo(f"  so     {findings[0].consequence}\n  next   {findings[0].remedy}")
+            click.echo(f"  so     {findings[0].consequence}")
+        if findings[0].remedy:
+            click.echo(f"  next   {findings[0].remedy}")
     repaired, left = len(report.findings) - len(report.remaining), len(report.remaining)
     if not report.findings:
         click.echo("nothing is wrong")

@@ -3,7 +3,8 @@
 The rules are those that `keys` states. A check goes through each shard in small steps, so nobody waits for it, and
 what is read in two steps may be of two moments. So nothing is told by that alone: whatever seems wrong is read once
 more by a script, in one step of the server in which a write is either done or not begun, and only what is wrong
-then is a finding. Items that are written, replaced or deleted while the check goes on are checked or passed over.
+then is a finding. (Others wait for that step, some milliseconds for a bucket of thousands of records.) Items that
+are written, replaced or deleted while the check goes on are checked or passed over.
 
 A repair is one script, too. It runs only if everything that it was decided by is still as it was seen, else it is
 thought over again. After repairs the whole check is done again, and what it finds again has not been repaired.
@@ -31,6 +32,7 @@ from hashgrain.indexer.check.examination import Examination
 from hashgrain.indexer.check.headers import check_header, read_headers
 from hashgrain.indexer.check.items import check_places, check_records
 from hashgrain.indexer.check.keyspace import scan_keys
+from hashgrain.indexer.check.kinds import ONCE_REPAIRED
 from hashgrain.indexer.check.names import check_names, check_payloads
 from hashgrain.indexer.check.number_set import NumberSet
 from hashgrain.indexer.check.report import CheckReport, Examined, Finding
@@ -90,7 +92,7 @@ def check_index(
     finally:
         connection.close()
     left = {_identity(finding) for finding in findings}
-    report = [replace(finding, repaired=identity not in left) for identity, finding in done.items()]
+    report = [finding if identity in left else _repaired(finding) for identity, finding in done.items()]
     return CheckReport(name, tuple(report), examined)
 
 
@@ -149,6 +151,10 @@ def _counter(
         progress(done, total)
 
     return advance
+
+
+def _repaired(finding: Finding) -> Finding:
+    return replace(finding, repaired=True, remedy=ONCE_REPAIRED.get(finding.kind, ""))
 
 
 def _identity(finding: Finding) -> tuple[Any, ...]:

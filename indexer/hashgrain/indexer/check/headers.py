@@ -27,13 +27,15 @@ def read_headers(connection: Connection, name: str) -> tuple[list[tuple[ShardKey
     """
     for _ in range(_ATTEMPTS):
         first = _read(connection, ShardKeys(require_name(name), 0))
+        if first is None and (left := _left_over(connection, ShardKeys(name, 0))):
+            first = f"no header, though {left} of the shard's keys are there"
         if first is None:
             raise IndexMissing(
                 f"no index {name!r} in Redis at {connection.address}; `hashgrain index list` shows what there is"
             )
         sound, findings = _compare(connection, name, first)
         # A drop or a new creation begins with shard 0: where its header is as before, so were the others.
-        if not findings or _read(connection, ShardKeys(name, 0)) == first:
+        if not findings or isinstance(first, str) or _read(connection, ShardKeys(name, 0)) == first:
             break
     return sound, findings
 
@@ -55,7 +57,7 @@ def _compare(
 ) -> tuple[list[tuple[ShardKeys, Header]], list[Finding]]:
     keys = ShardKeys(name, 0)
     if isinstance(first, str):
-        return [], [_finding(kinds.HEADER, keys, first)]
+        return [], [_finding(kinds.FIRST_HEADER, keys, first)]
     if first.state != LIVE:
         kind = {CREATING: kinds.HALF_MADE, DROPPING: kinds.HALF_DROPPED}.get(first.state, kinds.HEADER)
         return [], [_finding(kind, keys, f"the state {first.state!r}")]
@@ -97,6 +99,12 @@ def _read(connection: Connection, keys: ShardKeys) -> Header | str | None:
         return header
     except (IndexCorrupt, ValueError) as exc:
         return f"what cannot be read: {exc}"
+
+
+def _left_over(connection: Connection, keys: ShardKeys) -> int:
+    with translated(connection.address):
+        found: Any = connection.client.exists(*(key for key in keys.fixed() if key != keys.meta))
+    return int(found)
 
 
 def _finding(kind: Kind, keys: ShardKeys, found: str) -> Finding:

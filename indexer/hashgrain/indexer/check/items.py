@@ -32,8 +32,8 @@ def check_places(shard: Examination) -> None:
     for page in pages(shard, shard.keys.nums):
         shard.advance(len(page))
         shard.examined += Examined(items=len(page))
-        for encoded, _ in page:
-            _check_id(shard, encoded)
+        for item in page:
+            _check_id(shard, item)
         placed = [(item, target) for item in page if (target := _target(shard, item[1])) is not None]
         shard.unreadable |= len(placed) < len(page)
         numbers = [number for _, (number, _) in placed]
@@ -59,12 +59,15 @@ def check_records(shard: Examination) -> None:
             _settle_records(shard, coarse, suspects)
 
 
-def _check_id(shard: Examination, encoded: bytes) -> None:
-    home = shard_of(encoded, shard.header.shards)
-    if readable_id(encoded) is None:
-        shard.tell(kinds.FOREIGN_ID, shard.keys.nums, f"{encoded[:40]!r}, which no id is encoded as")
-    elif home != shard.keys.shard:
+def _check_id(shard: Examination, item: Item) -> None:
+    encoded, place = item
+    readable, home = readable_id(encoded) is not None, shard_of(encoded, shard.header.shards)
+    if (readable and home == shard.keys.shard) or shard.peek([Look("field", shard.keys.nums, encoded)]) != [place]:
+        return
+    if readable:
         shard.tell(kinds.FOREIGN_ID, shard.keys.nums, f"an id that belongs to shard {home}", encoded)
+    else:
+        shard.tell(kinds.FOREIGN_ID, shard.keys.nums, f"{encoded[:40]!r}, which no id is encoded as")
 
 
 def _settle_name(shard: Examination, item: Item, number: int) -> None:

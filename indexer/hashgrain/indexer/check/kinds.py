@@ -24,6 +24,9 @@ class Kind:
     remedy: str = _REPAIR
 
 
+ONCE_REPAIRED = {"lost-record": "add this id again with its code"}
+"""What is left to do after a repair, by the kind's name; nothing for all others."""
+
 # Of the whole index.
 HALF_MADE = Kind(
     "half-made",
@@ -37,6 +40,11 @@ HALF_DROPPED = Kind(
 )
 HEADER = Kind(
     "header", "the index cannot be opened, and this shard was not examined", f"restore a backup, or {_REBUILD}"
+)
+FIRST_HEADER = Kind(
+    "header",
+    "the index can neither be opened nor dropped, and nothing of it was examined",
+    "restore a backup, or delete all keys that begin with hg:{{{name}: and build the index again",
 )
 HEADER_FIELD = Kind("header-field", "shards contradict each other in what they say of the index")
 TAKEN_KEY = Kind(

@@ -29,9 +29,9 @@ def check_payloads(shard: Examination) -> None:
     """Check that every payload belongs to an item and is a JSON object."""
     for page in pages(shard, shard.keys.payloads, PAYLOADS_AT_ONCE):
         shard.advance(len(page))
+        shard.examined += Examined(payloads=len(page))
         names = fields_of(shard, shard.keys.ids, [field for field, _ in page])
         for (field, stored), encoded in zip(page, names, strict=True):
-            shard.examined += Examined(payloads=1)
             if encoded is None:
                 _settle_orphan(shard, field)
             elif not _is_payload(stored):

@@ -16,7 +16,7 @@ class Finding:
         key: the Redis key where it was found.
         found: what was found there, and what should be.
         consequence: what follows for the user.
-        remedy: the next step.
+        remedy: the next step; empty where nothing is left to do.
         item: the id of the item that it concerns, or None where it concerns none, or one whose id cannot be read.
         repaired: whether the check has mended it, and did not find it again afterwards.
     """

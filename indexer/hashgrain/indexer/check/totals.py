@@ -61,7 +61,7 @@ def check_map(shard: Examination) -> NDArray[np.int64]:
         found: Any = shard.connection.client.get(keys.occupied)
     occupied = np.flatnonzero(np.unpackbits(np.frombuffer(found or b"", np.uint8))).astype(np.int64)
     beyond = occupied[occupied >= 1 << bits].tolist()
-    if beyond:
+    if beyond and shard.peek([Look("bit", keys.occupied, beyond[-1])]) == [1]:
         words = f"{len(beyond)} buckets marked, up to {beyond[-1]}; a {bits}-bit coarse code ends at {(1 << bits) - 1}"
         shard.tell(kinds.OCCUPANCY, keys.occupied, words)
         if shard.repair:
@@ -80,6 +80,8 @@ def check_dead(shard: Examination) -> NDArray[np.int64]:
             code = int(field, 16) if _BUCKET.fullmatch(field) else 1 << bits
             if code < 1 << bits:
                 named.append(code)
+                continue
+            if shard.peek([Look("field", keys.dead, field)]) == [None]:
                 continue
             shard.tell(
                 kinds.DEAD_COUNT, keys.dead, f"{_shown(count)} tombstones of {_shown(field)}, which is no bucket"

@@ -1,0 +1,161 @@
+"""`check_index` beside writers: no false alarms, and repairs that lose nothing."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import redis
+
+import hashgrain.indexer.check.buckets as buckets_module
+import hashgrain.indexer.check.examination as examination_module
+import hashgrain.indexer.check.snapshot as snapshot_module
+import hashgrain.indexer.writing as writing_module
+from damaged_index import LAYOUT, NAME, build, record, require_equal, tombstone
+from hashgrain.codes.errors import StoreUnavailable
+from hashgrain.indexer import Index, check_index
+from hashgrain.indexer.check.examination import Examination
+from random_codes import random_codes
+
+
+@pytest.fixture(autouse=True, scope="module")
+def small_pages() -> Iterator[None]:
+    """Pages so small that every example crosses their borders."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(snapshot_module, "AT_ONCE", 7)
+        patch.setattr(buckets_module, "AT_ONCE", 7)
+        patch.setattr(buckets_module, "GROUP_BYTES", 100)
+        yield
+
+
+def test_writes_between_any_two_commands_give_no_false_alarm(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every command and pipeline of the check is preceded by a write that moves, adds and deletes items."""
+    index, twin, _ = build(redis_url, shards=2)
+    writes: list[int] = []
+    writing = False
+
+    def write() -> None:
+        nonlocal writing
+        if writing:
+            return
+        writing = True
+        step = len(writes)
+        writes.append(step)
+        for one in (index, twin):
+            one.add([(step + n) % 70 for n in range(12)], random_codes(12, LAYOUT, step), [{"n": step}] * 12)
+            one.delete([(step * 5 + n) % 70 for n in range(5)])
+        writing = False
+
+    def written_first(method: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapped(*arguments: Any, **options: Any) -> Any:
+            write()
+            return method(*arguments, **options)
+
+        return wrapped
+
+    with index:
+        with monkeypatch.context() as patch:
+            patch.setattr(redis.Redis, "execute_command", written_first(redis.Redis.execute_command))
+            patch.setattr(redis.client.Pipeline, "execute", written_first(redis.client.Pipeline.execute))
+            for repair in (False, True):
+                assert check_index(redis_url, NAME, repair).findings == ()
+        assert len(writes) > 100
+        require_equal(index, twin)
+
+
+@pytest.mark.parametrize("repair", [False, True])
+def test_a_busy_index_gives_no_false_alarms(redis_url: str, monkeypatch: pytest.MonkeyPatch, repair: bool) -> None:
+    """Two writers replace, delete and add all the time in threads of their own."""
+    monkeypatch.setattr(writing_module, "BATCH_ITEMS", 20)
+    stop, steps = threading.Event(), [0, 0]
+
+    def write(which: int) -> None:
+        with Index.open(redis_url, NAME) as own:
+            while not stop.is_set():
+                steps[which] += 1
+                seed = 2 * steps[which] + which
+                ids = [(seed * 7 + n) % 90 for n in range(40)]
+                own.add(ids, random_codes(40, LAYOUT, seed), [{"n": seed}] * 40)
+                own.delete([(seed * 11 + n) % 90 for n in range(15)])
+
+    with Index.create(redis_url, NAME, LAYOUT, shards=2):
+        writers = [threading.Thread(target=write, args=(which,)) for which in range(2)]
+        for writer in writers:
+            writer.start()
+        try:
+            for _ in range(3):
+                began = sum(steps)
+                report = check_index(redis_url, NAME, repair=repair)
+                assert report.findings == ()
+                assert sum(steps) > began, "they must have written meanwhile"
+        finally:
+            stop.set()
+            for writer in writers:
+                writer.join()
+    assert check_index(redis_url, NAME).findings == ()
+
+
+def test_repairs_beside_writers_lose_nothing_that_was_acknowledged(redis_url: str) -> None:
+    """Damage is done and mended again and again while a writer replaces the same items."""
+    index, twin, stored = build(redis_url)
+    stop, mended = threading.Event(), set()
+
+    def write() -> None:
+        with Index.open(redis_url, NAME) as own:
+            seed = 0
+            while not stop.is_set():
+                seed += 1
+                own.add(range(100, 130), random_codes(30, LAYOUT, seed, flips=0.04))
+
+    with index:
+        writer = threading.Thread(target=write)
+        writer.start()
+        try:
+            for n in range(10):
+                key = stored.bucket(20)
+                stored.client.append(key, tombstone(900 + n))  # whole in itself, so that the writer goes on
+                stored.client.append(key, record(10**6 + n))
+                stored.client.hincrby(stored.keys.meta, "live", 3)
+                report = check_index(redis_url, NAME, repair=True)
+                assert report.clean
+                mended |= {finding.kind for finding in report.findings}
+        finally:
+            stop.set()
+            writer.join()
+        assert mended >= {"orphan-record", "live-count"}
+        index.delete(range(100, 130))
+        require_equal(index, twin)
+    assert check_index(redis_url, NAME).findings == ()
+
+
+@pytest.mark.parametrize("times", [3, 10**6])
+def test_a_repair_that_a_writer_forestalled_is_thought_over(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    """Just before a bucket is rewritten, an item is added to it; it must not be lost, however often that happens."""
+    monkeypatch.setattr(examination_module, "ATTEMPTS", 5)
+    index, twin, stored = build(redis_url)
+    codes, added = random_codes(60, LAYOUT, flips=0.04)[20:21], []
+    whole = Examination.mend
+
+    def forestalled(shard: Examination, expect: Any, changes: Any) -> bool:
+        if len(added) < times:
+            added.append(1000 + len(added))
+            for one in (index, twin):
+                one.add(added[-1:], codes)
+        return whole(shard, expect, changes)
+
+    with index:
+        stored.client.append(stored.bucket(20), record(10**6))
+        with monkeypatch.context() as patch:
+            patch.setattr(Examination, "mend", forestalled)
+            if times == 3:
+                assert check_index(redis_url, NAME, repair=True).clean
+            else:
+                with pytest.raises(StoreUnavailable, match="changed under 5 attempts to repair it"):
+                    check_index(redis_url, NAME, repair=True)
+        assert len(added) == min(times, 5)
+        assert check_index(redis_url, NAME, repair=True).clean
+        require_equal(index, twin)
