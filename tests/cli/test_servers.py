@@ -19,6 +19,7 @@ from command import COMMAND, environment, hashgrain
 from embedded_servers import EmbeddedServers
 from hashgrain.cli.main import cli
 from hashgrain.runtime import servers
+from process_state import wait_until_group_is_gone
 from tiny_model import write_tiny_repository
 
 SLOW = """
@@ -133,8 +134,7 @@ def test_an_interrupted_up_leaves_nothing(home: Path, tmp_path: Path) -> None:
     facts = read_status(home)
     assert (facts["redis"]["condition"], facts["triton"]["condition"]) == ("stopped", "stopped")
     for pid in started:
-        with pytest.raises(ProcessLookupError):
-            os.killpg(pid, 0)
+        wait_until_group_is_gone(pid)
 
 
 def wait_for_triton(home: Path) -> list[int]:

@@ -22,6 +22,7 @@ from hashgrain.codes.errors import ContractViolation, DeadlineExceeded, Inferenc
 from hashgrain.runtime import servers
 from hashgrain.runtime.state import TritonRecord
 from pictures import arrays
+from process_state import suspend
 from tiny_model import write_tiny_repository
 
 GRPC_AND_HTTP = pytest.mark.parametrize("scheme", ["grpc", "http"])
@@ -159,7 +160,7 @@ def test_a_server_that_stalls_and_then_dies_midway(own_triton: TritonRecord) -> 
         HashEncoder(own_triton.http, timeouts=timeouts) as web,
     ):
         expected = rpc.encode(images)
-        os.kill(own_triton.process.pid, signal.SIGSTOP)
+        suspend(own_triton.process.pid)
         for encoder in (rpc, web):
             with pytest.raises(DeadlineExceeded, match="within"):
                 encoder.encode(images)

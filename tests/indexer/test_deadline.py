@@ -18,6 +18,7 @@ from hashgrain.indexer import Hit, Index, SearchRequest, Timeouts, planning, sea
 from hashgrain.indexer.connection import Connection
 from hashgrain.indexer.deadline import Deadline
 from hashgrain.indexer.shard import Shard
+from process_state import suspend
 from random_codes import random_codes
 
 LAYOUT = CodeLayout(16, 64)
@@ -51,13 +52,13 @@ def stopping_after(redis_url: str, answers: int, monkeypatch: pytest.MonkeyPatch
         found = names(self, *arguments)
         left[0] -= 1
         if left[0] == 0:
-            os.kill(process, signal.SIGSTOP)
+            suspend(process)
         return found
 
     with monkeypatch.context() as patch:
         patch.setattr(Shard, "names", then_stop)
         if not answers:
-            os.kill(process, signal.SIGSTOP)
+            suspend(process)
         try:
             yield
         finally:

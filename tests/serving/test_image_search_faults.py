@@ -22,6 +22,7 @@ from hashgrain.runtime import servers
 from hashgrain.runtime.redis_server import stop_redis
 from image_search_client import RefusedError, by_client, by_json
 from pictures import arrays, file_bytes
+from process_state import suspend
 from tiny_model import add_image_search, write_tiny_repository
 
 COUNT = 24
@@ -123,7 +124,7 @@ def test_redis_may_go_and_come_back(busy: Busy) -> None:
 def test_a_redis_that_hangs_is_told_after_the_timeout(busy: Busy) -> None:
     found = servers.running(busy.running.home)
     assert found is not None
-    os.kill(found.redis.process.pid, signal.SIGSTOP)
+    suspend(found.redis.process.pid)
     try:
         with pytest.raises(RefusedError, match="gave no answer in time") as refused:
             by_json(busy.http, {"image": arrays(1)})
