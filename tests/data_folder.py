@@ -11,11 +11,12 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def find_data(name: str) -> Path:
-    """The folder of a data set, or a skip: $HASHGRAIN_DATA/NAME, else ../shared/data/NAME beside the checkout."""
-    roots = (
-        [Path(os.environ["HASHGRAIN_DATA"])] if "HASHGRAIN_DATA" in os.environ else [ROOT.parent / "shared" / "data"]
-    )
+    """The folder of a data set, or a skip: $HASHGRAIN_DATA/NAME, else data/NAME in the checkout or ../shared/data/NAME."""
+    own = os.environ.get("HASHGRAIN_DATA")
+    roots = [Path(own)] if own else [ROOT / "data", ROOT.parent / "shared" / "data"]
     for root in roots:
         if (root / name).is_dir():
             return root / name
-    pytest.skip(f"no {name} in {roots[0]}: set HASHGRAIN_DATA to a folder that holds {name}/*.parquet")
+    pytest.skip(
+        f"no {name} in {' or '.join(map(str, roots))}: set HASHGRAIN_DATA to a folder that holds {name}/*.parquet"
+    )
