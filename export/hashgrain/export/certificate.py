@@ -15,9 +15,9 @@ import torch
 from numpy.typing import NDArray
 
 from hashgrain.codes.errors import CertificateError
+from hashgrain.export.inference import network_logits
 from hashgrain.export.network import HashNetwork
 from hashgrain.export.onnx_session import OnnxEncoder
-from hashgrain.export.train import network_logits
 
 DEFAULT_LIMIT = 2e-3
 

@@ -23,7 +23,8 @@ from hashgrain.export.allocator import keep_freed_memory
 from hashgrain.export.augment import augment
 from hashgrain.export.checkpoint import load_checkpoint, save_checkpoint
 from hashgrain.export.dataset import LabelledImages, split_validation
-from hashgrain.export.losses import HierarchicalHashLoss, LossTerms, cosines
+from hashgrain.export.inference import target_accuracy, to_pixels
+from hashgrain.export.losses import HierarchicalHashLoss, LossTerms
 from hashgrain.export.network import HashNetwork, build_network
 from hashgrain.export.protocols import training_pictures
 from hashgrain.export.run_folder import RunFolder
@@ -202,32 +203,6 @@ def one_cycle(progress: float, warmup: float) -> float:
     if progress < warmup:
         return 0.04 + 0.96 * progress / warmup
     return 0.5 * (1 + math.cos(math.pi * (progress - warmup) / max(1e-9, 1 - warmup)))
-
-
-@torch.no_grad()
-def network_logits(
-    network: HashNetwork, images: NDArray[np.uint8], device: torch.device, batch: int = 256
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Coarse and fine logits, float32 (N, bits), of uint8 pictures (N, S, S, 3), in evaluation mode."""
-    network.eval()
-    parts = [network(to_pixels(images[n : n + batch], device)) for n in range(0, len(images), batch)]
-    coarse, fine = (torch.cat(level).float().cpu().numpy() for level in zip(*parts, strict=True))
-    return coarse, fine
-
-
-def target_accuracy(
-    network: HashNetwork, loss: HierarchicalHashLoss, data: LabelledImages, device: torch.device
-) -> dict[str, float]:
-    """Share of pictures whose nearest target, by cosine, is that of their class and of their superclass."""
-    coarse, fine = (torch.from_numpy(logits) for logits in network_logits(network, data.images, device))
-    fine_guess = cosines(fine, loss.fine_targets.cpu()).argmax(1).numpy()
-    coarse_guess = cosines(coarse, loss.coarse_targets.cpu()).argmax(1).numpy()
-    return {"fine": float(np.mean(fine_guess == data.fine)), "coarse": float(np.mean(coarse_guess == data.coarse))}
-
-
-def to_pixels(images: NDArray[np.uint8], device: torch.device) -> Tensor:
-    """uint8 pictures (N, S, S, 3) → float32 (N, 3, S, S) on the device, channels last in memory."""
-    return torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float()
 
 
 def _ema(decay: float) -> Callable[..., None]:

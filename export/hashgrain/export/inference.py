@@ -1,0 +1,38 @@
+"""The network in PyTorch without training: logits of pictures, and what its nearest targets say."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hashgrain.export.dataset import LabelledImages
+from hashgrain.export.losses import HierarchicalHashLoss, cosines
+from hashgrain.export.network import HashNetwork
+
+
+@torch.no_grad()
+def network_logits(
+    network: HashNetwork, images: NDArray[np.uint8], device: torch.device, batch: int = 256
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Coarse and fine logits, float32 (N, bits), of uint8 pictures (N, S, S, 3), in evaluation mode."""
+    network.eval()
+    parts = [network(to_pixels(images[n : n + batch], device)) for n in range(0, len(images), batch)]
+    coarse, fine = (torch.cat(level).float().cpu().numpy() for level in zip(*parts, strict=True))
+    return coarse, fine
+
+
+def target_accuracy(
+    network: HashNetwork, loss: HierarchicalHashLoss, data: LabelledImages, device: torch.device
+) -> dict[str, float]:
+    """Share of pictures whose nearest target, by cosine, is that of their class and of their superclass."""
+    coarse, fine = (torch.from_numpy(logits) for logits in network_logits(network, data.images, device))
+    fine_guess = cosines(fine, loss.fine_targets.cpu()).argmax(1).numpy()
+    coarse_guess = cosines(coarse, loss.coarse_targets.cpu()).argmax(1).numpy()
+    return {"fine": float(np.mean(fine_guess == data.fine)), "coarse": float(np.mean(coarse_guess == data.coarse))}
+
+
+def to_pixels(images: NDArray[np.uint8], device: torch.device) -> Tensor:
+    """uint8 pictures (N, S, S, 3) → float32 (N, 3, S, S) on the device, channels last in memory."""
+    return torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float()
