@@ -13,7 +13,7 @@ from hashgrain.export.backbones import Backbone, SmallCNN, build_backbone
 from hashgrain.export.protocols import load_task
 from hashgrain.export.run_folder import RunFolder
 from hashgrain.export.settings import TrainSettings
-from hashgrain.export.train import Trainer, one_cycle, train
+from hashgrain.export.train import Trainer, average_decay, one_cycle, train
 from labelled_pictures import write_parquet
 
 
@@ -147,6 +147,13 @@ def test_one_cycle_climbs_and_falls():
     assert rates.index(max(rates)) == 20
     assert rates[-1] == pytest.approx(0)
     assert all(rate >= 0 for rate in rates)
+
+
+def test_average_spans_a_tenth_of_the_run_at_most():
+    settings = TrainSettings(data="none", ema_decay=0.998)
+    assert average_decay(settings, steps=5460) == 0.998
+    assert average_decay(settings, steps=400) == pytest.approx(1 - 1 / 40)
+    assert average_decay(settings, steps=5) == 0
 
 
 def test_augmentation_keeps_shape_and_repeats_with_the_generator():

@@ -54,7 +54,9 @@ class TrainSettings:
     margin: float = _setting(0.2, "m of the classification loss.")
     coarse_weight: float = _setting(0.5, "Weight of the coarse level's loss beside the fine level's.")
     quantisation_weight: float = _setting(0.05, "Weight of the mean over bits of (u - sign(u))^2, at both levels.")
-    ema_decay: float = _setting(0.998, "Per-step decay of the averaged weights, which are the ones exported.")
+    ema_decay: float = _setting(
+        0.998, "Per-step decay of the averaged weights, which are exported; less in a run of few steps."
+    )
     crop_padding: float = _setting(0.125, "A random crop moves by up to this share of the side in each direction.")
     cutout: float = _setting(0.0, "Side of the erased square as a share of the input's; 0 for none.")
     validation: float = _setting(0.0, "Share of each class's training pictures held out and measured every epoch.")

@@ -96,7 +96,7 @@ class Trainer:
         self.step = 0
         self.seconds = 0.0
         self.network = build_network(settings).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.average = AveragedModel(self.network, multi_avg_fn=_ema(settings.ema_decay))
+        self.average = AveragedModel(self.network, multi_avg_fn=_ema(average_decay(settings, self.steps)))
         self.loss = build_loss(settings, data.parent).to(device)
         heads = [*self.network.coarse_head.parameters(), *self.network.fine_head.parameters()]
         self.optimiser = torch.optim.AdamW(
@@ -203,6 +203,14 @@ def one_cycle(progress: float, warmup: float) -> float:
     if progress < warmup:
         return 0.04 + 0.96 * progress / warmup
     return 0.5 * (1 + math.cos(math.pi * (progress - warmup) / max(1e-9, 1 - warmup)))
+
+
+def average_decay(settings: TrainSettings, steps: int) -> float:
+    """Per-step decay of the averaged weights: the average spans a tenth of the run at most.
+
+    Otherwise the average of a short run would still hold its first, untrained weights.
+    """
+    return max(0.0, min(settings.ema_decay, 1 - 10 / steps))
 
 
 def _ema(decay: float) -> Callable[..., None]:
