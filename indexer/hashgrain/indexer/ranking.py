@@ -65,17 +65,17 @@ def rank_records(
 
     Args:
         records: what was read.
-        rows: which of them are this query's candidates.
+        rows: which of them are this query's candidates, ascending.
         query: uint8 (fine bytes,), the packed fine code.
         coarse: int64 (buckets,), the coarse Hamming distance of each bucket that `records.bucket` points to.
         request: the ranking, how many, and how near.
     """
-    fine = hamming(query[None, :], records.fine[rows])[0].astype(np.int64)
-    near = coarse[records.bucket[rows]]
+    every = len(rows) == len(records)  # then the arrays need not be copied
+    fine = hamming(query[None, :], records.fine if every else records.fine[rows])[0]
+    near = coarse.astype(np.uint16)[records.bucket if every else records.bucket[rows]]
     distance = {"total": fine + near, "fine": fine, "coarse": near}[request.rank]
-    if request.within is not None:
-        kept = np.flatnonzero(distance <= request.within)
-        rows, fine, distance = rows[kept], fine[kept], distance[kept]
+    kept = np.flatnonzero(distance <= _farthest(distance, request))
+    rows, fine, distance = rows[kept], fine[kept].astype(np.int64), distance[kept].astype(np.int64)
     place = (distance << _FINE_BITS) | fine
     place = (place << _NUMBER_BITS) | records.number[rows]
     place = (place << _SHARD_BITS) | records.shard[rows]
@@ -84,3 +84,10 @@ def rank_records(
     best = best[np.argsort(place[best])]
     row = rows[best]
     return Winners(row, distance[best].astype(np.uint16), records.shard[row], records.number[row])
+
+
+def _farthest(distance: NDArray[np.uint16], request: SearchRequest) -> int:
+    """A distance that no winner exceeds, and few others keep to: that of the last place, and of `within`."""
+    places = np.cumsum(np.bincount(distance))
+    last = int(np.searchsorted(places, request.depth))
+    return last if request.within is None else min(last, request.within)
