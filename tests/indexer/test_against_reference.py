@@ -95,6 +95,7 @@ def small_steps() -> Any:
     questions=st.lists(QUESTIONS, min_size=1, max_size=4),
     logits=st.booleans(),
     seed=st.integers(0, 2**32),
+    cache_bytes=st.sampled_from([1, 300, 1000, 10**6]),
 )
 def test_every_answer_equals_the_reference(
     redis_server: str,
@@ -104,10 +105,15 @@ def test_every_answer_equals_the_reference(
     questions: list[dict[str, Any]],
     logits: bool,
     seed: int,
+    cache_bytes: int,
 ) -> None:
+    """Of the two readers one keeps buckets all along, from a few bytes of them to all, and never writes."""
     redis.Redis.from_url(redis_server).flushall()
     twin = ReferenceIndex(layout, shards)
-    with Index.create(redis_server, "twin", layout, shards=shards) as index:
+    with (
+        Index.create(redis_server, "twin", layout, shards=shards) as index,
+        Index.open(redis_server, "twin", cache_bytes=cache_bytes) as keeping,
+    ):
         for step in steps:
             if step[0] == "delete":
                 assert index.delete(step[1]) == twin.delete(step[1])
@@ -118,9 +124,11 @@ def test_every_answer_equals_the_reference(
                 assert index.add(ids, codes, payloads) == twin.add(ids, codes, payloads)
             assert len(index) == len(twin)
             # One question between the steps, so that the searcher's directory is old when the next step is done.
-            check(index, twin, random_codes(1, layout, seed, flips=0.05), questions[0])
+            for reader in (index, keeping):
+                check(reader, twin, random_codes(1, layout, seed, flips=0.05), questions[0])
         for question in questions:
-            check(index, twin, random_codes(5, layout, seed, flips=0.05, logits=logits), question)
+            for reader in (index, keeping, keeping):
+                check(reader, twin, random_codes(5, layout, seed, flips=0.05, logits=logits), question)
 
 
 def check(index: Index, twin: ReferenceIndex, queries: HashCodes, question: dict[str, Any]) -> None:

@@ -38,6 +38,7 @@ def codes(rows: int, seed: int = 0) -> HashCodes:
 
 def test_the_package_exports_what_a_user_needs_and_no_more() -> None:
     assert package.__all__ == [
+        "CacheStats",
         "CheckReport",
         "Finding",
         "Hit",

@@ -24,7 +24,7 @@ from random_codes import random_codes
 from hashgrain.codes import CodeLayout
 from hashgrain.indexer import Index
 
-index, layout = Index.open(sys.argv[1], "x"), CodeLayout(16, 64)
+index, layout = Index.open(sys.argv[1], "x", cache_bytes=int(sys.argv[2]) or None), CodeLayout(16, 64)
 print("open", flush=True)
 for line in sys.stdin:
     verb, item, seed = line.split()
@@ -39,10 +39,11 @@ for line in sys.stdin:
 """
 
 
+@pytest.mark.parametrize("cache_bytes", [0, 600, 1 << 20])
 @pytest.mark.parametrize("shards", [1, 3])
-def test_an_acknowledged_write_is_seen_at_once_on_both_sides(redis_url: str, shards: int) -> None:
-    with Index.create(redis_url, "x", LAYOUT, shards=shards) as index:
-        command = [sys.executable, "-c", OTHER, redis_url]
+def test_an_acknowledged_write_is_seen_at_once_on_both_sides(redis_url: str, shards: int, cache_bytes: int) -> None:
+    with Index.create(redis_url, "x", LAYOUT, shards=shards, cache_bytes=cache_bytes or None) as index:
+        command = [sys.executable, "-c", OTHER, redis_url, str(cache_bytes)]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=TESTS) as other:
 
             def ask(line: str) -> str:

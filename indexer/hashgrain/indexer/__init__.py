@@ -1,5 +1,6 @@
 """The two-stage index in Redis: packed buckets of fine codes, one bucket per coarse code."""
 
+from hashgrain.indexer.cache_size import CacheStats
 from hashgrain.indexer.check import CheckReport, Finding, check_index
 from hashgrain.indexer.connection import Timeouts
 from hashgrain.indexer.identifiers import ItemId
@@ -10,6 +11,7 @@ from hashgrain.indexer.request import Rank, SearchRequest
 from hashgrain.indexer.results import Hit, IndexStats, Written
 
 __all__ = [
+    "CacheStats",
     "CheckReport",
     "Finding",
     "Hit",

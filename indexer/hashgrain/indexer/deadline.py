@@ -42,6 +42,11 @@ class Deadline:
             _WAIT_UNTIL.reset(token)
 
 
+def seconds_left() -> float:
+    """Seconds to the moment that is enforced here, 0 where it has passed, infinity where there is none."""
+    return max(_WAIT_UNTIL.get() - time.monotonic(), 0.0)
+
+
 def keeping_deadlines(kind: type[Any]) -> type[Any]:
     """A class of connections as `kind`, one of redis-py's, whose answers are waited for no longer than a `Deadline`.
 

@@ -8,7 +8,9 @@ from typing import Any
 
 from hashgrain.codes.errors import FingerprintMismatch, InvalidInput
 from hashgrain.codes.layout import CodeLayout, HashCodes
+from hashgrain.indexer.cache_size import CacheStats, require_cache_bytes
 from hashgrain.indexer.connection import DEFAULT_TIMEOUTS, Connection, Timeouts
+from hashgrain.indexer.hot_buckets import HotBuckets
 from hashgrain.indexer.identifiers import ItemId
 from hashgrain.indexer.lifecycle import create_shards, drop_shards, open_shards
 from hashgrain.indexer.request import Rank, SearchRequest
@@ -26,12 +28,13 @@ class Index:
     shared between threads. Use it as a context manager, or `close` it, to give its connections back.
     """
 
-    def __init__(self, connection: Connection, shards: Sequence[Shard]) -> None:
+    def __init__(self, connection: Connection, shards: Sequence[Shard], cache_bytes: int | None = None) -> None:
         self._connection = connection
         self._shards = shards
         header = shards[0].header
         self._name, self._layout, self._fingerprint = shards[0].keys.name, header.layout, header.fingerprint
-        self._searcher = Searcher(shards, self._layout)
+        self._hot = None if cache_bytes is None else HotBuckets(shards, cache_bytes)
+        self._searcher = Searcher(shards, self._layout, self._hot)
 
     @classmethod
     def create(
@@ -43,6 +46,7 @@ class Index:
         fingerprint: str | None = None,
         shards: int = 1,
         timeouts: Timeouts = DEFAULT_TIMEOUTS,
+        cache_bytes: int | None = None,
     ) -> Index:
         """Create an empty index and open it.
 
@@ -53,28 +57,43 @@ class Index:
             fingerprint: of the model that makes them; codes that come with another will be refused.
             shards: into how many parts, each atomic by itself, the items are divided.
             timeouts: deadlines of every call.
+            cache_bytes: see `open`.
 
         Raises:
             InvalidInput, IndexExists, IndexCorrupt, StoreUnavailable, StoreFull.
+            StoreError: see `open`.
         """
         connection = Connection.to(redis_url, timeouts)
-        return cls._found(connection, lambda: create_shards(connection, name, layout, fingerprint, shards))
+        return cls._found(connection, lambda: create_shards(connection, name, layout, fingerprint, shards), cache_bytes)
 
     @classmethod
-    def open(cls, redis_url: str, name: str, *, timeouts: Timeouts = DEFAULT_TIMEOUTS) -> Index:
+    def open(
+        cls, redis_url: str, name: str, *, timeouts: Timeouts = DEFAULT_TIMEOUTS, cache_bytes: int | None = None
+    ) -> Index:
         """Open an index that is there.
+
+        Args:
+            redis_url, name, timeouts: see `create`.
+            cache_bytes: keep buckets that searches have read, up to so many bytes, so that the next search which
+                needs them reads only the names of its winners. Answers stay what they are without: Redis tells of
+                every change over one more connection (see `hot_buckets`).
 
         Raises:
             InvalidInput, IndexMissing, SchemaMismatch, IndexCorrupt, StoreUnavailable.
+            StoreError: `cache_bytes` is given, and the server cannot tell of changes.
         """
         connection = Connection.to(redis_url, timeouts)
-        return cls._found(connection, lambda: open_shards(connection, name))
+        return cls._found(connection, lambda: open_shards(connection, name), cache_bytes)
 
     @classmethod
-    def _found(cls, connection: Connection, find: Callable[[], list[Shard]]) -> Index:
+    def _found(cls, connection: Connection, find: Callable[[], list[Shard]], cache_bytes: int | None) -> Index:
+        require_cache_bytes(cache_bytes)
         try:
             connection.require_no_eviction()
-            return cls(connection, find())
+            index = cls(connection, find(), cache_bytes)
+            if index._hot is not None:
+                index._hot.open()
+            return index
         except BaseException:
             connection.close()
             raise
@@ -197,6 +216,10 @@ class Index:
         """
         return index_stats(self._shards)
 
+    def cache_stats(self) -> CacheStats | None:
+        """What this object keeps of the index, in figures; None where it was opened without `cache_bytes`."""
+        return None if self._hot is None else self._hot.stats()
+
     def drop(self) -> None:
         """Delete the index with all its items. This object, and every other one of the index, is of no use then.
 
@@ -220,7 +243,9 @@ class Index:
             )
 
     def close(self) -> None:
-        """Close the connections; they open again when the index is used."""
+        """Close the connections, and let go of kept buckets; they open again when the index is used."""
+        if self._hot is not None:
+            self._hot.close()
         self._connection.close()
 
     def __len__(self) -> int:

@@ -110,9 +110,14 @@ HEADERS = "hg:{*:0}:meta"
 """Pattern of the headers that stand for a whole index: those of its shard 0."""
 
 
+def index_prefix(name: str) -> str:
+    """What all keys of an index, and of no other, begin with."""
+    return f"hg:{{{name}:"
+
+
 def index_keys(name: str) -> str:
     """Pattern of all keys of an index; a name holds no character that is special in patterns."""
-    return f"hg:{{{name}:*"
+    return index_prefix(name) + "*"
 
 
 def bucket_name(coarse: int) -> str:

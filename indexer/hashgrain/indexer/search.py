@@ -4,6 +4,9 @@ Each shard is read in one atomic step (the buckets together with the version of 
 every write that was acknowledged before it began, and none of a batch or all of it within a shard. Where the map has
 changed, or a winner was deleted or replaced between reading its record and its id, the query starts afresh.
 
+A searcher may keep buckets (see `hot_buckets`). Then a query that would start afresh for the second time reads all
+that it needs in one atomic step, as one without them does, so that writers hold up neither more than the other.
+
 With a deadline, a query is answered in growing steps, each a reading of its own with names and all, so that there is
 always a whole answer to fall back on.
 """
@@ -13,20 +16,19 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hashgrain.codes.errors import StoreUnavailable
 from hashgrain.codes.layout import CodeLayout, HashCodes
 from hashgrain.codes.packing import coarse_keys
 from hashgrain.indexer.deadline import Deadline
 from hashgrain.indexer.directories import Directories
-from hashgrain.indexer.identifiers import ItemId
-from hashgrain.indexer.payloads import Payload
+from hashgrain.indexer.hot_buckets import HotBuckets
 from hashgrain.indexer.planning import Plan, first_reach, next_reach
 from hashgrain.indexer.queries import Query, require_logits
-from hashgrain.indexer.records import Records
+from hashgrain.indexer.reading import FreshReading, Reading
 from hashgrain.indexer.request import SearchRequest
 from hashgrain.indexer.results import Hit
 from hashgrain.indexer.selection import Selection, unread
@@ -35,6 +37,9 @@ from hashgrain.indexer.shard import Shard
 GROUP = 32
 """Queries that share one reading of buckets."""
 
+HOT_ATTEMPTS = 2
+"""How often a query goes by buckets that were kept before it reads them all."""
+
 ATTEMPTS = 100
 """How often a query starts afresh while writers change the index under it."""
 
@@ -42,9 +47,10 @@ ATTEMPTS = 100
 class Searcher:
     """Searches the shards of one index; keeps their directories between searches, and is safe to share by threads."""
 
-    def __init__(self, shards: Sequence[Shard], layout: CodeLayout) -> None:
+    def __init__(self, shards: Sequence[Shard], layout: CodeLayout, hot: HotBuckets | None = None) -> None:
         self._shards = shards
         self._layout = layout
+        self._hot = hot
         self._known: Directories | None = None
 
     def search(self, codes: HashCodes, request: SearchRequest) -> list[Hit]:
@@ -76,8 +82,8 @@ class Searcher:
         lost = 0
         while waiting := [row for row in range(len(codes)) if row not in hits or hits[row].partial]:
             try:
-                taken = self._take(codes, waiting, reach, request)
-                named = {} if taken is None else self._name(taken, request)
+                taken = self._take(codes, waiting, reach, request, self._hot if lost < HOT_ATTEMPTS else None)
+                named = {} if taken is None else taken.hits(request)
             except StoreUnavailable as exc:
                 if not deadline.passed:
                     raise
@@ -90,15 +96,20 @@ class Searcher:
             hits |= named
             if deadline.passed and (hits or may_be_empty):
                 break
-            if taken is None or len(named) < len(taken):
+            if taken is None or len(named) < len(taken.selections):
                 lost += 1
                 _wait(lost)
         return hits
 
     def _take(
-        self, codes: HashCodes, waiting: list[int], reach: dict[int, int], request: SearchRequest
-    ) -> dict[int, Selection] | None:
-        """Rank what one reading gives; None where the directories were out of date.
+        self,
+        codes: HashCodes,
+        waiting: list[int],
+        reach: dict[int, int],
+        request: SearchRequest,
+        hot: HotBuckets | None,
+    ) -> Taken | None:
+        """Rank what one reading gives, of kept buckets if `hot` is given; None where there is none to rely on.
 
         A query whose budget this reading does not meet gets a longer `reach`, and is left out unless a deadline may
         make this its answer.
@@ -111,20 +122,24 @@ class Searcher:
         for row, query in queries.items():
             reach.setdefault(row, first_reach(whole.live, len(whole.occupied), request))
             plans[row] = Plan.of(query.probing, reach[row], request)
-        records = self._read(whole, np.unique(np.concatenate([plan.buckets for plan in plans.values()])))
-        if records is None:
+        asked = np.zeros(len(whole.occupied), np.bool_)
+        for plan in plans.values():
+            asked[plan.buckets] = True
+        wanted = np.flatnonzero(asked)
+        reading: Reading | None
+        reading = hot.read(whole, wanted) if hot else FreshReading.of(self._shards, whole, wanted, self._layout)
+        if reading is None:
             self._known = None
             return None
-        sizes = np.bincount(records.bucket, minlength=len(whole.occupied))
         taken = {}
         for row, plan in plans.items():
-            buckets, met = plan.spend(sizes, request)
+            buckets, met = plan.spend(reading.sizes, request)
             if not met:
                 reach[row] = next_reach(reach[row], request)
             if met or request.deadline is not None:
-                query = queries[row]
+                query, records = queries[row], reading.records(buckets)
                 taken[row] = Selection.of(records, whole.occupied, query, buckets, request, self._layout, met=met)
-        return taken
+        return Taken(reading, taken, len(self._shards))
 
     def _directories(self) -> Directories:
         found = self._known
@@ -132,31 +147,27 @@ class Searcher:
             found = self._known = Directories([shard.directory() for shard in self._shards])
         return found
 
-    def _read(self, whole: Directories, wanted: NDArray[np.intp]) -> Records | None:
-        """Read buckets, given as positions in `whole.occupied`, from every shard that has them."""
-        parts = []
-        for shard, directory in zip(self._shards, whole.shards, strict=True):
-            mine = wanted[np.isin(whole.occupied[wanted], directory.occupied, assume_unique=True)]
-            coarse = whole.occupied[mine]
-            logs = shard.read(directory, coarse)
-            if logs is None:
-                return None
-            parts.append(Records.parse(logs, mine.astype(np.int64), self._layout, shard.keys, coarse))
-        return Records.concatenate(parts)
 
-    def _name(self, taken: dict[int, Selection], request: SearchRequest) -> dict[int, Hit]:
+@dataclass(frozen=True, eq=False)
+class Taken:
+    """The selections of some queries, by row, out of one reading of so many shards."""
+
+    reading: Reading
+    selections: dict[int, Selection]
+    shards: int
+
+    def hits(self, request: SearchRequest) -> dict[int, Hit]:
         """Look up the winners' ids; a query of which one is no longer there is left out."""
-        if not taken:
+        if not self.selections:
             return {}
-        shards = np.concatenate([selection.winners.shard for selection in taken.values()])
-        numbers = np.concatenate([selection.winners.number for selection in taken.values()])
-        names: dict[tuple[int, int], tuple[ItemId | None, Payload | None]] = {}
-        for position, shard in enumerate(self._shards):
-            mine = np.unique(numbers[shards == position])
-            for number, item, payload in zip(mine.tolist(), *shard.names(mine, request.payloads), strict=True):
-                names[position, number] = (item, payload)
+        shards = np.concatenate([selection.winners.shard for selection in self.selections.values()])
+        numbers = np.concatenate([selection.winners.number for selection in self.selections.values()])
+        mine = {shard: np.unique(numbers[shards == shard]) for shard in range(self.shards)}
+        names = self.reading.names(mine, request.payloads)
+        if names is None:
+            return {}
         hits = {}
-        for row, selection in taken.items():
+        for row, selection in self.selections.items():
             places = zip(selection.winners.shard.tolist(), selection.winners.number.tolist(), strict=True)
             found = [names[place] for place in places]
             ids = [item for item, _ in found if item is not None]

@@ -132,18 +132,27 @@ class Shard:
 
     def names(self, numbers: NDArray[np.int64], payloads: bool) -> tuple[list[ItemId | None], list[Payload | None]]:
         """Ids and, where asked for, payloads of some items; the id is None where the item is no longer there."""
-        fields = [b"%d" % number for number in numbers.tolist()]
-        if not fields:
+        if not len(numbers):
             return [], []
-        # Payloads first: a number keeps its payload as long as its id, so where the id is there now, the payload was.
         with translated(self.connection.address):
-            pipe = self.connection.client.pipeline(transaction=False)
-            if payloads:
-                pipe.hmget(self.keys.payloads, fields)
-            pipe.hmget(self.keys.ids, fields)
-            *stored, encoded = pipe.execute()
+            pipe: Any = self.connection.client.pipeline(transaction=False)
+            for command in self.naming(numbers, payloads):
+                pipe.execute_command(*command)
+            replies = pipe.execute()
+        return self.named(replies)
+
+    def naming(self, numbers: NDArray[np.int64], payloads: bool) -> list[list[Any]]:
+        """The commands that `names` sends for some items, one or more."""
+        fields = [b"%d" % number for number in numbers.tolist()]
+        # Payloads first: a number keeps its payload as long as its id, so where the id is there now, the payload was.
+        keys = [self.keys.payloads, self.keys.ids] if payloads else [self.keys.ids]
+        return [["HMGET", key, *fields] for key in keys]
+
+    def named(self, replies: Sequence[Any]) -> tuple[list[ItemId | None], list[Payload | None]]:
+        """What `names` makes of the answers to its commands."""
+        *stored, encoded = replies
         ids = [None if item is None else decode_id(item) for item in encoded]
-        if not payloads:
+        if not stored:
             return ids, [None] * len(ids)
         return ids, [decode_payload(item, self.keys.payloads) for item in stored[0]]
 

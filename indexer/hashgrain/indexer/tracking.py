@@ -1,0 +1,157 @@
+"""A connection on which Redis tells which keys change: client tracking in broadcast mode, over RESP3.
+
+The server tells of a change before it answers a command that it takes up in a later turn of its loop, and it answers
+the writer at the end of the turn in which it wrote. So whoever sends a command here and has its answer has been told
+of every write that was acknowledged before (and, of a write that fell between, perhaps only by the next answer).
+Where the connection breaks, nobody knows what was missed: `on_loss` is called, and what was learnt is void.
+
+See https://redis.io/docs/latest/develop/reference/client-side-caching/.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import redis
+
+from hashgrain.codes.errors import StoreError
+from hashgrain.indexer.connection import Connection
+from hashgrain.indexer.store_errors import translated
+
+Command = Sequence[Any]
+
+
+class Tracking:
+    """A tracked connection, which opens when it is first used; not safe to share between threads.
+
+    Args:
+        connection: to the same server, whose settings it takes.
+        prefix: of the keys to be told of.
+        on_change: called with keys that have changed.
+        on_loss: called when anything may have changed.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        prefix: str,
+        on_change: Callable[[Sequence[bytes]], object],
+        on_loss: Callable[[], object],
+    ) -> None:
+        self._connection = connection
+        self._prefix = prefix
+        self._on_change = on_change
+        self._on_loss = on_loss
+        self._link: Any = None  # redis-py's connection
+        self._owner = os.getpid()
+
+    def open(self) -> None:
+        """Connect, unless that is done.
+
+        Raises:
+            StoreUnavailable: no server there.
+            StoreError: it cannot tell of changes.
+        """
+        if self._owner != os.getpid():  # a child process must not read what is meant for its parent
+            self._owner = os.getpid()
+            self.close()
+        if self._link is None:
+            with translated(self._connection.address):
+                self._connect()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is connected, as far as is known."""
+        return self._link is not None
+
+    def drain(self) -> None:
+        """Take note of what was told meanwhile, without waiting.
+
+        Raises:
+            StoreUnavailable: the connection is lost.
+        """
+        self.open()
+        with self._lossless():
+            while self._link.can_read(0):
+                self._read()
+
+    def ask(self, commands: Sequence[Command], take: Callable[[Any], object]) -> None:
+        """Send commands in one go, and hand each answer to `take`, in order with what is told between them.
+
+        Raises:
+            StoreUnavailable: the connection is lost.
+            StoreError: the server answered with an error.
+        """
+        self.open()
+        with self._lossless():
+            self._link.send_packed_command(self._link.pack_commands(commands), check_health=False)
+            left = len(commands)
+            while left:
+                answer = self._read()
+                if answer is not _TOLD:
+                    take(answer)
+                    left -= 1
+
+    def close(self) -> None:
+        """Disconnect; what was learnt is void."""
+        link, self._link = self._link, None
+        self._on_loss()
+        if link is not None:
+            link.disconnect()
+
+    @contextmanager
+    def _lossless(self) -> Iterator[None]:
+        """Closes the connection when anything is raised inside: an answer may be left in it."""
+        try:
+            with translated(self._connection.address):
+                yield
+        except BaseException:
+            self.close()
+            raise
+
+    def _connect(self) -> None:
+        pool = self._connection.client.connection_pool
+        link: Any = pool.connection_class(**{**pool.connection_kwargs, "protocol": 3})
+        try:
+            link.connect()
+            link._parser.set_invalidation_push_handler(_Push)
+            link.send_command("CLIENT", "TRACKING", "ON", "BCAST", "PREFIX", self._prefix, check_health=False)
+            link.read_response()
+        except redis.ResponseError as exc:
+            link.disconnect()
+            if isinstance(exc, redis.exceptions.NoPermissionError):
+                raise
+            raise StoreError(
+                f"Redis at {self._connection.address} cannot tell of changes ({exc}), which a cache of buckets needs "
+                "(by RESP3 and CLIENT TRACKING); use Redis 6 or later, or Valkey, or open the index without cache_bytes"
+            ) from exc
+        except BaseException:
+            link.disconnect()
+            raise
+        self._on_loss()
+        self._link = link
+
+    def _read(self) -> Any:
+        """Read one answer, or one push: then note what it tells, and return _TOLD."""
+        # One at a time: otherwise redis-py calls itself once for each push before an answer, until Python objects.
+        found = self._link.read_response(push_request=True)
+        if not isinstance(found, _Push):
+            return found
+        if found.keys is None:  # FLUSHALL, FLUSHDB
+            self._on_loss()
+        else:
+            self._on_change(found.keys)
+        return _TOLD
+
+
+class _Push:
+    """What redis-py makes of a push; it is dealt with elsewhere, since redis-py hides errors of this step."""
+
+    def __init__(self, push: Sequence[Any]) -> None:
+        self.keys: Sequence[bytes] | None = push[1]
+
+
+_TOLD = object()

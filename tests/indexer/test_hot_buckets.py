@@ -1,0 +1,456 @@
+"""A searcher that keeps buckets answers as one that does not, and reads no more than it must.
+
+Where a test says `hot_alone`, answers come of kept buckets or not at all: a mistake there cannot hide behind the
+reading of everything that a search falls back to.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import redis
+
+from durable_server import DurableServer
+from hashgrain.codes import CodeLayout, HashCodes
+from hashgrain.codes.errors import IndexCorrupt, IndexMissing, StoreUnavailable
+from hashgrain.indexer import Hit, Index, check_index, hot_buckets
+from hashgrain.indexer import search as search_module
+from hashgrain.indexer.reading import FreshReading
+from random_codes import random_codes
+
+LAYOUT = CodeLayout(12, 64)
+ITEMS = 400
+QUERIES = random_codes(5, LAYOUT, 9, flips=0.2, logits=True)
+PLENTY = 1 << 20
+
+
+@pytest.fixture
+def hot_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: Any) -> Any:
+        raise AssertionError("a search went past the buckets that are kept")
+
+    monkeypatch.setattr(search_module, "HOT_ATTEMPTS", search_module.ATTEMPTS)
+    monkeypatch.setattr(FreshReading, "of", refuse)
+
+
+@pytest.fixture(params=[1, 3])
+def index(redis_url: str, request: pytest.FixtureRequest) -> Iterator[Index]:
+    """The writer, and the reader that keeps nothing."""
+    with Index.create(redis_url, "x", LAYOUT, shards=request.param) as created:
+        created.add(range(ITEMS), random_codes(ITEMS, LAYOUT, flips=0.2), [{"n": n} for n in range(ITEMS)])
+        yield created
+
+
+@pytest.fixture
+def keeping(redis_url: str, index: Index) -> Iterator[Index]:
+    with Index.open(redis_url, "x", cache_bytes=PLENTY) as opened:
+        yield opened
+
+
+def plain(hits: list[Hit]) -> list[tuple[Any, ...]]:
+    return [
+        (h.ids, h.distances.tolist(), h.payloads, h.candidates, h.buckets, h.complete_radius, h.exact, h.partial)
+        for h in hits
+    ]
+
+
+def bucket_keys(client: redis.Redis) -> list[bytes]:
+    return [key for key in client.scan_iter() if b":b:" in key]
+
+
+@pytest.mark.usefixtures("hot_alone")
+@pytest.mark.parametrize("asked", [{"candidates": 60}, {"probes": 4}, {"radius": 3}, {"within": 25}, {"exact": True}])
+def test_the_second_search_reads_nothing_but_names(
+    keeping: Index, redis_url: str, asked: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = keeping.search(QUERIES, 8, payloads=True, refine=12, **asked)
+    before = keeping.cache_stats()
+    assert before is not None
+    sent: list[Any] = []
+    ask = keeping._hot._tracking.ask  # type: ignore[union-attr]
+
+    def noted(asked: Any, take: Any) -> None:
+        sent.extend(asked)
+        ask(asked, take)
+
+    monkeypatch.setattr(keeping._hot._tracking, "ask", noted)  # type: ignore[union-attr]
+    monkeypatch.setattr(keeping._connection.client, "execute_command", None)
+    assert plain(keeping.search(QUERIES, 8, payloads=True, refine=12, **asked)) == plain(first)
+    after = keeping.cache_stats()
+    assert after is not None
+    assert (after.misses, after.drops, after.bytes) == (before.misses, before.drops, before.bytes)
+    assert after.hits > before.hits
+    assert {command[0] for command in sent} == {"HMGET"}
+
+
+def test_answers_are_those_of_a_searcher_that_keeps_nothing(index: Index, keeping: Index) -> None:
+    for _ in range(2):
+        for asked in ({"candidates": 60}, {"exact": True}, {"radius": 2}, {"exact": True, "rank": "fine"}):
+            wanted = plain(index.search(QUERIES, 8, payloads=True, **asked))  # type: ignore[arg-type]
+            assert plain(keeping.search(QUERIES, 8, payloads=True, **asked)) == wanted  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("hot_alone")
+def test_an_acknowledged_write_is_seen_by_the_next_search_of_kept_buckets(index: Index, keeping: Index) -> None:
+    """Writes that change no directory, that open a bucket, that empty one, and that rewrite one."""
+    rng = np.random.default_rng(0)
+    alive = set(range(ITEMS))
+    for step in range(150):
+        some = rng.choice(ITEMS, rng.integers(1, 20), replace=False).tolist()
+        if step % 3 == 2:
+            index.delete(some)
+            alive -= set(some)
+        else:
+            index.add(some, random_codes(len(some), LAYOUT, step, flips=0.2))
+            alive |= set(some)
+        hit = keeping.search(QUERIES[:1], ITEMS, exact=True)[0]
+        assert set(hit.ids) == alive
+        assert hit.candidates == len(alive)
+    stats = keeping.cache_stats()
+    assert stats is not None
+    assert stats.drops > 0
+    assert stats.hits > stats.misses
+
+
+@pytest.mark.usefixtures("hot_alone")
+def test_what_this_object_writes_itself_is_seen_too(keeping: Index) -> None:
+    for number in range(40):
+        keeping.add([number], random_codes(1, LAYOUT, number), [{"new": number}])
+        hit = keeping.search(random_codes(1, LAYOUT, number), 1, rank="fine", exact=True, payloads=True)[0]
+        assert hit.payloads == [{"new": number}]
+        keeping.delete([number])
+        assert number not in keeping.search(QUERIES[:1], ITEMS, exact=True)[0].ids
+
+
+@pytest.mark.parametrize("size", [1, 700, 3000])
+def test_a_small_cache_keeps_to_its_size(redis_url: str, index: Index, size: int) -> None:
+    tables = 12 * index.stats().buckets  # the places of the buckets are never given up
+    with Index.open(redis_url, "x", cache_bytes=size) as keeping:
+        for _ in range(3):
+            for query in QUERIES:
+                for asked in ({"probes": 6}, {"exact": True}):
+                    assert plain(keeping.search(query, 8, **asked)) == plain(index.search(query, 8, **asked))  # type: ignore[arg-type]
+                    stats = keeping.cache_stats()
+                    assert stats is not None
+                    assert stats.bytes <= max(size, tables)
+        assert stats.evictions > 0
+
+
+def test_kept_buckets_take_little_more_than_in_redis(redis_url: str) -> None:
+    codes = random_codes(20_000, LAYOUT, flips=0.3)
+    with Index.create(redis_url, "big", LAYOUT, cache_bytes=1 << 30) as keeping:
+        keeping.add(range(20_000), codes)
+        for query in random_codes(30, LAYOUT, 1, flips=0.3):
+            keeping.search(query, candidates=2000)
+        keeping.search(QUERIES, exact=True)
+        stats = keeping.cache_stats()
+        assert stats is not None
+        client = redis.Redis.from_url(redis_url)
+        assert stats.bytes <= 1.2 * sum(client.strlen(key) for key in bucket_keys(client))
+
+
+@pytest.mark.usefixtures("hot_alone")
+def test_a_killed_connection_loses_the_cache_and_no_write(index: Index, keeping: Index, redis_url: str) -> None:
+    client = redis.Redis.from_url(redis_url)
+    for step in range(20):
+        keeping.search(QUERIES, exact=True)
+        if step % 2:
+            client.client_kill_filter(_type="normal", skipme=True)
+        index.delete([step])
+        if not step % 2:
+            client.client_kill_filter(_type="normal", skipme=True)
+        assert keeping.search(QUERIES[:1], ITEMS, exact=True)[0].candidates == ITEMS - step - 1
+    stats = keeping.cache_stats()
+    assert stats is not None
+    assert stats.drops >= 20 * 10
+
+
+def test_a_connection_killed_between_ranking_and_names_is_made_anew(
+    keeping: Index, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = redis.Redis.from_url(redis_url)
+    wanted = plain(keeping.search(QUERIES, 5))
+    kills = []
+    rank = search_module.Selection.of
+
+    def killing(*arguments: Any, **named: Any) -> Any:
+        if len(kills) < 3:
+            kills.append(client.client_kill_filter(_type="normal", skipme=True))
+        return rank(*arguments, **named)
+
+    monkeypatch.setattr(search_module.Selection, "of", killing)
+    assert plain(keeping.search(QUERIES, 5)) == wanted
+    assert len(kills) == 3
+
+
+@pytest.mark.usefixtures("hot_alone")
+@pytest.mark.parametrize("killing", [None, "unnoticed", "noticed"])
+@pytest.mark.parametrize("asked", [{"exact": True, "rank": "fine"}, {"within": 0}])
+@pytest.mark.parametrize("opening", [False, True])
+def test_a_write_between_ranking_and_names_begins_the_search_afresh(
+    index: Index,
+    keeping: Index,
+    redis_url: str,
+    opening: bool,
+    asked: dict[str, Any],
+    killing: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No winner vanishes by it (or there is none), so that only what is told of buckets can give it away.
+
+    The write goes into a bucket that is there, or opens one; what is told of it may be lost with the connection.
+    """
+    client = redis.Redis.from_url(redis_url)
+    stored = random_codes(ITEMS, LAYOUT, flips=0.2).coarse
+    new = np.setdiff1d(np.arange(4096), stored.view(">u2") >> 4)[:1]
+    coarse = (new.astype(">u2") << 4).view(np.uint8)[None, :] if opening else stored[:1]
+    query = HashCodes(coarse, QUERIES.fine[:1])
+    keeping.search(QUERIES, exact=True)
+    before = keeping.search(query, 3, **asked)[0]
+    rank, times = search_module.Selection.of, []
+
+    def writing(*arguments: Any, **named: Any) -> Any:
+        times.append(1)
+        if len(times) == 1:
+            if killing:
+                client.client_kill_filter(_type="normal", skipme=True)
+            index.add(["nearest"], query)
+            if killing == "noticed":
+                keeping._hot.tend()  # type: ignore[union-attr]
+        return rank(*arguments, **named)
+
+    monkeypatch.setattr(search_module.Selection, "of", writing)
+    hit = keeping.search(query, 3, **asked)[0]
+    assert hit.ids[0] == "nearest"
+    assert hit.candidates == before.candidates + 1
+    assert len(times) == 2
+
+
+@pytest.mark.usefixtures("hot_alone")
+def test_a_bucket_that_changes_while_others_are_still_read_is_not_kept(
+    index: Index, keeping: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Shards are read by one command each, and the server may serve writers between them."""
+    tracking = keeping._hot._tracking  # type: ignore[union-attr]
+    ask, number = tracking.ask, iter(range(1000, 1003))
+
+    def one_by_one(commands: Any, take: Any) -> None:
+        for command in commands:
+            ask([command], take)
+            if (item := next(number, None)) is not None:
+                index.add([item], QUERIES[:1])
+
+    monkeypatch.setattr(tracking, "ask", one_by_one)
+    for _ in range(3):
+        hit = keeping.search(QUERIES[:1], 3, exact=True)[0]
+        assert sorted(hit.ids) == [1000, 1001, 1002]  # type: ignore[type-var]
+        assert hit.candidates == ITEMS + 3
+
+
+@pytest.mark.usefixtures("hot_alone")
+@pytest.mark.parametrize("opening", [False, True])
+def test_a_kept_bucket_that_changes_while_others_are_read_is_read_too(
+    redis_url: str, opening: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch goes into two buckets, of which one is kept and the other is there or not: both parts are seen."""
+    codes = HashCodes(np.array([[0, 0], [0, 16], [0, 32]], np.uint8), random_codes(3, LAYOUT).fine)
+    with Index.create(redis_url, "x", LAYOUT) as index, Index.open(redis_url, "x", cache_bytes=PLENTY) as keeping:
+        index.add(["a", "b", "c"][: 2 if opening else 3], codes[: 2 if opening else 3])
+        keeping.search(codes[:1], probes=1)
+        tracking = keeping._hot._tracking  # type: ignore[union-attr]
+        ask, batches = tracking.ask, iter([["d", "e", "f"]])
+
+        def after_a_write(commands: Any, take: Any) -> None:
+            if batch := next(batches, None):
+                index.add(batch, codes)
+                ask([["PING"]], len)  # so that it is told before the answer
+            ask(commands, take)
+
+        monkeypatch.setattr(tracking, "ask", after_a_write)
+        found = keeping.search(codes[:1], exact=True)[0].ids
+        assert sorted(map(str, found)) == (["a", "b", "d", "e", "f"] if opening else ["a", "b", "c", "d", "e", "f"])
+
+
+def test_a_server_that_starts_again_is_read_anew(tmp_path: Path) -> None:
+    server = DurableServer(tmp_path)
+    server.start()
+    try:
+        codes = random_codes(50, LAYOUT)
+        with (
+            Index.create(server.url, "x", LAYOUT) as index,
+            Index.open(server.url, "x", cache_bytes=PLENTY) as keeping,
+        ):
+            index.add(range(50), codes)
+            for number in range(3):
+                assert keeping.search(QUERIES[:1], 99, exact=True)[0].candidates == 50 - number
+                server.kill()
+                with pytest.raises(StoreUnavailable, match="no Redis at"):
+                    keeping.search(QUERIES)
+                server.start()
+                index.delete([number])
+            assert keeping.search(QUERIES[:1], 99, exact=True)[0].candidates == 47
+    finally:
+        server.kill()
+
+
+def test_an_index_that_was_dropped_or_created_anew_is_told(redis_url: str, index: Index, keeping: Index) -> None:
+    keeping.search(QUERIES, exact=True)
+    index.drop()
+    for anew in (False, True):
+        if anew:
+            with Index.create(redis_url, "x", LAYOUT) as other:
+                other.add(range(ITEMS), random_codes(ITEMS, LAYOUT, flips=0.2))
+        for asked in ({"exact": True}, {}):
+            with pytest.raises(IndexMissing, match="was dropped since it was opened"):
+                keeping.search(QUERIES, **asked)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("emptied", ["FLUSHALL", "FLUSHDB"])
+def test_an_emptied_database_is_told(redis_url: str, keeping: Index, emptied: str) -> None:
+    keeping.search(QUERIES, exact=True)
+    redis.Redis.from_url(redis_url).execute_command(emptied)
+    with pytest.raises(IndexMissing, match="was dropped since it was opened"):
+        keeping.search(QUERIES, exact=True)
+
+
+def test_what_a_repair_changes_is_seen(redis_url: str, index: Index, keeping: Index) -> None:
+    client = redis.Redis.from_url(redis_url)
+    wanted = plain(keeping.search(QUERIES, 7, exact=True))
+    key = bucket_keys(client)[0]
+    ghost = (0x7000_0000).to_bytes(4, "big") + bytes(8)
+    client.append(key, ghost)  # a record of no item
+    check_index(redis_url, "x", repair=True)
+    assert check_index(redis_url, "x").findings == ()
+    assert plain(keeping.search(QUERIES, 7, exact=True)) == wanted
+
+
+def test_a_damaged_or_missing_bucket_is_told_by_its_key(redis_url: str, keeping: Index) -> None:
+    client = redis.Redis.from_url(redis_url)
+    keeping.search(QUERIES, exact=True)
+    broken, gone = bucket_keys(client)[:2]
+    client.append(broken, b"\0")
+    with pytest.raises(IndexCorrupt, match=rf"{broken.decode()} holds \d+ bytes, no multiple"):
+        keeping.search(QUERIES, exact=True)
+    client.set(broken, client.getrange(broken, 0, -2))
+    client.delete(gone)
+    with pytest.raises(IndexCorrupt, match=f"{gone.decode()} is missing"):
+        keeping.search(QUERIES, exact=True)
+
+
+def test_a_full_store_is_searched_and_emptied_with_kept_buckets(redis_url: str, index: Index, keeping: Index) -> None:
+    client = redis.Redis.from_url(redis_url)
+    keeping.search(QUERIES, exact=True)
+    client.config_set("maxmemory", 1)
+    try:
+        for number in range(0, 100, 10):
+            index.delete(range(number, number + 10))
+            hit = keeping.search(QUERIES[:1], ITEMS, exact=True)[0]
+            assert sorted(hit.ids) == list(range(number + 10, ITEMS))  # type: ignore[type-var]
+    finally:
+        client.config_set("maxmemory", 0)
+
+
+@pytest.mark.filterwarnings("error")  # pytest's own words for a thread that raised
+def test_threads_share_it_beside_a_writer(redis_url: str, index: Index, keeping: Index) -> None:
+    """Each batch replaces the items of all, so one that is seen by half shows by its stamps."""
+    shards = index.stats().shards
+    index.delete(range(ITEMS))
+    index.add(range(30), random_codes(30, LAYOUT), [{"batch": 0}] * 30)
+    stop, wrong, searched = threading.Event(), [], []
+
+    def read() -> None:
+        last = -1
+        while not stop.is_set():
+            hit = keeping.search(QUERIES[:1], 30, exact=True, payloads=True)[0]
+            stamps = {payload["batch"] for payload in hit.payloads or [] if payload}
+            if len(hit.ids) != 30 or (shards == 1 and len(stamps) != 1) or min(stamps) < last:
+                wrong.append(hit)
+            last = min(stamps)
+            searched.append(last)
+
+    threads = [threading.Thread(target=read) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        for number in range(1, 120):
+            index.add(range(30), random_codes(30, LAYOUT, number, flips=0.2), [{"batch": number}] * 30)
+            time.sleep(0.004)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert not wrong
+    assert len(set(searched)) > 3
+
+
+def test_changes_are_taken_up_between_searches(redis_url: str, index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or they would pile up in the server, for an index that is seldom searched and often written."""
+    monkeypatch.setattr(hot_buckets, "TEND_S", 0.01)
+    with Index.open(redis_url, "x", cache_bytes=PLENTY) as keeping:
+        keeping.search(QUERIES, exact=True)
+        index.delete(range(ITEMS))
+        for _ in range(1000):
+            stats = keeping.cache_stats()
+            assert stats is not None
+            if not stats.buckets:
+                break
+            time.sleep(0.01)
+        assert stats.buckets == 0
+
+
+def test_nothing_is_left_running_for_an_index_that_was_forgotten(
+    redis_url: str, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hot_buckets, "TEND_S", 0.01)
+    before = threading.active_count()
+    forgotten = Index.open(redis_url, "x", cache_bytes=PLENTY)
+    forgotten.search(QUERIES)
+    closed = Index.open(redis_url, "x", cache_bytes=PLENTY)
+    closed.search(QUERIES)
+    assert threading.active_count() == before + 2
+    closed.close()
+    del forgotten
+    gc.collect()
+    for _ in range(1000):
+        if threading.active_count() == before:
+            break
+        time.sleep(0.01)
+    assert threading.active_count() == before
+
+
+def test_a_closed_index_can_be_used_again(keeping: Index) -> None:
+    wanted = plain(keeping.search(QUERIES, 5))
+    keeping.close()
+    stats = keeping.cache_stats()
+    assert stats is not None
+    assert stats.buckets == 0
+    assert plain(keeping.search(QUERIES, 5)) == wanted
+
+
+def test_a_child_process_does_not_share_the_connection(index: Index, keeping: Index) -> None:
+    queries = [random_codes(1, LAYOUT, seed, flips=0.2) for seed in range(200)]
+    wanted = [plain(index.search(query, 5)) for query in queries]
+    keeping.search(QUERIES, 5)
+    child = os.fork()
+    if child == 0:
+        try:
+            right = [plain(keeping.search(query, 5)) for query in reversed(queries)] == wanted[::-1]
+            os._exit(0 if right else 1)
+        finally:
+            os._exit(2)
+    dropped = keeping.cache_stats()
+    assert dropped is not None
+    assert [plain(keeping.search(query, 5)) for query in queries] == wanted
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    after = keeping.cache_stats()
+    assert after is not None
+    assert after.drops == dropped.drops, "the connection must not have been lost"

