@@ -74,9 +74,9 @@ class Index:
 
         Args:
             redis_url, name, timeouts: see `create`.
-            cache_bytes: experimental: keep buckets that searches have read, up to so many bytes, so that the next search which
-                needs them reads only the names of its winners. Answers stay what they are without: Redis tells of
-                every change over one more connection (see `hot_buckets`).
+            cache_bytes: experimental: keep buckets that searches have read, up to so many bytes, so that the next
+                search which needs them reads only the names of its winners. Answers stay what they are without:
+                Redis tells of every change over one more connection (see `hot_buckets`).
 
         Raises:
             InvalidInput, IndexMissing, SchemaMismatch, IndexCorrupt, StoreUnavailable.
