@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import time
 from collections.abc import Callable
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from benchmarks.codes import clustered_codes
 from hashgrain.codes import CodeLayout, HashCodes, hamming
 from hashgrain.codes.errors import IndexMissing
-from hashgrain.indexer import Index
+from hashgrain.indexer import Index, drop_index
 from hashgrain.runtime.servers import start, stop
 
 K = 10
@@ -71,11 +72,8 @@ def _faiss_rows(base: HashCodes, queries: HashCodes, truth: NDArray[np.uint16]) 
 
 
 def _index_rows(redis: str, base: HashCodes, queries: HashCodes, truth: NDArray[np.uint16]) -> list[Row]:
-    try:
-        with Index.open(redis, NAME) as old:
-            old.drop()
-    except IndexMissing:
-        pass
+    with contextlib.suppress(IndexMissing):
+        drop_index(redis, NAME)
     rows: list[Row] = []
     with Index.create(redis, NAME, CodeLayout(16, 64)) as index:
         start_s = time.perf_counter()

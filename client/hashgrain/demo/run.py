@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import platform
@@ -16,7 +17,7 @@ from hashgrain.client import HashEncoder
 from hashgrain.codes import HashCodes
 from hashgrain.codes.errors import IndexMissing
 from hashgrain.demo.collection import Collection
-from hashgrain.indexer import Hit, Index
+from hashgrain.indexer import Hit, Index, drop_index
 
 K = 10
 INDEX = "demo"
@@ -118,11 +119,8 @@ def run_demo(collection: Collection, triton: str, redis: str, store: str, progre
 
 
 def _fresh_index(redis: str, encoder: HashEncoder) -> Index:
-    try:
-        with Index.open(redis, INDEX) as old:
-            old.drop()
-    except IndexMissing:
-        pass
+    with contextlib.suppress(IndexMissing):
+        drop_index(redis, INDEX)
     return Index.create(redis, INDEX, encoder.layout, fingerprint=encoder.fingerprint)
 
 
