@@ -7,13 +7,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 EXTRAS := client,indexer,export,cpu,cli,dev
 
-.PHONY: demo test check bench docker-test clean setup
+.PHONY: demo test test-all check bench docker-test clean setup
 
 demo: $(VENV)/ready
 	$(BIN)/hashgrain demo
 
 test: $(VENV)/ready
 	$(BIN)/python -m pytest $(ARGS)
+
+# With the tests marked `long`, which churn and kill for minutes.
+test-all: $(VENV)/ready
+	$(BIN)/python -m pytest --long $(ARGS)
 
 check: $(VENV)/ready
 	$(BIN)/ruff check .
