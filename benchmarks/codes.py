@@ -1,27 +1,123 @@
-"""Seeded codes that cluster as those of a trained network do."""
+"""Seeded codes in any number that look like the default model's for CIFAR-100: perturbed class-conditional codes.
+
+    made = GeneratedCodes(CodeLayout(16, 64), 10_000_000, seed=1)
+    for codes in made.chunks(1_000_000): ...      # HashCodes without logits, the same whatever the chunks are
+    made.queries(1000)                            # HashCodes with logits, of pictures the network never saw
+
+Class sizes follow a power law. The first 100 classes are the real ones; a further class takes each logit from one of
+two real classes. A fine code of 64 * n bits is n perturbations of the 64 fitted ones, each with noise of its own.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.class_codes import ClassCodes
 from hashgrain.codes import CodeLayout, HashCodes
+from hashgrain.codes.errors import InvalidInput
+
+BLOCK = 1 << 16
+"""Items that are drawn at once, each block from a seed of its own: so any part can be made without what precedes it."""
+
+COARSE_BITS, FINE_BITS = 16, 64
+
+_QUERY_STREAM = 1 << 40  # no block of items has this number
 
 
-def clustered_codes(count: int, layout: CodeLayout, seed: int, classes: int = 1000) -> HashCodes:
-    """Codes of `count` items: class centres, of which each item flips some bits; class sizes follow a power law.
+@dataclass(frozen=True)
+class GeneratedCodes:
+    """`items` codes of a layout, a function of the seed alone.
 
-    A bit's logit is its centre's sign times a margin, plus normal noise; the margins differ by bit and class, so that
-    some bits are sure and some are not. With logits, as queries need them.
+    Attributes:
+        layout: 16 coarse bits, and 64, 128, 192 or 256 fine bits.
+        items: how many.
+        seed: decides all items and queries; the classes themselves are the same for every seed.
+        classes: how many; up to 100 are real ones only.
+        exponent: of the power law: the r-th largest class has a share proportional to r ** -exponent; 0 makes all
+            classes equally large.
+
+    Raises:
+        InvalidInput: a length, a count or the exponent is out of its range.
     """
-    centres = np.random.default_rng(0)  # the same centres for every seed: queries come from the same classes
-    shares = 1 / np.arange(1, classes + 1)
-    parts: list[NDArray[np.float32]] = []
-    rng = np.random.default_rng(seed)
-    labels = rng.choice(classes, count, p=shares / shares.sum())
-    for bits in (layout.coarse_bits, layout.fine_bits):
-        signs = centres.choice(np.array([-1, 1], np.float32), (classes, bits))
-        margins = centres.uniform(0.2, 2.2, (classes, bits)).astype(np.float32)
-        noise = rng.standard_normal((count, bits), np.float32)
-        parts.append((signs * margins)[labels] + 0.8 * noise)
-    return HashCodes.from_logits(parts[0], parts[1])
+
+    layout: CodeLayout
+    items: int
+    seed: int = 0
+    classes: int = 1000
+    exponent: float = 0.7
+
+    def __post_init__(self) -> None:
+        if self.layout.coarse_bits != COARSE_BITS or self.layout.fine_bits % FINE_BITS:
+            raise InvalidInput(
+                f"codes are generated with {COARSE_BITS} coarse bits and a multiple of {FINE_BITS} fine bits, got "
+                f"{self.layout}"
+            )
+        for name in ("items", "classes"):
+            if getattr(self, name) < 1:
+                raise InvalidInput(f"{name} must be 1 or more, got {getattr(self, name)}")
+        if self.exponent < 0:
+            raise InvalidInput(f"exponent must be 0 or more, got {self.exponent}")
+
+    def codes(self, start: int = 0, stop: int | None = None) -> HashCodes:
+        """The items from `start` to before `stop` (all, by default), without logits.
+
+        Raises:
+            InvalidInput: there are no such items.
+        """
+        stop = self.items if stop is None else stop
+        if not 0 <= start < stop <= self.items:
+            raise InvalidInput(f"there are {self.items} items, asked for {start} to {stop}")
+        fit = self._fit("items")
+        parts = []
+        for block in range(start // BLOCK, (stop - 1) // BLOCK + 1):
+            first = block * BLOCK
+            drawn = self._draw(fit, BLOCK, block)
+            parts.append(HashCodes(drawn.coarse, drawn.fine)[max(0, start - first) : stop - first])
+        return HashCodes.concatenate(parts)
+
+    def chunks(self, size: int = 16 * BLOCK) -> Iterator[HashCodes]:
+        """All items in order, `size` at a time."""
+        for start in range(0, self.items, size):
+            yield self.codes(start, min(start + size, self.items))
+
+    def queries(self, count: int) -> HashCodes:
+        """Codes with logits, of other pictures of the same classes, drawn by the same shares."""
+        return self._draw(self._fit("queries"), count, _QUERY_STREAM)
+
+    def shares(self) -> NDArray[np.float64]:
+        """Of each class, float64 (classes,); which class is how large does not depend on the seed."""
+        sizes = np.arange(1, self.classes + 1, dtype=np.float64) ** -self.exponent
+        shares: NDArray[np.float64] = np.random.default_rng(2).permutation(sizes / sizes.sum())
+        return shares
+
+    def _fit(self, prefix: str) -> ClassCodes:
+        real = ClassCodes.load(prefix)
+        return real if self.classes <= real.classes else _with_further_classes(real, self.classes)
+
+    def _draw(self, fit: ClassCodes, count: int, stream: int) -> HashCodes:
+        """Class by class, then in random order."""
+        rng = np.random.default_rng([self.seed, stream])
+        sizes = rng.multinomial(count, self.shares())
+        fine, times = slice(COARSE_BITS, COARSE_BITS + FINE_BITS), self.layout.fine_bits // FINE_BITS
+        logits = np.concatenate(
+            [fit.draw(label, int(size), fine, times, rng) for label, size in enumerate(sizes) if size]
+        )[rng.permutation(count)]
+        return HashCodes.from_logits(logits[:, :COARSE_BITS], logits[:, COARSE_BITS:])
+
+
+def _with_further_classes(real: ClassCodes, classes: int) -> ClassCodes:
+    """Each further class has a real parent, and takes a quarter of its logits from another one."""
+    rng = np.random.default_rng(3)  # so that items and queries, of every seed, have the same classes
+    further = classes - real.classes
+    parent = rng.integers(real.classes, size=(further, 1))
+    other = rng.integers(real.classes, size=(further, 1))
+    origin = np.where(rng.random((further, real.mean.shape[1])) < 0.25, other, parent)
+    logit = np.arange(real.mean.shape[1])
+    mean, spread, loadings = (
+        np.concatenate([array, array[origin, logit]]) for array in (real.mean, real.spread, real.loadings)
+    )
+    return ClassCodes(mean, spread, loadings, real.factors, real.lengths)

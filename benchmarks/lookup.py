@@ -11,7 +11,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.codes import clustered_codes
+from benchmarks.codes import GeneratedCodes
 from hashgrain.codes import CodeLayout, HashCodes, hamming
 from hashgrain.codes.errors import IndexMissing
 from hashgrain.indexer import Index, drop_index
@@ -28,8 +28,8 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=300)
     arguments = parser.parse_args()
     layout = CodeLayout(16, 64)
-    base = clustered_codes(arguments.items, layout, seed=1)
-    queries = clustered_codes(arguments.queries, layout, seed=2)
+    made = GeneratedCodes(layout, arguments.items, seed=1)
+    base, queries = made.codes(), made.queries(arguments.queries)
     truth = np.sort(hamming(queries.fine, base.fine), axis=1)[:, K - 1]
     faiss.omp_set_num_threads(1)
     servers = start(announce=print)
