@@ -14,7 +14,8 @@ import hashgrain.indexer.planning as planning_module
 import hashgrain.indexer.search as search_module
 import hashgrain.indexer.writing as writing_module
 from hashgrain.codes import CodeLayout, HashCodes
-from hashgrain.indexer import Hit, Index, ReferenceIndex
+from hashgrain.indexer import Index, ReferenceIndex
+from plain_answers import as_plain
 from random_codes import random_codes
 
 LAYOUTS = st.builds(
@@ -61,20 +62,6 @@ QUESTIONS = st.builds(
     st.none() | st.integers(0, 8),
     st.none() | st.just(3600.0),
 )
-
-
-def as_plain(hit: Hit) -> dict[str, Any]:
-    """Everything that an answer says, with the types of its ids."""
-    return {
-        "ids": [(type(item), item) for item in hit.ids],
-        "distances": (hit.distances.dtype, hit.distances.tolist()),
-        "payloads": hit.payloads,
-        "candidates": hit.candidates,
-        "buckets": hit.buckets,
-        "complete_radius": hit.complete_radius,
-        "exact": hit.exact,
-        "partial": hit.partial,
-    }
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -1,0 +1,137 @@
+"""A writer or a reader of one index in a process of its own; run as `python churn_process.py`, see `main`."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hashgrain.codes import HashCodes
+from hashgrain.codes.errors import StoreUnavailable
+from hashgrain.indexer import Index
+from random_codes import random_codes
+from seen_by_readers import Owner, Rivals, require_orderly
+from write_history import LAYOUT, NAME, Progress, Workload, history
+
+MANY = 10**6
+
+
+@dataclass
+class Read:
+    """What a reader did: searches; such as gave up, as writers left no moment to read; how often it saw a change."""
+
+    searches: int = 0
+    lost: int = 0
+    moves: int = 0
+
+
+def write(url: str, workload: Workload, progress: Progress, writer: int) -> None:
+    """Do what the history says, and tell of each step before and after."""
+    rng = np.random.default_rng(writer)
+    with Index.open(url, NAME) as index:
+        for step in history(workload, writer):
+            progress.begun[writer] = step.step
+            if step.codes is None:
+                index.delete(step.ids)
+            else:
+                index.add(step.ids, step.codes, step.payloads)
+            progress.done[writer] = step.step
+            time.sleep(rng.uniform(0, workload.pause_ms / 1000))
+
+
+def read(url: str, workload: Workload, progress: Progress, seed: int, cache_bytes: int) -> Read:
+    """Search until every writer is done, and once more; check every answer."""
+    rng, seen, report = np.random.default_rng(seed), _Seen(workload), Read()
+    with Index.open(url, NAME, cache_bytes=cache_bytes or None) as index:
+        print("open", flush=True)
+        finished = False
+        while not finished:
+            done = progress.done.tolist()
+            finished = min(done) == workload.steps - 1
+            queries = random_codes(
+                int(rng.integers(1, 4)), LAYOUT, int(rng.integers(2**32)), centres=workload.centres, logits=True
+            )
+            question = {"k": MANY, "rank": "total", "payloads": True, "exact": True} if finished else ask(rng)
+            if workload.overlapping:
+                question["payloads"] = True
+            try:
+                hits = index.search(queries, **question)
+            except StoreUnavailable as exc:
+                if "the index changed under" not in str(exc) or finished:
+                    raise
+                report.lost += 1
+                continue
+            seen.require(hits, queries, question, done, progress.begun.tolist())
+            report.searches += 1
+    report.moves = seen.moves
+    return report
+
+
+def ask(rng: np.random.Generator) -> dict[str, Any]:
+    """A random question; often one that lets nothing pass."""
+    rank = str(rng.choice(["total", "fine", "coarse"]))
+    how: list[dict[str, Any]] = [
+        {"exact": True},
+        {"radius": int(rng.integers(0, 8))},
+        {"probes": int(rng.integers(1, 12))},
+        {"candidates": int(rng.integers(1, 60))},
+        {"within": int(rng.integers(0, 50))},
+        {},
+    ]
+    chosen = how[rng.choice(len(how), p=[0.3, 0.2, 0.1, 0.15, 0.15, 0.1])]
+    if "within" in chosen and rank == "fine":
+        rank = "total"
+    k = MANY if rng.random() < 0.6 else int(rng.integers(1, 30))
+    return {"k": k, "rank": rank, "payloads": bool(rng.random() < 0.8), **chosen}
+
+
+class _Seen:
+    """What one reader holds every answer against."""
+
+    def __init__(self, workload: Workload) -> None:
+        self._rivals = Rivals(workload) if workload.overlapping else None
+        self._owners = [] if workload.overlapping else [Owner(workload, n) for n in range(workload.writers)]
+        self._last: dict[Any, Any] = {}
+        self._moves = 0
+
+    @property
+    def moves(self) -> int:
+        return self._moves + sum(owner.moves for owner in self._owners)
+
+    def require(
+        self, hits: Sequence[Any], queries: HashCodes, question: dict[str, Any], done: list[int], begun: list[int]
+    ) -> None:
+        asked = [(hit, queries[row : row + 1]) for row, hit in enumerate(hits)]
+        for hit, query in asked:
+            require_orderly(hit, question["k"])
+            if question.get("exact") and question["k"] == MANY:
+                assert hit.candidates == len(hit.ids), "every live record is compared, and found"
+            if self._rivals:
+                self._rivals.require(hit, query, question, done, begun)
+                self._moves += any(self._last.get(n) != said for n, said in zip(hit.ids, hit.payloads, strict=True))
+                self._last |= dict(zip(hit.ids, hit.payloads, strict=True))
+            else:
+                strangers = [n for n in hit.ids if not any(owner.owns(n) for owner in self._owners)]
+                assert not strangers, strangers
+        for owner, last, latest in zip(self._owners, done, begun, strict=False):
+            owner.require(asked, question, last, latest)
+
+
+def main(role: str, url: str, workload: str, progress: str, number: str, cache_bytes: str = "0") -> None:
+    """Be writer or reader `number`; a reader prints a line once it has opened the index, and what it did, as JSON."""
+    load = Workload.from_json(workload)
+    ledger = Progress(Path(progress), load.writers)
+    if role == "write":
+        write(url, load, ledger, int(number))
+    else:
+        print(json.dumps(asdict(read(url, load, ledger, int(number), int(cache_bytes)))))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,160 @@
+"""Writers and readers, each in a process of its own, on one index: every answer is right while all is in motion.
+
+See `seen_by_readers` for what is asked of an answer beside writers. Once these are done, everything must equal
+`ReferenceIndex`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import graphlib
+import itertools
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from churn_process import Read
+from hashgrain.indexer import Index, check_index
+from random_codes import random_codes
+from seen_by_readers import Owner, Rivals, State
+from settled_twin import item_numbers, require_same_answers, settled_twin
+from write_history import LAYOUT, NAME, Progress, Workload
+
+TESTS = Path(__file__).parents[1]
+
+COLD, TIGHT, ROOMY = 0, 1500, 1 << 20
+"""What a reader keeps of buckets, in bytes: nothing, a few, all."""
+
+MIXED = Workload(seed=1, shards=3)
+CROWDED = Workload(seed=2, items=12, centres=2, flips=0.0)
+SCATTERED = Workload(seed=4, items=12, shards=2, centres=2, flips=0.02)
+RIVALS = Workload(seed=3, shards=2, overlapping=True)
+
+
+@pytest.mark.parametrize("workload", [MIXED, CROWDED, SCATTERED])
+def test_every_answer_beside_writers_is_right(redis_url: str, workload: Workload) -> None:
+    client = redis.Redis.from_url(redis_url)
+    client.config_resetstat()
+    churn(redis_url, workload, readers=[COLD, TIGHT, ROOMY])
+    calls: Any = {name: said["calls"] for name, said in client.info("commandstats").items()}  # type: ignore[union-attr]
+    if workload.centres < MIXED.centres:
+        assert calls["cmdstat_set"] > workload.writers * workload.steps / 4, "buckets are rewritten all the time"
+    if workload.flips:
+        assert calls["cmdstat_del"] > 10, "buckets come and go"
+    settled(redis_url, workload, {n: row for owner in owners(workload) for n, row in owner.final().items()})
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("workload", [MIXED, CROWDED, SCATTERED])
+def test_every_answer_beside_writers_is_right_for_thousands_of_steps(
+    redis_url: str, workload: Workload, seed: int
+) -> None:
+    longer = dataclasses.replace(workload, seed=100 * seed + workload.seed, writers=4, steps=2000)
+    test_every_answer_beside_writers_is_right(redis_url, longer)
+
+
+def test_writers_of_the_same_ids_leave_what_one_after_the_other_would(redis_url: str) -> None:
+    require_serial(redis_url, RIVALS)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(2))
+def test_writers_of_the_same_ids_for_thousands_of_steps(redis_url: str, seed: int) -> None:
+    for workload in (RIVALS, dataclasses.replace(CROWDED, overlapping=True)):
+        redis.Redis.from_url(redis_url).flushall()
+        require_serial(redis_url, dataclasses.replace(workload, seed=100 * seed + workload.seed, steps=2000))
+
+
+def churn(url: str, workload: Workload, readers: Sequence[int]) -> list[Read]:
+    """Let writers and readers work until all writers are done, beside checks; returns what the readers did."""
+    with tempfile.TemporaryDirectory() as folder, Index.create(url, NAME, LAYOUT, shards=workload.shards):
+        progress = Progress(Path(folder, "progress"), workload.writers, fresh=True)
+
+        def start(role: str, number: int, *more: object) -> subprocess.Popen[str]:
+            arguments = (role, url, workload.to_json(), Path(folder, "progress"), number, *more)
+            command = [sys.executable, TESTS / "churn_process.py", *map(str, arguments)]
+            return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+        processes = reading = [start("read", 10 * workload.seed + n, kept) for n, kept in enumerate(readers)]
+        try:
+            for process in reading:
+                assert process.stdout is not None
+                process.stdout.readline()  # it has opened the index
+            processes = [*reading, *(start("write", n) for n in range(workload.writers))]
+            while None in (codes := [process.poll() for process in processes]) and not any(codes):
+                report = check_index(url, NAME)
+                assert report.findings == (), f"false alarms beside writers, or worse, after {progress.done}"
+                time.sleep(0.1)
+        finally:
+            for process in processes:
+                process.kill()
+            said = [process.communicate() for process in processes]
+        for (_, errors), code in zip(said, codes, strict=True):
+            assert not code, errors[-4000:]
+    found = [Read(**json.loads(out)) for out, _ in said[: len(reading)]]
+    for one in found:
+        assert one.searches >= 10, "a reader must have searched beside the writers"
+        assert one.moves >= 5, "a reader must have seen them write"
+    return found
+
+
+def owners(workload: Workload) -> list[Owner]:
+    return [Owner(workload, writer) for writer in range(workload.writers)]
+
+
+def settled(url: str, workload: Workload, state: State) -> None:
+    """That the index holds these items and answers as the reference does, for a reader that keeps buckets, too."""
+    assert check_index(url, NAME).findings == ()
+    twin = settled_twin(state, item_numbers(url, workload.shards), workload.shards)
+    for cache_bytes in (COLD, TIGHT, ROOMY):
+        with Index.open(url, NAME, cache_bytes=cache_bytes or None) as index:
+            require_same_answers(index, twin, workload.centres)
+
+
+def require_serial(url: str, workload: Workload) -> None:
+    """That the index ends as some order of all writes leaves it, each whole in each shard, each writer's in its order.
+
+    Of every item, one write was the last, and so came after every other writer's last one of that item. Items that
+    were added carry numbers, which ascend in a shard from write to write. All this must fit one order.
+    """
+    churn(url, workload, readers=[COLD, TIGHT, ROOMY])
+    with Index.open(url, NAME) as index:
+        hit = index.search(random_codes(1, LAYOUT), 1000, exact=True, payloads=True)[0]
+    rivals, numbers = Rivals(workload), item_numbers(url, workload.shards)
+    stamps: dict[str | int, Any] = dict(zip(hit.ids, hit.payloads or (), strict=True))
+    order: graphlib.TopologicalSorter[tuple[int, int, int]] = graphlib.TopologicalSorter()
+    parts = [(step, shard) for step in range(workload.steps) for shard in range(workload.shards)]
+    for writer in range(workload.writers):
+        for before, after in itertools.pairwise(parts):
+            order.add((writer, *after), (writer, *before))
+    state: State = {}
+    for item in rivals.items():
+        last = [rivals.last(writer, item) for writer in range(workload.writers)]
+        if item not in stamps:
+            assert any(row is None for _, row in last), (item, "is absent", last)
+            continue
+        writer, shard = stamps[item]["by"], numbers[item][0]
+        step, row = last[writer]
+        assert step == stamps[item]["step"], (item, stamps[item], "was followed by a write of the same writer")
+        assert row is not None, (item, stamps[item])
+        state[item] = row
+        for other, (before, _) in enumerate(last):
+            if other != writer and before >= 0:
+                order.add((writer, step, shard), (other, before, shard))
+    for shard in range(workload.shards):
+        mine = sorted((numbers[item][1], item) for item in state if numbers[item][0] == shard)
+        writes = [(stamps[item]["by"], stamps[item]["step"], shard) for _, item in mine]
+        for earlier, later in itertools.pairwise(writes):
+            if earlier != later:
+                order.add(later, earlier)
+    order.prepare()  # raises where these come in a circle
+    settled(url, workload, state)

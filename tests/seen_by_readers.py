@@ -1,0 +1,154 @@
+"""What a reader beside writers must see: each writer's items as after one of its steps, and not too early a one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from hashgrain.codes import HashCodes
+from hashgrain.indexer import Hit
+from hashgrain.indexer.identifiers import encode_ids, shard_of
+from write_history import LAYOUT, Row, Workload, history
+
+State = dict[str | int, Row]
+Answer = dict[str | int, tuple[int, Any]]
+
+
+def require_orderly(hit: Hit, k: int) -> None:
+    """No id twice, no more than k, and the nearest first."""
+    assert len(set(hit.ids)) == len(hit.ids) <= k, f"{len(hit.ids)} ids, {len(set(hit.ids))} different ones, k {k}"
+    distances = hit.distances.tolist()
+    assert distances == sorted(distances), distances
+
+
+class Owner:
+    """One writer as one reader knows it, where nobody else writes that writer's ids.
+
+    Each shard of an answer must be equal to that shard of the writer's items after one step: none that a later
+    acknowledged one had followed before the search began, none that was not begun when it ended, and none before the
+    one that the reader saw last.
+    """
+
+    def __init__(self, workload: Workload, writer: int) -> None:
+        self._writes = history(workload, writer)
+        self._shards = {
+            item: shard_of(encoded, workload.shards)
+            for item, encoded in zip(workload.ids(writer), encode_ids(workload.ids(writer)), strict=True)
+        }
+        self._writer, self._first = writer, -1
+        self._states: list[State] = [{}]
+        self._seen = [-1] * workload.shards
+        self.moves = 0
+
+    def owns(self, item: str | int) -> bool:
+        return item in self._shards
+
+    def require(
+        self, answers: Iterable[tuple[Hit, HashCodes]], question: dict[str, Any], done: int, begun: int
+    ) -> None:
+        """Check the answers of one search call, of which each query may have been answered at a moment of its own.
+
+        Args:
+            answers: with their queries.
+            question: what `search` was given.
+            done: the last step that was acknowledged before the call.
+            begun: the last that was begun when it returned.
+        """
+        self._follow(done, begun)
+        latest = list(self._seen)
+        for hit, query in answers:
+            found = answer(hit)
+            for shard, seen in enumerate(self._seen):
+                mine = {item: said for item, said in found.items() if self._shards.get(item) == shard}
+                possible = range(max(done, seen), begun + 1)
+                step = next((n for n in possible if not self._objection(n, shard, mine, hit, query, question)), None)
+                if step is None:
+                    objections = {n: self._objection(n, shard, mine, hit, query, question) for n in possible}
+                    raise AssertionError(
+                        f"writer {self._writer}, shard {shard}, {question}: no step of {possible} fits: {objections}"
+                    )
+                latest[shard] = max(latest[shard], step)
+        self.moves += latest != self._seen
+        self._seen = latest
+
+    def final(self) -> State:
+        """Its items after all of its steps."""
+        self._follow(self._first, 10**9)
+        return self._states[-1]
+
+    def _follow(self, done: int, begun: int) -> None:
+        """Have the states from the oldest that may still be seen to the one after step `begun`."""
+        while self._first + len(self._states) - 1 < begun and (write := next(self._writes, None)):
+            changed = {**self._states[-1], **write.rows()}
+            self._states.append({item: row for item, row in changed.items() if row is not None})
+        oldest = min(max(done, seen) for seen in self._seen)
+        self._states = self._states[oldest - self._first :]
+        self._first = oldest
+
+    def _objection(
+        self, step: int, shard: int, mine: Answer, hit: Hit, query: HashCodes, question: dict[str, Any]
+    ) -> str | None:
+        state = self._states[step - self._first]
+        for item, said in mine.items():
+            if item not in state:
+                return f"{item!r} is deleted, found as {said}"
+            there = state[item].distances(query)[question["rank"]], state[item].payload
+            if said != (there if question["payloads"] else (there[0], None)):
+                return f"{item!r} is {there}, found as {said}"
+        for item, row in state.items():
+            if self._shards[item] == shard and item not in mine and must_be_found(row, hit, query, question):
+                return f"{item!r} is {row.distances(query)}, not found"
+        return None
+
+
+def answer(hit: Hit) -> Answer:
+    """By id, the distance and the payload."""
+    payloads: Sequence[Any] = [None] * len(hit.ids) if hit.payloads is None else hit.payloads
+    return dict(zip(hit.ids, zip(hit.distances.tolist(), payloads, strict=True), strict=True))
+
+
+def must_be_found(row: Row, hit: Hit, query: HashCodes, question: dict[str, Any]) -> bool:
+    """Whether an answer may not lack an item, by what it says of itself: its `complete_radius`, or that it is exact."""
+    distances = row.distances(query)
+    distance = distances[question["rank"]]
+    if distances["coarse"] > (LAYOUT.coarse_bits if hit.exact else hit.complete_radius):
+        return False
+    if distance > question.get("within", distance):
+        return False
+    return len(hit.ids) < question["k"] or distance < hit.distances[-1]
+
+
+class Rivals:
+    """All writers as one reader knows them, where they write the same ids, each item stamped with its write."""
+
+    def __init__(self, workload: Workload) -> None:
+        self._writes: list[dict[str | int, dict[int, Row | None]]] = [{} for _ in range(workload.writers)]
+        for writer, mine in enumerate(self._writes):
+            for write in history(workload, writer):
+                for item, row in write.rows().items():
+                    mine.setdefault(item, {})[write.step] = row
+
+    def require(self, hit: Hit, query: HashCodes, question: dict[str, Any], done: list[int], begun: list[int]) -> None:
+        """That every item is as a write left it that its writer had begun, and had not itself followed by another."""
+        for item, (distance, payload) in answer(hit).items():
+            row = self._writes[payload["by"]][item][payload["step"]]
+            assert row is not None
+            assert row.distances(query)[question["rank"]] == distance, (item, row, distance)
+            assert payload["step"] in self._possible(payload["by"], item, done, begun), (item, payload, done, begun)
+        if len(hit.ids) < question["k"] and question.get("exact"):
+            for item in self.items() - set(hit.ids):
+                possible = [self._possible(writer, item, done, begun) for writer in range(len(self._writes))]
+                assert any(row is None for rows in possible for row in rows.values()), (item, "absent", possible)
+
+    def items(self) -> set[str | int]:
+        return {item for mine in self._writes for item in mine}
+
+    def last(self, writer: int, item: str | int) -> tuple[int, Row | None]:
+        """A writer's last write of an item: its step, and what it left."""
+        return max(self._writes[writer].get(item, {-1: None}).items(), key=lambda write: write[0])
+
+    def _possible(self, writer: int, item: str | int, done: list[int], begun: list[int]) -> dict[int, Row | None]:
+        """By step, what a writer's last write of an item may have left; -1 stands for none so far."""
+        steps = {-1: None, **self._writes[writer].get(item, {})}
+        oldest = max(step for step in steps if step <= done[writer])
+        return {step: row for step, row in steps.items() if oldest <= step <= begun[writer]}
