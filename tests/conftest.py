@@ -98,3 +98,11 @@ def cifar100() -> Path:
     from data_folder import find_data
 
     return find_data("cifar100")
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model repository that holds the tiny model; not to be written to."""
+    folder = tmp_path_factory.mktemp("model")
+    write_tiny_repository(folder)
+    return folder

@@ -7,14 +7,6 @@ import pytest
 from command import hashgrain_here as hashgrain
 from hashgrain.export import splits
 from labelled_pictures import write_parquet
-from tiny_model import write_tiny_repository
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("model")
-    write_tiny_repository(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")

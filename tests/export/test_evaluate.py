@@ -12,14 +12,6 @@ from hashgrain.export.onnx_session import OnnxEncoder
 from hashgrain.export.protocols import load_task
 from hashgrain.export.rankings import Depths
 from labelled_pictures import write_parquet
-from tiny_model import write_tiny_repository
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("model")
-    write_tiny_repository(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")

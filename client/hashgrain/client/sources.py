@@ -19,10 +19,9 @@ from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 from hashgrain.codes.errors import DataError
+from hashgrain.codes.images import IMAGE_SUFFIXES
 
 ItemId: TypeAlias = str | int
-
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif", ".jp2"})
 
 
 @dataclass(frozen=True)

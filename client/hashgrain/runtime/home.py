@@ -7,7 +7,7 @@
 ├── redis/               Redis' append-only files: the data
 └── triton/              backends and import paths of the embedded Triton, written anew at every start
 
-~/.cache/hashgrain/      $HASHGRAIN_CACHE, else $XDG_CACHE_HOME/hashgrain
+~/.cache/hashgrain/      $HASHGRAIN_CACHE, else $XDG_CACHE_HOME/hashgrain; see `codes.cache_folder`
 └── triton-env-…/        packages of the embedded Triton, shared by all projects; see `triton_env`
 """
 
@@ -72,13 +72,6 @@ class Home:
 def find_home(path: Path | None = None) -> Home:
     """The state folder: `path` if given, else $HASHGRAIN_HOME, else .hashgrain in the current folder."""
     return Home(Path(path or os.environ.get("HASHGRAIN_HOME") or ".hashgrain").expanduser().absolute())
-
-
-def cache_folder() -> Path:
-    """The user's cache folder: $HASHGRAIN_CACHE, else $XDG_CACHE_HOME/hashgrain, else ~/.cache/hashgrain."""
-    if own := os.environ.get("HASHGRAIN_CACHE"):
-        return Path(own).expanduser().absolute()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser().absolute() / "hashgrain"
 
 
 @contextmanager

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
-from typing import NoReturn
 
 from hashgrain.codes.errors import EmbeddedServerError
 from hashgrain.runtime.home import Home
@@ -26,15 +26,13 @@ def wait_for_redis(home: Home, record: RedisRecord, deadline: float) -> RedisRec
     Raises:
         EmbeddedServerError: it died, or is not ready in time; with the end of its log.
     """
-    while alive(record.process):
+
+    def software() -> str | None:
         info = redis_info(record.address)
         # Another server that took the port in the last moment would answer as well.
-        if info and info["process_id"] == record.process.pid:
-            return replace(record, software=redis_software(info))
-        if time.monotonic() >= deadline:
-            _give_up(home, "redis", _too_slow(record))
-        time.sleep(POLL_S)
-    _give_up(home, "redis", "ended while it was started")
+        return redis_software(info) if info and info["process_id"] == record.process.pid else None
+
+    return replace(record, software=_wait(home, "redis", "", record, software, deadline))
 
 
 def wait_for_triton(home: Home, record: TritonRecord, deadline: float) -> TritonRecord:
@@ -48,20 +46,32 @@ def wait_for_triton(home: Home, record: TritonRecord, deadline: float) -> Triton
     Raises:
         EmbeddedServerError: it died, or is not ready in time; with the end of its log.
     """
+
+    def software() -> str | None:
+        return server_software(record.http) if server_ready(record.http) else None
+
+    over = f" over {record.model_repository}"
+    return replace(record, software=_wait(home, "triton", over, record, software, deadline))
+
+
+def _wait(
+    home: Home,
+    server: str,
+    over: str,
+    record: RedisRecord | TritonRecord,
+    software: Callable[[], str | None],
+    deadline: float,
+) -> str:
+    """Wait until `software` tells anything, and return it."""
+    what = f"ended while it was started{over}"
     while alive(record.process):
-        if server_ready(record.http):
-            return replace(record, software=server_software(record.http))
+        found = software()
+        if found is not None:
+            return found
         if time.monotonic() >= deadline:
-            _give_up(home, "triton", _too_slow(record))
+            seconds = time.time() - record.started_at
+            what = f"is not ready {seconds:.0f} s after its start (give it longer by --timeout)"
+            break
         time.sleep(POLL_S)
-    _give_up(home, "triton", f"ended while it was started over {record.model_repository}")
-
-
-def _too_slow(record: RedisRecord | TritonRecord) -> str:
-    seconds = time.time() - record.started_at
-    return f"is not ready {seconds:.0f} s after its start (give it longer by --timeout)"
-
-
-def _give_up(home: Home, name: str, what: str) -> NoReturn:
-    log = home.log(name)
-    raise EmbeddedServerError(f"{name} {what}; its log {log} ends with\n{log_end(log)}")
+    log = home.log(server)
+    raise EmbeddedServerError(f"{server} {what}; its log {log} ends with\n{log_end(log)}")

@@ -17,8 +17,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from hashgrain.codes.cache_folder import cache_folder
 from hashgrain.codes.errors import EmbeddedServerError
-from hashgrain.runtime.home import cache_folder, locked
+from hashgrain.runtime.home import locked
 from hashgrain.runtime.stub_python import StubPython, find_stub_python
 from hashgrain.runtime.support import why_no_triton
 

@@ -25,6 +25,9 @@ MAX_PIXELS = 89_478_485
 It is the number above which Pillow itself warns, so that no picture which is taken ever sets off that warning.
 """
 
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif", ".jp2"})
+"""Files of a folder with these endings, in any case, are taken for pictures; the others are passed over."""
+
 _ORIENTATION = 0x0112
 _UPRIGHT = 1
 

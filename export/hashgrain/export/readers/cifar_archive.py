@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import pickle
 import tarfile
 import urllib.error
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from hashgrain.codes.cache_folder import cache_folder
 from hashgrain.codes.errors import DataError
 from hashgrain.codes.images import prepare
 from hashgrain.export.dataset import LabelledImages
@@ -95,13 +95,13 @@ def download(name: str, cache: Path | None = None) -> Path:
 
     Args:
         name: ``cifar10`` or ``cifar100``.
-        cache: the folder; by default $HASHGRAIN_CACHE, else ~/.cache/hashgrain.
+        cache: the folder; by default the user's (see `codes.cache_folder`).
 
     Raises:
         DataError: it cannot be fetched, or what came is not what was published.
     """
     archive = ARCHIVES[name]
-    cache = cache or Path(os.environ.get("HASHGRAIN_CACHE", Path.home() / ".cache" / "hashgrain"))
+    cache = cache or cache_folder()
     target = cache / archive.url.rpartition("/")[2]
     if target.exists():
         return target

@@ -11,10 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from hashgrain.codes.errors import DataError, ImageRejected
-from hashgrain.codes.images import decode
+from hashgrain.codes.images import IMAGE_SUFFIXES, decode
 from hashgrain.export.dataset import LabelledImages
-
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
 
 
 def read(root: Path, split: str, size: int) -> LabelledImages:
@@ -28,7 +26,7 @@ def read(root: Path, split: str, size: int) -> LabelledImages:
     if not classes:
         raise DataError(
             f"{base} holds no pictures in folders: expected {base}/class/*.jpg or {base}/superclass/class/*.jpg "
-            f"({', '.join(sorted(SUFFIXES))})"
+            f"({', '.join(sorted(IMAGE_SUFFIXES))})"
         )
     fine_names = tuple(name for _, name, _ in classes)
     twice = {name for name in fine_names if fine_names.count(name) > 1}
@@ -72,4 +70,4 @@ def _folders(path: Path) -> list[Path]:
 
 
 def _pictures(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_file() and path.suffix.lower() in SUFFIXES)
+    return sorted(path for path in folder.iterdir() if path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES)
