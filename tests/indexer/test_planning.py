@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from hashgrain.indexer import SearchRequest
 from hashgrain.indexer.planning import FIRST_STEP, Plan, first_reach, next_reach
@@ -32,11 +33,17 @@ def test_growing_readings_end_with_the_buckets_of_a_single_one(
     occupied = np.array(sorted(codes), np.uint32)
     probing = Probing(occupied, code, margin_weights(logits, 8))
     sizes = np.arange(1, len(occupied) + 1)
-    wanted, met = Plan.of(probing, 1 << 24, request).spend(sizes, request)
+
+    def spent(reach: int) -> tuple[NDArray[np.intp], bool]:
+        plan = Plan.of(probing, reach, request)
+        count, met = plan.spend(sizes[plan.buckets], request)
+        return plan.buckets[:count], met
+
+    wanted, met = spent(1 << 24)
     assert met
     nearest = probing.ordered(wanted).tolist()
     while True:
-        taken, met = Plan.of(probing, reach, request).spend(sizes, request)
+        taken, met = spent(reach)
         if met:
             break
         assert taken.tolist() == nearest[:reach]

@@ -8,20 +8,19 @@ import numpy as np
 import pytest
 
 from hashgrain.indexer import SearchRequest
-from hashgrain.indexer.ranking import Winners, rank_records
+from hashgrain.indexer.ranking import Winners, rank_candidates
 from hashgrain.indexer.records import Records
+from hashgrain.indexer.spans import Candidates, Span
 
 
 def ranked(request: SearchRequest) -> list[tuple[int, int]]:
     """Number and distance of the winners among items of the fine distances 1, 0, 3, 2 and the coarse 0, 2, 0, 1."""
-    records = Records(
-        bucket=np.array([0, 2, 0, 1]),
-        shard=np.zeros(4, np.int64),
-        number=np.array([10, 11, 12, 13]),
-        fine=np.array([[0, 0, 0, 1], [0, 0, 0, 0], [0, 0, 0, 7], [0, 0, 0, 3]], np.uint8),
-    )
-    found = rank_records(records, np.arange(4), np.zeros(4, np.uint8), np.array([0, 1, 2]), request)
-    assert records.number[found.row].tolist() == found.number.tolist()
+    numbers = np.array([10, 12, 13, 11])
+    fine = np.array([[0, 0, 0, 1], [0, 0, 0, 7], [0, 0, 0, 3], [0, 0, 0, 0]], np.uint8)
+    span = Span.of(np.arange(3), Records(np.array([0, 0, 1, 2]), numbers, fine))
+    candidates = Candidates.of(span.buckets, [span])
+    found = rank_candidates(candidates, np.zeros(4, np.uint8), np.array([0, 1, 2]), request)
+    assert span.number[found.row].tolist() == found.number.tolist()
     return list(zip(found.number.tolist(), found.distances.tolist(), strict=True))
 
 
@@ -65,5 +64,5 @@ def test_an_answer_is_proven_where_no_unread_item_can_belong_to_it(
     asked: dict[str, Any], distances: list[int], complete_radius: int, proven: bool
 ) -> None:
     places = np.arange(len(distances))
-    winners = Winners(places, np.array(distances, np.uint16), places, places)
+    winners = Winners(np.array(distances, np.uint16), places, places, places, places)
     assert winners.proven(SearchRequest(**asked), complete_radius) is proven

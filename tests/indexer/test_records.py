@@ -23,15 +23,14 @@ def tombstone(number: int) -> bytes:
     return record(number + TOMBSTONE, bytes(4))
 
 
-def parse(*logs: bytes, shard: int = 0) -> Records:
+def parse(*logs: bytes) -> Records:
     places = np.arange(len(logs))
-    return Records.parse(logs, places + 10, LAYOUT, ShardKeys("photos", shard), places.astype(np.uint32))
+    return Records.parse(logs, places + 10, LAYOUT, ShardKeys("photos", 0), places.astype(np.uint32))
 
 
-def test_records_carry_their_bucket_shard_number_and_code() -> None:
-    records = parse(record(0) + record(TOMBSTONE - 1, b"\0\1\2\xff"), b"", record(7), shard=3)
+def test_records_carry_their_bucket_number_and_code() -> None:
+    records = parse(record(0) + record(TOMBSTONE - 1, b"\0\1\2\xff"), b"", record(7))
     assert records.bucket.tolist() == [10, 10, 12]
-    assert records.shard.tolist() == [3, 3, 3]
     assert records.number.tolist() == [0, TOMBSTONE - 1, 7]
     assert records.fine.tolist() == [list(b"fine"), [0, 1, 2, 255], list(b"fine")]
 
@@ -51,9 +50,3 @@ def test_nothing_is_read_from_no_buckets() -> None:
 def test_a_length_that_is_no_multiple_of_the_width_is_told_with_key_and_numbers(cut: int) -> None:
     with pytest.raises(IndexCorrupt, match=f"b:000001 holds {16 - cut} bytes, no multiple of the 8 bytes"):
         parse(record(0), (record(1) + record(2))[:-cut])
-
-
-def test_shards_are_joined_in_order() -> None:
-    joined = Records.concatenate([parse(record(1), shard=0), parse(record(1), shard=1)])
-    assert joined.shard.tolist() == [0, 1]
-    assert joined.number.tolist() == [1, 1]

@@ -14,6 +14,7 @@ from hashgrain.indexer.queries import Query
 from hashgrain.indexer.ranking import Winners
 from hashgrain.indexer.records import Records
 from hashgrain.indexer.refining import Margins, refine
+from hashgrain.indexer.spans import Candidates, Span
 
 LAYOUT = CodeLayout(8, 32)
 LOGIT = st.floats(-100, 100, width=32)
@@ -27,11 +28,13 @@ def refined(codes: HashCodes, items: HashCodes, request: SearchRequest, layout: 
     """Refine the items of `items` as if stage two had given them in this order."""
     buckets, bucket = np.unique(coarse_keys(items.coarse, layout.coarse_bits), return_inverse=True)
     rows = np.arange(len(items))
-    records = Records(bucket.astype(np.int64), np.zeros(len(items), np.int64), rows.astype(np.int64), items.fine)
-    winners = Winners(rows, np.zeros(len(items), np.uint16), records.shard, records.number)
+    order = np.argsort(bucket, kind="stable")
+    span = Span.of(np.arange(len(buckets)), Records(bucket[order], rows[order], items.fine[order]))
+    winners = Winners(np.zeros(len(items), np.uint16), np.zeros_like(rows), rows, np.argsort(order), bucket)
     key = int(coarse_keys(codes.coarse, layout.coarse_bits)[0])
     asked = Query.over(buckets, codes, key, layout.coarse_bits)
-    return refine(winners, records, buckets, asked, request, layout).number.tolist()
+    candidates = Candidates.of(span.buckets, [span])
+    return refine(winners, candidates, buckets, asked, request, layout).number.tolist()
 
 
 def test_both_codes_are_measured_on_one_scale() -> None:

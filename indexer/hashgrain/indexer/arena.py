@@ -6,46 +6,16 @@ whoever holds the arrays of one moment, with the rows of a bucket, can read them
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from hashgrain.indexer.keys import NUMBER_BYTES
 from hashgrain.indexer.records import Records
+from hashgrain.indexer.spans import Span
 
 _ABSENT = -1
 _SLACK = 8  # arrays grow by an eighth, so that at most about that much of them is empty
 _TRIM_TO = 0.85  # of the budget: moving everything for each bucket that comes in would cost more than reading it
-
-
-@dataclass(frozen=True, eq=False)
-class Span:
-    """Where the records of some buckets lie.
-
-    Attributes:
-        start: int64 (P,), the first row of each bucket.
-        count: int64 (P,), how many rows it has.
-        number: uint32 (rows,), the item's number of each row.
-        fine: uint8 (rows, fine bytes), the packed fine code of each row.
-    """
-
-    start: NDArray[np.int64]
-    count: NDArray[np.int64]
-    number: NDArray[np.uint32]
-    fine: NDArray[np.uint8]
-
-    def records(self, places: NDArray[np.intp], bucket: NDArray[np.int64], shard: int) -> Records:
-        """The records of the buckets at some places of this span, with their values for `Records.bucket`."""
-        start, count = self.start[places], self.count[places]
-        rows = _rows(start, count)
-        total = int(count.sum())
-        return Records(
-            bucket=np.repeat(bucket, count),
-            shard=np.full(total, shard, np.int64),
-            number=self.number[rows].astype(np.int64),
-            fine=self.fine[rows],
-        )
 
 
 class Arena:
@@ -133,13 +103,19 @@ class Arena:
         self._count[at] = _ABSENT
         return len(at)
 
-    def span(self, places: NDArray[np.intp], tick: int) -> Span:
-        """Where the buckets at some places lie, all of which are held; marks them as used at `tick`."""
+    def span(self, places: NDArray[np.intp], buckets: NDArray[np.intp], tick: int) -> Span:
+        """Where the buckets at some places lie, all of which are held; marks them as used at `tick`.
+
+        Args:
+            places: intp (P,), ascending.
+            buckets: intp (P,), what `Span.buckets` is to call them.
+            tick: the moment.
+        """
         self._used[places] = tick & 0xFFFFFFFF  # where it wraps around, some buckets seem old: no harm
         if len(places) == len(self.occupied) and not self._in_order():
             self._move(places)
         start, count = self._start[places].astype(np.int64), self._count[places].astype(np.int64)
-        return Span(start, count, self._number, self._fine)
+        return Span(buckets, start, count, self._number, self._fine)
 
     def trim(self) -> int:
         """Where the budget is exceeded, let go of the buckets not used for longest; returns how many."""

@@ -26,7 +26,7 @@ from hashgrain.indexer.arena import Arena
 from hashgrain.indexer.cache_size import CacheStats
 from hashgrain.indexer.deadline import seconds_left
 from hashgrain.indexer.directories import Directories
-from hashgrain.indexer.hot_reading import HotReading, Part
+from hashgrain.indexer.hot_reading import HotReading
 from hashgrain.indexer.keys import index_prefix
 from hashgrain.indexer.records import Records
 from hashgrain.indexer.shard import Directory, Shard
@@ -140,13 +140,13 @@ class HotBuckets:
         else:
             return None
         self._tick += 1
-        parts = []
+        spans = []
         for (buckets, places), arena in zip(mine, self._arenas, strict=True):
-            parts.append(Part(buckets, arena.span(places, self._tick)))
+            spans.append(arena.span(places, buckets, self._tick))
             self._evictions += arena.trim()
         self._hits += max(sum(len(places) for _, places in mine) - read, 0)
         self._misses += read
-        reading = HotReading(self._shards, whole, parts, self._confirm)
+        reading = HotReading(self._shards, whole, spans, self._confirm)
         self._readings.add(reading)
         return reading
 

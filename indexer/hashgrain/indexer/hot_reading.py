@@ -3,31 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from hashgrain.indexer.arena import Span
 from hashgrain.indexer.directories import Directories
 from hashgrain.indexer.reading import Names, Numbers
-from hashgrain.indexer.records import Records
 from hashgrain.indexer.shard import Shard
+from hashgrain.indexer.spans import Span
 from hashgrain.indexer.tracking import Command
-
-
-@dataclass(frozen=True, eq=False)
-class Part:
-    """What one shard gives to a reading.
-
-    Attributes:
-        buckets: intp (P,), positions in the directories' `occupied`, ascending.
-        span: where their records lie, in the same order.
-    """
-
-    buckets: NDArray[np.intp]
-    span: Span
 
 
 class HotReading:
@@ -36,7 +20,7 @@ class HotReading:
     Args:
         shards: of the index.
         whole: the directories that the reading goes by.
-        parts: one per shard.
+        spans: one per shard, in order.
         confirm: sends commands on the tracked connection, and gives their answers; None where it was lost.
     """
 
@@ -44,18 +28,15 @@ class HotReading:
         self,
         shards: Sequence[Shard],
         whole: Directories,
-        parts: Sequence[Part],
+        spans: Sequence[Span],
         confirm: Callable[[HotReading, Sequence[Command]], list[Any] | None],
     ) -> None:
         self._shards = shards
         self._whole = whole
-        self._parts = parts
+        self.spans = spans
         self._confirm = confirm
         self._changed: list[list[int]] = [[] for _ in shards]
         self._void = False
-        self.sizes: NDArray[np.intp] = np.zeros(len(whole.occupied), np.intp)
-        for part in parts:
-            self.sizes[part.buckets] += part.span.count
 
     def change(self, shard: int, coarse: Sequence[int]) -> None:
         """Take note that buckets have changed since they were read."""
@@ -70,20 +51,10 @@ class HotReading:
         """Whether nothing that was read has changed since."""
         if self._void:
             return False
-        for changed, part in zip(self._changed, self._parts, strict=True):
-            if changed and np.isin(self._whole.occupied[part.buckets], changed).any():
+        for changed, span in zip(self._changed, self.spans, strict=True):
+            if changed and np.isin(self._whole.occupied[span.buckets], changed).any():
                 return False
         return True
-
-    def records(self, buckets: NDArray[np.intp]) -> Records:
-        """The records of some of the buckets that were read, and of no other."""
-        chosen = np.zeros(len(self._whole.occupied), np.bool_)
-        chosen[buckets] = True
-        parts = []
-        for shard, part in enumerate(self._parts):
-            places = np.flatnonzero(chosen[part.buckets])
-            parts.append(part.span.records(places, part.buckets[places], shard))
-        return Records.concatenate(parts)
 
     def names(self, numbers: Numbers, payloads: bool) -> Names | None:
         """See `Reading`. The way to Redis is the one on which changes are told, so the answer proves the reading."""

@@ -60,15 +60,15 @@ class Plan:
             return cls(asked, True)
         return cls(probing.ordered(asked)[:reach], False)
 
-    def spend(self, sizes: NDArray[np.intp], request: SearchRequest) -> tuple[NDArray[np.intp], bool]:
-        """The buckets that the budget takes of the plan, and whether that meets it.
+    def spend(self, sizes: NDArray[np.int64], request: SearchRequest) -> tuple[int, bool]:
+        """How many of the buckets the budget takes, the first ones, and whether that meets it.
 
         Args:
-            sizes: intp (B,), live records of every occupied bucket that was read.
+            sizes: int64 (P,), live records of each.
             request: what is asked.
         """
-        if request.candidates is not None and len(self.buckets):
-            held = np.cumsum(sizes[self.buckets])
+        if request.candidates is not None and len(sizes):
+            held = np.cumsum(sizes)
             if held[-1] >= request.candidates:
-                return self.buckets[: int(np.searchsorted(held, request.candidates)) + 1], True
-        return self.buckets, self.whole
+                return int(np.searchsorted(held, request.candidates)) + 1, True
+        return len(sizes), self.whole

@@ -1,8 +1,7 @@
 """Stage two: order the candidates.
 
 A candidate's place is decided by its distance in the ranking asked for, then its fine distance, then its number, then
-its shard. All four fit one int64, unlike for any two candidates, so the k best are found without a full sort and ties
-cannot fall differently from run to run.
+its shard. All four fit one int64, unlike for any two candidates, so ties cannot fall differently from run to run.
 """
 
 from __future__ import annotations
@@ -12,13 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hashgrain.codes.hamming import hamming
-from hashgrain.indexer.records import Records
 from hashgrain.indexer.request import SearchRequest
+from hashgrain.indexer.spans import Candidates
 
-_SHARD_BITS = 10
-_NUMBER_BITS = 31
-_FINE_BITS = 9  # up to 256; 9 more for the distance (up to 280) make 59 bits
+_COUNTS = {"total": (1, 1), "fine": (1, 0), "coarse": (0, 1)}
+"""By ranking, how often the fine and the coarse distance count in the distance."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,20 +23,27 @@ class Winners:
     """The best candidates of one query, nearest first.
 
     Attributes:
-        row: intp (n,), where they stand among the records that were read.
         distances: uint16 (n,), in bits, of the ranking asked for.
         shard: int64 (n,).
         number: int64 (n,).
+        row: int64 (n,), where they stand among the rows of their shard's span.
+        bucket: int64 (n,), where their bucket stands among those of the candidates.
     """
 
-    row: NDArray[np.intp]
     distances: NDArray[np.uint16]
     shard: NDArray[np.int64]
     number: NDArray[np.int64]
+    row: NDArray[np.int64]
+    bucket: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.distances)
 
     def __getitem__(self, places: NDArray[np.intp]) -> Winners:
         """The winners at some places, in that order."""
-        return Winners(self.row[places], self.distances[places], self.shard[places], self.number[places])
+        return Winners(
+            self.distances[places], self.shard[places], self.number[places], self.row[places], self.bucket[places]
+        )
 
     def proven(self, request: SearchRequest, complete_radius: int) -> bool:
         """Whether reading every bucket would give the same winners, in the same order.
@@ -51,43 +55,44 @@ class Winners:
             return False
         if request.within is not None and request.within <= complete_radius:
             return True
-        return len(self.distances) == request.depth and int(self.distances[-1]) <= complete_radius
+        return len(self) == request.depth and int(self.distances[-1]) <= complete_radius
 
 
-def rank_records(
-    records: Records,
-    rows: NDArray[np.intp],
-    query: NDArray[np.uint8],
-    coarse: NDArray[np.int64],
-    request: SearchRequest,
+def rank_candidates(
+    candidates: Candidates, query: NDArray[np.uint8], near: NDArray[np.int64], request: SearchRequest
 ) -> Winners:
-    """Find the `request.depth` best among some records, of those that are near enough.
+    """Find the `request.depth` best of those that are near enough.
 
     Args:
-        records: what was read.
-        rows: which of them are this query's candidates, ascending.
+        candidates: the rows to compare.
         query: uint8 (fine bytes,), the packed fine code.
-        coarse: int64 (buckets,), the coarse Hamming distance of each bucket that `records.bucket` points to.
+        near: int64 (P,), the coarse Hamming distance of each of the candidates' buckets.
         request: the ranking, how many, and how near.
     """
-    every = len(rows) == len(records)  # then the arrays need not be copied
-    fine = hamming(query[None, :], records.fine if every else records.fine[rows])[0]
-    near = coarse.astype(np.uint16)[records.bucket if every else records.bucket[rows]]
-    distance = {"total": fine + near, "fine": fine, "coarse": near}[request.rank]
-    kept = np.flatnonzero(distance <= _farthest(distance, request))
-    rows, fine, distance = rows[kept], fine[kept].astype(np.int64), distance[kept].astype(np.int64)
-    place = (distance << _FINE_BITS) | fine
-    place = (place << _NUMBER_BITS) | records.number[rows]
-    place = (place << _SHARD_BITS) | records.shard[rows]
-    depth = request.depth
-    best = np.argpartition(place, depth - 1)[:depth] if depth < len(place) else np.arange(len(place))
-    best = best[np.argsort(place[best])]
-    row = rows[best]
-    return Winners(row, distance[best].astype(np.uint16), records.shard[row], records.number[row])
+    from hashgrain.indexer import scanning  # loads the compiler: only for those who search
+
+    depth = min(request.depth, len(candidates))
+    place, row, bucket = np.empty((3, depth), np.int64)
+    bound = 1 << 62 if request.within is None else request.within + 1 << scanning.DISTANCE_SHIFT
+    words = _words_of(query)
+    held = 0
+    for shard, (span, (start, count)) in enumerate(zip(candidates.spans, candidates.rows, strict=True)):
+        fine = span.fine.reshape(-1).view(words.dtype)
+        held = scanning.scan(
+            fine, span.number, start, count, near, shard, words, *_COUNTS[request.rank], bound, place, row, bucket, held
+        )
+    order = np.argsort(place[:held])
+    place = place[order]
+    return Winners(
+        (place >> scanning.DISTANCE_SHIFT).astype(np.uint16),
+        place & (1 << scanning.SHARD_BITS) - 1,
+        place >> scanning.SHARD_BITS & (1 << scanning.NUMBER_BITS) - 1,
+        row[order],
+        bucket[order],
+    )
 
 
-def _farthest(distance: NDArray[np.uint16], request: SearchRequest) -> int:
-    """A distance that no winner exceeds, and few others keep to: that of the last place, and of `within`."""
-    places = np.cumsum(np.bincount(distance))
-    last = int(np.searchsorted(places, request.depth))
-    return last if request.within is None else min(last, request.within)
+def _words_of(code: NDArray[np.uint8]) -> NDArray[np.unsignedinteger]:
+    """View a packed code as the widest words that divide it."""
+    size = next(size for size in (8, 4, 2, 1) if len(code) % size == 0)
+    return np.ascontiguousarray(code).view(np.dtype(f"u{size}"))

@@ -14,6 +14,7 @@ from hashgrain.indexer.identifiers import ItemId
 from hashgrain.indexer.payloads import Payload
 from hashgrain.indexer.records import Records
 from hashgrain.indexer.shard import Shard
+from hashgrain.indexer.spans import Span
 
 Numbers = Mapping[int, NDArray[np.int64]]
 """By shard, the numbers of some of its items, int64 (n,), each once."""
@@ -26,11 +27,8 @@ class Reading(Protocol):
     """Buckets as they were at one moment in each shard."""
 
     @property
-    def sizes(self) -> NDArray[np.intp]:
-        """intp (B,), live records of every occupied bucket that was read."""
-
-    def records(self, buckets: NDArray[np.intp]) -> Records:
-        """The records of some of the buckets that were read, and perhaps of others."""
+    def spans(self) -> Sequence[Span]:
+        """The live records of every bucket that was read, by shard."""
 
     def names(self, numbers: Numbers, payloads: bool) -> Names | None:
         """Look up items, with their payloads where asked for; None where the reading turns out not to hold."""
@@ -39,10 +37,9 @@ class Reading(Protocol):
 class FreshReading:
     """Buckets read from Redis for this search."""
 
-    def __init__(self, shards: Sequence[Shard], records: Records, buckets: int) -> None:
+    def __init__(self, shards: Sequence[Shard], spans: Sequence[Span]) -> None:
         self._shards = shards
-        self._records = records
-        self.sizes: NDArray[np.intp] = np.bincount(records.bucket, minlength=buckets)
+        self.spans = spans
 
     @classmethod
     def of(
@@ -52,19 +49,16 @@ class FreshReading:
 
         Returns None where a directory is out of date.
         """
-        parts = []
+        spans = []
         for shard, directory in zip(shards, whole.shards, strict=True):
             mine = wanted[np.isin(whole.occupied[wanted], directory.occupied, assume_unique=True)]
             coarse = whole.occupied[mine]
             logs = shard.read(directory, coarse)
             if logs is None:
                 return None
-            parts.append(Records.parse(logs, mine.astype(np.int64), layout, shard.keys, coarse))
-        return cls(shards, Records.concatenate(parts), len(whole.occupied))
-
-    def records(self, buckets: NDArray[np.intp]) -> Records:
-        """All that were read."""
-        return self._records
+            order = np.arange(len(mine), dtype=np.int64)
+            spans.append(Span.of(mine, Records.parse(logs, order, layout, shard.keys, coarse)))
+        return cls(shards, spans)
 
     def names(self, numbers: Numbers, payloads: bool) -> Names:
         """See `Reading`."""

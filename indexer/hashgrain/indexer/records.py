@@ -24,13 +24,11 @@ class Records:
 
     Attributes:
         bucket: int64 (N,), which of the buckets the record lies in, as a position in the caller's list of them.
-        shard: int64 (N,), the shard it was read from.
         number: int64 (N,), the item's number in that shard.
         fine: uint8 (N, fine bytes), the packed fine codes.
     """
 
     bucket: NDArray[np.int64]
-    shard: NDArray[np.int64]
     number: NDArray[np.int64]
     fine: NDArray[np.uint8]
 
@@ -71,21 +69,8 @@ class Records:
         live = _live(stamps)
         return cls(
             bucket=np.repeat(bucket, lengths // width)[live],
-            shard=np.full(int(live.sum()), keys.shard, np.int64),
             number=stamps[live],
             fine=rows[live, NUMBER_BYTES:],
-        )
-
-    @classmethod
-    def concatenate(cls, parts: Sequence[Records]) -> Records:
-        """Join the records of several shards; `parts` holds one or more."""
-        if len(parts) == 1:
-            return parts[0]
-        return cls(
-            bucket=np.concatenate([part.bucket for part in parts]),
-            shard=np.concatenate([part.shard for part in parts]),
-            number=np.concatenate([part.number for part in parts]),
-            fine=np.concatenate([part.fine for part in parts]),
         )
 
 

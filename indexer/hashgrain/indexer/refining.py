@@ -17,13 +17,13 @@ from hashgrain.codes.layout import CodeLayout, HashCodes
 from hashgrain.indexer.probing import BITS_OF_BYTE, margin_weights, weigh
 from hashgrain.indexer.queries import REFINED_BY, Query
 from hashgrain.indexer.ranking import Winners
-from hashgrain.indexer.records import Records
 from hashgrain.indexer.request import Rank, SearchRequest
+from hashgrain.indexer.spans import Candidates
 
 
 def refine(
     winners: Winners,
-    records: Records,
+    candidates: Candidates,
     occupied: NDArray[np.uint32],
     query: Query,
     request: SearchRequest,
@@ -33,15 +33,17 @@ def refine(
 
     Args:
         winners: the `refine` best of stage two.
-        records: where they were found.
-        occupied: uint32 (B,), the coarse codes that `records.bucket` points to.
+        candidates: where they were found.
+        occupied: uint32 (B,), the coarse codes that the candidates' buckets point to.
         query: with the logits that `require_logits` asks for.
         request: its `k` and `rank`.
         layout: the code lengths.
     """
     margins = Margins.of(query.codes, request.rank, layout)
-    cost = weigh(occupied[records.bucket[winners.row]] ^ np.uint32(query.coarse), margins.coarse)
-    cost += _weigh_fine(records.fine[winners.row] ^ query.codes.fine, margins.fine)
+    cost = weigh(occupied[candidates.buckets[winners.bucket]] ^ np.uint32(query.coarse), margins.coarse)
+    for shard, span in enumerate(candidates.spans):
+        mine = winners.shard == shard
+        cost[mine] += _weigh_fine(span.fine[winners.row[mine]] ^ query.codes.fine, margins.fine)
     return winners[np.argsort(cost, kind="stable")[: request.k]]
 
 

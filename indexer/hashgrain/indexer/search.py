@@ -33,6 +33,7 @@ from hashgrain.indexer.request import SearchRequest
 from hashgrain.indexer.results import Hit
 from hashgrain.indexer.selection import Selection, unread
 from hashgrain.indexer.shard import Shard
+from hashgrain.indexer.spans import Candidates
 
 GROUP = 32
 """Queries that share one reading of buckets."""
@@ -133,12 +134,13 @@ class Searcher:
             return None
         taken = {}
         for row, plan in plans.items():
-            buckets, met = plan.spend(reading.sizes, request)
+            candidates = Candidates.of(plan.buckets, reading.spans)
+            spent, met = plan.spend(candidates.sizes, request)
             if not met:
                 reach[row] = next_reach(reach[row], request)
             if met or request.deadline is not None:
-                query, records = queries[row], reading.records(buckets)
-                taken[row] = Selection.of(records, whole.occupied, query, buckets, request, self._layout, met=met)
+                mine = candidates.first(spent)
+                taken[row] = Selection.of(mine, whole.occupied, queries[row], request, self._layout, met=met)
         return Taken(reading, taken, len(self._shards))
 
     def _directories(self) -> Directories:

@@ -11,11 +11,11 @@ from hashgrain.codes.layout import CodeLayout
 from hashgrain.indexer.identifiers import ItemId
 from hashgrain.indexer.payloads import Payload
 from hashgrain.indexer.queries import Query
-from hashgrain.indexer.ranking import Winners, rank_records
-from hashgrain.indexer.records import Records
+from hashgrain.indexer.ranking import Winners, rank_candidates
 from hashgrain.indexer.refining import refine
 from hashgrain.indexer.request import SearchRequest
 from hashgrain.indexer.results import Hit
+from hashgrain.indexer.spans import Candidates
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,10 +32,9 @@ class Selection:
     @classmethod
     def of(
         cls,
-        records: Records,
+        candidates: Candidates,
         occupied: NDArray[np.uint32],
         query: Query,
-        buckets: NDArray[np.intp],
         request: SearchRequest,
         layout: CodeLayout,
         *,
@@ -44,24 +43,20 @@ class Selection:
         """Rank the records of some buckets.
 
         Args:
-            records: what was read, for this query and others.
+            candidates: what the query reads.
             occupied: uint32 (B,), the coarse codes of the occupied buckets.
             query: the query.
-            buckets: intp (P,), positions in `occupied` of those that it reads.
             request: what is asked.
             layout: the code lengths.
             met: whether these are all the buckets that the request asks for.
         """
-        probing = query.probing
-        chosen = np.zeros(len(occupied), np.bool_)
-        chosen[buckets] = True
-        rows = np.flatnonzero(chosen[records.bucket])
-        winners = rank_records(records, rows, query.codes.fine[0], probing.hamming, request)
-        radius = probing.complete_radius(buckets, layout.coarse_bits)
+        buckets = candidates.buckets
+        winners = rank_candidates(candidates, query.codes.fine[0], query.probing.hamming[buckets], request)
+        radius = query.probing.complete_radius(buckets, layout.coarse_bits)
         exact = len(buckets) == len(occupied) or winners.proven(request, radius)
         if request.refine is not None:
-            winners = refine(winners, records, occupied, query, request, layout)
-        return cls(winners, len(rows), len(buckets), radius, exact, partial=not met)
+            winners = refine(winners, candidates, occupied, query, request, layout)
+        return cls(winners, len(candidates), len(buckets), radius, exact, partial=not met)
 
     def hit(self, ids: list[ItemId], payloads: list[Payload | None] | None) -> Hit:
         """The answer, with the names of its winners."""
