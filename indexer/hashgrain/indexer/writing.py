@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from hashgrain.codes.errors import InvalidInput, StoreFull
 from hashgrain.codes.layout import CodeLayout, HashCodes
 from hashgrain.codes.packing import coarse_keys
@@ -40,9 +42,12 @@ def item_rows(
     encoded = encode_ids(ids)
     if len(encoded) != len(codes):
         raise InvalidInput(f"got {len(encoded)} ids and {len(codes)} codes; give one id per row of codes")
-    stored = encode_payloads(payloads, [item[1:].decode() for item in encoded])
-    coarse = coarse_keys(codes.coarse, layout.coarse_bits).tolist()
-    return [ItemRow(encoded[n], coarse[n], codes.fine[n].tobytes(), stored[n]) for n in last_of_each(encoded)]
+    names = encoded if payloads is None else [item[1:].decode() for item in encoded]
+    stored = encode_payloads(payloads, names)
+    coarse: list[int] = coarse_keys(codes.coarse, layout.coarse_bits).tolist()
+    fine: list[bytes] = np.ascontiguousarray(codes.fine).view(f"V{layout.fine_bytes}").ravel().tolist()
+    rows = list(map(ItemRow, encoded, coarse, fine, stored))
+    return [rows[n] for n in last_of_each(encoded)]
 
 
 def add_rows(shards: Sequence[Shard], rows: Sequence[ItemRow]) -> Written:
@@ -81,6 +86,8 @@ def delete_ids(shards: Sequence[Shard], ids: Iterable[ItemId]) -> int:
 
 
 def _by_shard(rows: Sequence[ItemRow], shards: int) -> list[list[ItemRow]]:
+    if shards == 1:
+        return [list(rows)]
     parts: list[list[ItemRow]] = [[] for _ in range(shards)]
     for row in rows:
         parts[shard_of(row.encoded, shards)].append(row)

@@ -19,10 +19,14 @@ if first + count > TOMBSTONE then
   return { 'exhausted', first }
 end
 
-local plan, replaced = {}, {}
+local plan, replaced, encoded = {}, {}, {}
+for item = 0, count - 1 do
+  encoded[item + 1] = ARGV[4 + 4 * item]
+end
+local places = on_fields('HMGET', NUMS, encoded)
 for item = 0, count - 1 do
   local at = 4 + 4 * item
-  local old = plan_burial(plan, ARGV[at])
+  local old = plan_burial(plan, places[item + 1])
   if old == nil then
     return { 'place', ARGV[at] }
   elseif old then
@@ -38,18 +42,21 @@ end
 -- The first write must be one that Redis refuses when `maxmemory` is reached: it decides for the whole script.
 redis.call('HINCRBY', META, 'next', count)
 redis.call('HINCRBY', META, 'live', count - #replaced)
-for _, number in ipairs(replaced) do
-  redis.call('HDEL', IDS, number)
-  redis.call('HDEL', PAYLOADS, number)
-end
+on_fields('HDEL', IDS, replaced)
+on_fields('HDEL', PAYLOADS, replaced)
+local ids, nums, payloads = {}, {}, {}
 for item = 0, count - 1 do
   local at = 4 + 4 * item
   local number = first + item
-  redis.call('HSET', IDS, number, ARGV[at])
-  redis.call('HSET', NUMS, ARGV[at], number .. ':' .. ARGV[at + 1])
+  ids[2 * item + 1], ids[2 * item + 2] = number, ARGV[at]
+  nums[2 * item + 1], nums[2 * item + 2] = ARGV[at], number .. ':' .. ARGV[at + 1]
   if ARGV[at + 3] ~= '' then
-    redis.call('HSET', PAYLOADS, number, ARGV[at + 3])
+    payloads[#payloads + 1] = number
+    payloads[#payloads + 1] = ARGV[at + 3]
   end
 end
+on_fields('HSET', IDS, ids)
+on_fields('HSET', NUMS, nums)
+on_fields('HSET', PAYLOADS, payloads)
 write(plan)
 return { 'ok', #replaced }

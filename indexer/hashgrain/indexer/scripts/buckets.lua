@@ -19,6 +19,7 @@ local META, VERSION, OCCUPIED, DEAD, NUMS, IDS, PAYLOADS = unpack(KEYS)
 local INCARNATION, PREFIX, WIDTH = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local TOMBSTONE = 2147483648
 local LONGEST_STRING = 536870912 -- Redis' default proto-max-bulk-len
+local AT_ONCE = 2000 -- arguments of one command: a call costs more than a field, and Lua passes fewer than 8000
 
 -- Whether the index that the caller opened is still there.
 local function is_live()
@@ -39,10 +40,23 @@ local function plan_record(plan, bucket, number, fine)
   planned.records[#planned.records + 1] = struct.pack('>I4', number) .. fine
 end
 
--- Plan the tombstone of an id's present record; returns its number, false where the id is unknown, nil where the
--- stored place cannot be read.
-local function plan_burial(plan, id)
-  local place = redis.call('HGET', NUMS, id)
+-- Run a command on one hash with any number of fields (and values); returns all that it replies, where that is a list.
+local function on_fields(command, key, fields)
+  local replies = {}
+  for from = 1, #fields, AT_ONCE do
+    local reply = redis.call(command, key, unpack(fields, from, math.min(from + AT_ONCE - 1, #fields)))
+    if type(reply) == 'table' then
+      for at = 1, #reply do
+        replies[#replies + 1] = reply[at]
+      end
+    end
+  end
+  return replies
+end
+
+-- Plan the tombstone of an item's present record, found at `place`; returns its number, false where the item is not
+-- there, nil where the place cannot be read.
+local function plan_burial(plan, place)
   if not place then
     return false
   end

@@ -10,13 +10,19 @@ if not is_live() then
   return { 'missing' }
 end
 
-local plan, found = {}, {}
+local encoded = {}
 for at = 4, #ARGV do
-  local number = plan_burial(plan, ARGV[at])
+  encoded[at - 3] = ARGV[at]
+end
+local places = on_fields('HMGET', NUMS, encoded)
+local plan, found, numbers = {}, {}, {}
+for item = 1, #encoded do
+  local number = plan_burial(plan, places[item])
   if number == nil then
-    return { 'place', ARGV[at] }
+    return { 'place', encoded[item] }
   elseif number then
-    found[#found + 1] = { ARGV[at], number }
+    found[#found + 1] = encoded[item]
+    numbers[#numbers + 1] = number
   end
 end
 if #found == 0 then
@@ -29,11 +35,9 @@ end
 
 -- The first write is one that Redis allows when `maxmemory` is reached, and the rest goes with it: deleting is the
 -- way out of a full store.
-for _, item in ipairs(found) do
-  redis.call('HDEL', NUMS, item[1])
-  redis.call('HDEL', IDS, item[2])
-  redis.call('HDEL', PAYLOADS, item[2])
-end
+on_fields('HDEL', NUMS, found)
+on_fields('HDEL', IDS, numbers)
+on_fields('HDEL', PAYLOADS, numbers)
 redis.call('HINCRBY', META, 'live', -#found)
 write(plan)
 return { 'ok', #found }
