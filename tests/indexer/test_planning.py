@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from hashgrain.indexer import SearchRequest
+from hashgrain.indexer.occupancy import Occupancy
 from hashgrain.indexer.planning import FIRST_STEP, Plan, first_reach, next_reach
 from hashgrain.indexer.probing import Probing, margin_weights
 
@@ -23,6 +24,7 @@ BUDGETS = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(BUDGETS, st.sets(st.integers(0, 255), max_size=40), st.integers(0, 255), st.integers(1, 9))
 def test_growing_readings_end_with_the_buckets_of_a_single_one(
     budget: dict[str, Any], codes: set[int], code: int, reach: int
@@ -31,7 +33,7 @@ def test_growing_readings_end_with_the_buckets_of_a_single_one(
     request = SearchRequest(3, deadline=1.0, **budget)
     logits = np.linspace(-1, 1, 8).astype(np.float32)
     occupied = np.array(sorted(codes), np.uint32)
-    probing = Probing(occupied, code, margin_weights(logits, 8))
+    probing = Probing(Occupancy(occupied, 8), code, margin_weights(logits, 8))
     sizes = np.arange(1, len(occupied) + 1)
 
     def spent(reach: int) -> tuple[NDArray[np.intp], bool]:

@@ -10,6 +10,7 @@ from hypothesis.extra.numpy import arrays
 from hashgrain.codes import CodeLayout, HashCodes
 from hashgrain.codes.packing import coarse_keys
 from hashgrain.indexer import SearchRequest
+from hashgrain.indexer.occupancy import Occupancy
 from hashgrain.indexer.queries import Query
 from hashgrain.indexer.ranking import Winners
 from hashgrain.indexer.records import Records
@@ -32,7 +33,7 @@ def refined(codes: HashCodes, items: HashCodes, request: SearchRequest, layout: 
     span = Span.of(np.arange(len(buckets)), Records(bucket[order], rows[order], items.fine[order]))
     winners = Winners(np.zeros(len(items), np.uint16), np.zeros_like(rows), rows, np.argsort(order), bucket)
     key = int(coarse_keys(codes.coarse, layout.coarse_bits)[0])
-    asked = Query.over(buckets, codes, key, layout.coarse_bits)
+    asked = Query.over(Occupancy(buckets, layout.coarse_bits), codes, key)
     candidates = Candidates.of(span.buckets, [span])
     return refine(winners, candidates, buckets, asked, request, layout).number.tolist()
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from hashgrain.indexer.occupancy import Occupancy
 from hashgrain.indexer.shard import Directory
 
 
@@ -15,14 +16,21 @@ class Directories:
 
     Args:
         shards: one each, in order.
+        coarse_bits: length of a coarse code.
 
     Attributes:
         shards: the same.
         occupied: uint32 (B,), the coarse codes that are occupied in any of them, ascending.
+        occupancy: the same codes as a bitmap.
         live: how many items they hold together.
     """
 
-    def __init__(self, shards: Sequence[Directory]) -> None:
+    def __init__(self, shards: Sequence[Directory], coarse_bits: int) -> None:
         self.shards = shards
-        self.occupied: NDArray[np.uint32] = np.unique(np.concatenate([shard.occupied for shard in shards]))
+        self.occupied: NDArray[np.uint32] = _union([shard.occupied for shard in shards])
+        self.occupancy = Occupancy(self.occupied, coarse_bits)
         self.live = sum(shard.live for shard in shards)
+
+
+def _union(codes: Sequence[NDArray[np.uint32]]) -> NDArray[np.uint32]:
+    return codes[0] if len(codes) == 1 else np.unique(np.concatenate(codes))

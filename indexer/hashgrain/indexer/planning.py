@@ -49,7 +49,7 @@ class Plan:
     @classmethod
     def of(cls, probing: Probing, reach: int, request: SearchRequest) -> Plan:
         """Plan to read at most `reach` buckets."""
-        occupied = len(probing.hamming)
+        occupied = len(probing)
         if request.candidates is not None:
             return cls(probing.nearest(reach), reach >= occupied)
         if request.probes is not None:

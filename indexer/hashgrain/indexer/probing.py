@@ -12,12 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashgrain.codes.hamming import popcount
+from hashgrain.indexer.occupancy import Occupancy
 
 KEY_BITS = 24
 """The longest coarse code; shorter ones are numbers with leading zeros."""
 
-_HAMMING_BITS = 5
+HAMMING_BITS = 5
 _MARGIN_SCALE = float(1 << 28)  # 24 of them, 5 bits of Hamming distance and 24 of the code: 62 bits
+
+_WALK_SHARE = 8  # visiting one code takes about as long as weighing so many buckets in one go
+_WALK_LEAST = 512  # codes: fewer are visited in less time than NumPy takes to begin
 
 BITS_OF_BYTE = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).astype(np.int64)
 """int64 (256, 8): row b holds the bits of byte b, the most significant first."""
@@ -38,42 +42,61 @@ class Probing:
     """The order in which one query reads the buckets.
 
     Args:
-        occupied: uint32 (B,), the coarse codes of the non-empty buckets, as numbers.
+        occupancy: of the buckets.
         query: the query's coarse code, as a number.
         weights: int64 (bits,), see `margin_weights`.
-
-    Attributes:
-        hamming: int64 (B,), coarse bits in which each bucket differs from the query.
     """
 
-    def __init__(self, occupied: NDArray[np.uint32], query: int, weights: NDArray[np.int64]) -> None:
-        differing = occupied ^ np.uint32(query)
-        self.hamming: NDArray[np.int64] = popcount(differing).astype(np.int64)
-        self._priority = weigh(differing, weights) << (_HAMMING_BITS + KEY_BITS)
-        self._priority |= (self.hamming << KEY_BITS) | occupied.astype(np.int64)
+    def __init__(self, occupancy: Occupancy, query: int, weights: NDArray[np.int64]) -> None:
+        self._occupancy = occupancy
+        self._query = query
+        self._weights = weights
+
+    def __len__(self) -> int:
+        return len(self._occupancy)
 
     def nearest(self, count: int) -> NDArray[np.intp]:
         """Positions of the first `count` buckets (all, if there are fewer), in order."""
-        if count < len(self._priority):
-            first = np.argpartition(self._priority, count - 1)[:count]
-        else:
-            first = np.arange(len(self._priority))
-        return self.ordered(first)
+        from hashgrain.indexer import walking  # loads the compiler: only for those who search
+
+        buckets = len(self._occupancy)
+        count = min(count, buckets)
+        found = np.empty(count, np.int64)
+        words, before = self._occupancy.words, self._occupancy.before
+        limit = min(max(buckets // _WALK_SHARE, _WALK_LEAST), 1 << self._occupancy.bits)
+        if walking.nearest(words, before, self._query, self._weights, count, limit, found) == count:
+            return found
+        keys = self._keys(self._occupancy.codes)
+        first = np.argpartition(keys, count - 1)[:count] if count < buckets else np.arange(buckets)
+        return first[np.argsort(keys[first])]
 
     def within(self, radius: int) -> NDArray[np.intp]:
         """Positions of the buckets that differ in at most `radius` bits, ascending."""
-        return np.flatnonzero(self.hamming <= radius)
+        return np.flatnonzero(popcount(self._occupancy.codes ^ np.uint32(self._query)) <= radius)
 
     def ordered(self, buckets: NDArray[np.intp]) -> NDArray[np.intp]:
         """The same positions in the order in which the query reads them."""
-        ordered: NDArray[np.intp] = buckets[np.argsort(self._priority[buckets])]
+        ordered: NDArray[np.intp] = buckets[np.argsort(self._keys(self._occupancy.codes[buckets]))]
         return ordered
 
-    def complete_radius(self, read: NDArray[np.intp], coarse_bits: int) -> int:
-        """The r for which every bucket within r bits is among those at the positions `read`."""
-        unread = np.ones(len(self.hamming), np.bool_)
-        unread[read] = False
-        return int(self.hamming[unread].min()) - 1 if unread.any() else coarse_bits
+    def hamming(self, buckets: NDArray[np.intp]) -> NDArray[np.int64]:
+        """Coarse bits in which the buckets at some positions differ from the query, int64 (P,)."""
+        return popcount(self._occupancy.codes[buckets] ^ np.uint32(self._query)).astype(np.int64)
+
+    def complete_radius(self, near: NDArray[np.int64]) -> int:
+        """The r for which every bucket within r bits is among those read; `near` is their Hamming distance."""
+        from hashgrain.indexer import walking
+
+        occupancy = self._occupancy
+        if len(near) == len(occupancy):
+            return occupancy.bits
+        return walking.complete_radius(occupancy.words, occupancy.codes, self._query, occupancy.bits, near)
+
+    def _keys(self, codes: NDArray[np.uint32]) -> NDArray[np.int64]:
+        differing = codes ^ np.uint32(self._query)
+        keys = weigh(differing, self._weights) << HAMMING_BITS
+        keys |= popcount(differing)
+        return keys << KEY_BITS | codes
 
 
 def weigh(differing: NDArray[np.uint32], weights: NDArray[np.int64]) -> NDArray[np.int64]:

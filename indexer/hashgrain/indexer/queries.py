@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hashgrain.codes.errors import InvalidInput
 from hashgrain.codes.layout import HashCodes
+from hashgrain.indexer.occupancy import Occupancy
 from hashgrain.indexer.probing import Probing, margin_weights
 from hashgrain.indexer.request import SearchRequest
 
@@ -51,7 +51,7 @@ class Query:
     probing: Probing
 
     @classmethod
-    def over(cls, occupied: NDArray[np.uint32], codes: HashCodes, coarse: int, coarse_bits: int) -> Query:
-        """Prepare a query for the occupied buckets, uint32 (B,); see the attributes."""
+    def over(cls, occupancy: Occupancy, codes: HashCodes, coarse: int) -> Query:
+        """Prepare a query for the occupied buckets; see the attributes."""
         logits = None if codes.coarse_logits is None else codes.coarse_logits[0]
-        return cls(codes, coarse, Probing(occupied, coarse, margin_weights(logits, coarse_bits)))
+        return cls(codes, coarse, Probing(occupancy, coarse, margin_weights(logits, occupancy.bits)))

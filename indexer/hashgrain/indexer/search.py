@@ -116,9 +116,8 @@ class Searcher:
         make this its answer.
         """
         whole = self._directories()
-        bits = self._layout.coarse_bits
-        keys = coarse_keys(codes.coarse, bits).tolist()
-        queries = {row: Query.over(whole.occupied, codes[row : row + 1], keys[row], bits) for row in waiting}
+        keys = coarse_keys(codes.coarse, self._layout.coarse_bits).tolist()
+        queries = {row: Query.over(whole.occupancy, codes[row : row + 1], keys[row]) for row in waiting}
         plans = {}
         for row, query in queries.items():
             reach.setdefault(row, first_reach(whole.live, len(whole.occupied), request))
@@ -146,7 +145,7 @@ class Searcher:
     def _directories(self) -> Directories:
         found = self._known
         if found is None:
-            found = self._known = Directories([shard.directory() for shard in self._shards])
+            found = self._known = Directories([shard.directory() for shard in self._shards], self._layout.coarse_bits)
         return found
 
 

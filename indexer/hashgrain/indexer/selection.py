@@ -51,8 +51,9 @@ class Selection:
             met: whether these are all the buckets that the request asks for.
         """
         buckets = candidates.buckets
-        winners = rank_candidates(candidates, query.codes.fine[0], query.probing.hamming[buckets], request)
-        radius = query.probing.complete_radius(buckets, layout.coarse_bits)
+        near = query.probing.hamming(buckets)
+        winners = rank_candidates(candidates, query.codes.fine[0], near, request)
+        radius = query.probing.complete_radius(near)
         exact = len(buckets) == len(occupied) or winners.proven(request, radius)
         if request.refine is not None:
             winners = refine(winners, candidates, occupied, query, request, layout)
