@@ -1,121 +1,138 @@
-"""The index in Redis beside Faiss' binary indexes in process: `python -m benchmarks.lookup [--items N]`."""
+"""The index beside its peers, in one run on one machine: `python -m benchmarks.lookup [--items N]`.
+
+Every system answers the same queries in turn, with the cheapest setting whose tie-aware recall@10 against exhaustive
+ranking by fine distance is .99 or more. Prints a row for each, the ratios, and how far each target is.
+"""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 
 import faiss
-import numpy as np
-from numpy.typing import NDArray
+import redis
 
+from benchmarks import own_index
 from benchmarks.codes import GeneratedCodes
-from hashgrain.codes import CodeLayout, HashCodes, hamming
-from hashgrain.codes.errors import IndexMissing
-from hashgrain.indexer import Index, drop_index
-from hashgrain.runtime.servers import start, stop
+from benchmarks.contenders import RECALL, measure
+from benchmarks.faiss_peer import flat_contender, flat_index, ivf_contender, kth_by
+from benchmarks.own_index import NAME
+from benchmarks.pgvector_peer import PgvectorPeer
+from benchmarks.report import Run, report
+from benchmarks.server import own_redis
+from benchmarks.vector_sets_peer import VectorSetsPeer
+from hashgrain.codes import CodeLayout, HashCodes
+from hashgrain.indexer import Index
+from hashgrain.runtime.redis_server import redis_software
 
-K = 10
-NAME = "benchmark"
+ITEMS = 200_000
+BATCH = 1000
+TUNED_BY = 300
+"""Queries by which every system's setting is chosen: others than those that are timed."""
+
+NAMED = 100_000
+"""Items that are loaded under strings, to see what these take."""
 
 
 def main() -> None:
     """Load, search, compare, print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--items", type=int, default=100_000)
-    parser.add_argument("--queries", type=int, default=300)
-    arguments = parser.parse_args()
-    layout = CodeLayout(16, 64)
+    arguments = parse(None)
+    print(report(run(arguments)))
+
+
+def parse(words: list[str] | None) -> argparse.Namespace:
+    """The command line, or `words`; refuses what cannot be measured."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--items", type=int, default=ITEMS, help=f"{ITEMS:,} by default")
+    parser.add_argument("--fine-bits", type=int, default=64, choices=(64, 128, 192, 256))
+    parser.add_argument("--queries", type=int, default=500, help=f"asked one at a time, 100 to {BATCH:,}")
+    parser.add_argument("--pgvector", metavar="URL", help="postgresql://user@host:port/database with pgvector")
+    parser.add_argument("--vector-sets", metavar="URL", help="redis://host:port/0 of a Redis 8 or later")
+    arguments = parser.parse_args(words)
+    if not 10_000 <= arguments.items <= 100_000_000:
+        parser.error(f"--items must be 10,000 to 100,000,000, got {arguments.items:,}")
+    if not 100 <= arguments.queries <= BATCH:
+        parser.error(f"--queries must be 100 to {BATCH:,}, got {arguments.queries:,}")
+    for option, url, schemes in (
+        ("--pgvector", arguments.pgvector, ("postgresql://", "postgres://")),
+        ("--vector-sets", arguments.vector_sets, ("redis://", "rediss://", "unix://")),
+    ):
+        if url is not None and not url.startswith(schemes):
+            parser.error(f"{option} takes an address that begins with {' or '.join(schemes)}, got {url!r}")
+    return arguments
+
+
+def run(arguments: argparse.Namespace) -> Run:
+    """Measure everything."""
+    layout = CodeLayout(16, arguments.fine_bits)
     made = GeneratedCodes(layout, arguments.items, seed=1)
-    base, queries = made.codes(), made.queries(arguments.queries)
-    truth = np.sort(hamming(queries.fine, base.fine), axis=1)[:, K - 1]
-    faiss.omp_set_num_threads(1)
-    servers = start(announce=print)
-    try:
-        rows = [*_faiss_rows(base, queries, truth), *_index_rows(servers.redis_address, base, queries, truth)]
-    finally:
-        if servers.started:
-            stop()
-    print(
-        f"{arguments.items:,} items, 16 + 64 bits, {arguments.queries} queries one at a time, k = {K}, by fine distance"
-    )
-    print(f"{servers.redis.software}, Faiss {faiss.__version__} on one thread; tie-aware recall@{K}")
-    print(f"{'':34}{'recall':>8}{'p50 ms':>9}{'p99 ms':>9}{'x Faiss flat':>14}{'items/s':>12}{'B/item':>8}")
-    flat = rows[0][2]
-    for name, recall, p50, p99, load, size in rows:
-        print(f"{name:34}{recall:8.3f}{p50:9.3f}{p99:9.3f}{p50 / flat:14.2f}{load:12,.0f}{size:8.0f}")
+    say(f"generating {made.items:,} items")
+    items, queries = made.codes(), made.queries(BATCH + TUNED_BY)
+    batch, tuning = queries[:BATCH], queries[BATCH:]
+    singles = batch[: arguments.queries]
+    flat = flat_index(items)
+    kth, tuning_kth = kth_by(flat, singles), kth_by(flat, tuning)
+    with socket_peers(arguments, items) as (peers, missing), own_redis() as url:
+        say("loading the index")
+        loaded = own_index.load(url, items, layout)
+        named = own_index.load(url, items[:NAMED], layout, "named", lambda number: f"item-{number:08}")
+        with Index.open(url, NAME) as cold, Index.open(url, NAME, cache_bytes=cache_bytes(items)) as hot:
+            say("choosing settings")
+            kept = own_index.warm_up(url, hot, tuning[:1])
+            candidates = own_index.fewest_candidates(hot, tuning, tuning_kth)
+            ours = own_index.contenders(cold, "cold", candidates, loaded)
+            ours += own_index.contenders(hot, "hot", candidates, None)
+            reached = measure(ours[2:3], tuning, tuning[:1], tuning_kth)[0].recall
+            ivf = ivf_contender(items, tuning, tuning_kth, max(RECALL, reached))
+            theirs = [flat_contender(flat, items), ivf, *(peer.contender(tuning, tuning_kth) for peer in peers)]
+            say("searching")
+            rows = measure([*ours, *theirs], singles, batch, kth)
+            floor = own_index.floor(url, cold, singles, candidates)
+            start_ms = own_index.start_up(url, singles, candidates)
+            say("searching beside a writer")
+            cold_beside = own_index.beside_writer(url, cold, made, singles, candidates)
+            hot_beside = own_index.beside_writer(url, hot, made, singles, candidates)
+        with redis.Redis.from_url(url) as server:
+            software = [redis_software(server.info("server")), f"Faiss {faiss.__version__}"]
+        software += [peer.software for peer in peers]
+    return Run(layout, made.items, len(singles), BATCH, software, rows, missing, loaded, named, kept, floor, start_ms,
+               cold_beside, hot_beside)  # fmt: skip
 
 
-Row = tuple[str, float, float, float, float, float]
+@contextlib.contextmanager
+def socket_peers(
+    arguments: argparse.Namespace, items: HashCodes
+) -> Iterator[tuple[list[PgvectorPeer | VectorSetsPeer], list[str]]]:
+    """Those whose address was given, loaded, and a line for each other one; their data go with them."""
+    missing = []
+    with contextlib.ExitStack() as stack:
+        peers: list[PgvectorPeer | VectorSetsPeer] = []
+        if arguments.pgvector:
+            say("loading pgvector")
+            peers.append(stack.enter_context(contextlib.closing(PgvectorPeer(arguments.pgvector, items))))
+        else:
+            missing.append("not in this run: pgvector (give --pgvector postgresql://user@host:port/database)")
+        if arguments.vector_sets:
+            say("loading the vector set")
+            peers.append(stack.enter_context(contextlib.closing(VectorSetsPeer(arguments.vector_sets, items))))
+        else:
+            missing.append("not in this run: Redis vector sets (give --vector-sets redis://host:port/0 of Redis 8)")
+        yield peers, missing
 
 
-def _faiss_rows(base: HashCodes, queries: HashCodes, truth: NDArray[np.uint16]) -> list[Row]:
-    bits = 8 * base.fine.shape[1]
-    rows: list[Row] = []
-    start_s = time.perf_counter()
-    flat = faiss.IndexBinaryFlat(bits)
-    flat.add(base.fine)
-    rows.append(_timed("Faiss IndexBinaryFlat, in process", queries, truth, lambda q: flat.search(q.fine, K)[0][0],
-                       len(base) / (time.perf_counter() - start_s), 8))  # fmt: skip
-    start_s = time.perf_counter()
-    lists = max(16, int(len(base) ** 0.5))
-    inverted = faiss.IndexBinaryIVF(faiss.IndexBinaryFlat(bits), bits, lists)
-    inverted.train(base.fine)
-    inverted.add(base.fine)
-    inverted.nprobe = max(1, lists // 50)
-    load = len(base) / (time.perf_counter() - start_s)
-    name = f"Faiss IVF {lists}/{inverted.nprobe}, in process"
-    rows.append(_timed(name, queries, truth, lambda q: inverted.search(q.fine, K)[0][0], load, 16))
-    return rows
+def cache_bytes(items: HashCodes) -> int:
+    """Room for all buckets."""
+    return (1 << 28) + len(items) * (int(items.fine.shape[1]) + 48)
 
 
-def _index_rows(redis: str, base: HashCodes, queries: HashCodes, truth: NDArray[np.uint16]) -> list[Row]:
-    with contextlib.suppress(IndexMissing):
-        drop_index(redis, NAME)
-    rows: list[Row] = []
-    with Index.create(redis, NAME, CodeLayout(16, 64)) as index:
-        start_s = time.perf_counter()
-        index.add(range(len(base)), base)
-        load = len(base) / (time.perf_counter() - start_s)
-        size = index.stats().memory / len(base)
-        rows += _search_rows("hashgrain", index, queries, truth, load, size)
-        with Index.open(redis, NAME, cache_bytes=1 << 30) as hot:
-            hot.search(queries[:1], K, exact=True)  # reads every bucket
-            rows += _search_rows("hashgrain, hot", hot, queries, truth, load, size)
-        index.drop()
-    return rows
+def say(what: str) -> None:
+    """What is going on, and since how many seconds this runs."""
+    print(f"[{time.perf_counter() - _BEGIN:6.1f} s] {what}", flush=True)
 
 
-def _search_rows(
-    name: str, index: Index, queries: HashCodes, truth: NDArray[np.uint16], load: float, size: float
-) -> list[Row]:
-    items = len(index)
-    rows = [
-        _timed(f"{name}, {candidates:,} candidates", queries, truth,
-               lambda q, c=candidates: index.search(q, K, rank="fine", candidates=c)[0].distances, load, size)
-        for candidates in (items // 100, items // 50, items // 20)
-    ]  # fmt: skip
-    rows.append(_timed(f"{name}, exact", queries, truth,
-                       lambda q: index.search(q, K, rank="fine", exact=True)[0].distances, load, size))  # fmt: skip
-    return rows
-
-
-def _timed(
-    name: str, queries: HashCodes, truth: NDArray[np.uint16], search: Callable[[HashCodes], NDArray[np.integer]],
-    load: float, size: float,
-) -> Row:  # fmt: skip
-    """Recall counts every neighbour no farther than the true k-th: tied items are equally right."""
-    search(queries[:1])
-    seconds, right = [], 0
-    for row, query in enumerate(queries):
-        begin = time.perf_counter()
-        found = search(query)
-        seconds.append(time.perf_counter() - begin)
-        right += int(np.sum(np.asarray(found) <= truth[row]))
-    p50, p99 = 1000 * np.percentile(seconds, [50, 99])
-    return name, right / (K * len(queries)), float(p50), float(p99), load, size
+_BEGIN = time.perf_counter()
 
 
 if __name__ == "__main__":

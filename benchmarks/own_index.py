@@ -1,0 +1,180 @@
+"""The index of this project in a Redis of its own: loading it, searching it cold and hot, and beside a writer."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.sharedctypes import Synchronized
+from multiprocessing.synchronize import Event
+from typing import Any
+
+import numpy as np
+import redis
+from numpy.typing import NDArray
+
+from benchmarks.codes import GeneratedCodes
+from benchmarks.contenders import Contender, K, cheapest, milliseconds
+from hashgrain.codes import HashCodes
+from hashgrain.indexer import Index
+
+NAME = "benchmark"
+SHARES = (0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0)
+CHUNK = 200_000
+BESIDE_S = 3.0
+UPSERTS = 1000
+"""Items of one call of the writer."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """An index that was filled: items a second, and bytes an item by INFO's used_memory and by `Index.stats`."""
+
+    rate: float
+    size: float
+    own_size: float
+
+
+def load(url: str, items: HashCodes, layout: Any, name: str = NAME, named: Callable[[int], Any] = int) -> Loaded:
+    """Create an index and add all items under the ids that `named` gives their numbers."""
+    with redis.Redis.from_url(url) as server, Index.create(url, name, layout) as index:
+        before = used_memory(server)
+        ids = [named(number) for number in range(len(items))]
+        begin = time.perf_counter()
+        for start in range(0, len(items), CHUNK):
+            index.add(ids[start : start + CHUNK], items[start : start + CHUNK])
+        rate = len(items) / (time.perf_counter() - begin)
+        return Loaded(rate, (used_memory(server) - before) / len(items), index.stats().memory / len(items))
+
+
+def used_memory(server: redis.Redis) -> int:
+    """Bytes that the server has allocated, but for the buffers of its clients and of its persistence."""
+    info: Any = server.info("memory")
+    apart = sum(int(info.get(name, 0)) for name in ("mem_clients_normal", "mem_aof_buffer"))
+    return int(info["used_memory"]) - apart
+
+
+def fewest_candidates(index: Index, queries: HashCodes, kth: NDArray[np.int64]) -> int:
+    """The least budget, of a few shares of the items, whose answers reach the recall."""
+    budgets = sorted({max(K, round(share * len(index))) for share in SHARES})
+    return cheapest(
+        budgets, lambda budget: [hit.distances for hit in index.search(queries, rank="fine", candidates=budget)], kth
+    )
+
+
+def contenders(index: Index, how: str, candidates: int, loaded: Loaded | None) -> list[Contender]:
+    """A search with a budget, and an exact one."""
+    share = candidates / len(index)
+    rate, size = (loaded.rate, loaded.size) if loaded else (None, None)
+    return [
+        Contender(
+            f"hashgrain {how}, {share:.1%} of the items",
+            lambda query: index.search(query, K, rank="fine", candidates=candidates)[0].distances,
+            lambda queries: index.search(queries, K, rank="fine", candidates=candidates), rate, size,
+        ),
+        Contender(
+            f"hashgrain {how}, exact", lambda query: index.search(query, K, rank="fine", exact=True)[0].distances,
+            None, None, None, share=0.1,
+        ),
+    ]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Floor:
+    """What a cold query cannot go below: times in ms of PING and of one GET of as many bytes as it moves."""
+
+    bytes: float
+    ping: float
+    get: float
+
+
+def floor(url: str, index: Index, queries: HashCodes, candidates: int) -> Floor:
+    """Count the bytes that the server sends for a query, and time a bare connection."""
+    with redis.Redis.from_url(url) as server:
+        before = _sent(server)
+        for query in queries:
+            index.search(query, K, rank="fine", candidates=candidates)
+        moved = (_sent(server) - before) / len(queries)
+        server.set("floor", bytes(int(moved)))
+        found = Floor(moved, milliseconds(server.ping, 500), milliseconds(lambda: server.get("floor"), 300))
+        server.delete("floor")
+        return found
+
+
+def start_up(url: str, queries: HashCodes, candidates: int) -> float:
+    """Median ms from opening the index to the first answer, in a process that has imported the library."""
+
+    def first() -> None:
+        with Index.open(url, NAME) as index:
+            index.search(queries[:1], K, rank="fine", candidates=candidates)
+
+    return milliseconds(first, 5)
+
+
+def warm_up(url: str, index: Index, query: HashCodes) -> float | None:
+    """Read all buckets into the searcher's cache; bytes kept per byte of the buckets that the server sent for it."""
+    with redis.Redis.from_url(url) as server:
+        before = _sent(server)
+        index.search(query, K, exact=True)
+        sent = _sent(server) - before
+    kept = index.cache_stats()
+    return kept.bytes / sent if kept else None
+
+
+@dataclass(frozen=True)
+class BesideWriter:
+    """A reader's p99 in ms alone and while another process replaces items, and how many of those a second."""
+
+    idle: float
+    beside: float
+    upserts: float
+
+
+def beside_writer(url: str, index: Index, made: GeneratedCodes, queries: HashCodes, candidates: int) -> BesideWriter:
+    """Search one query at a time for 3 s alone, then 3 s while a process of its own replaces items by other codes."""
+    idle = _p99(index, queries, candidates)
+    context = multiprocessing.get_context("spawn")
+    written: Synchronized[int] = context.Value("q", 0)
+    ready, stop = context.Event(), context.Event()
+    writer = context.Process(target=_replace, args=(url, made, written, ready, stop), daemon=True)
+    writer.start()
+    try:
+        if not ready.wait(60):
+            raise TimeoutError("the writer beside the reader did not write within 60 s")
+        begin, first = time.perf_counter(), written.value
+        beside = _p99(index, queries, candidates)
+        rate = (written.value - first) / (time.perf_counter() - begin)
+    finally:
+        stop.set()
+        writer.join(30)
+        writer.kill()
+    return BesideWriter(idle, beside, rate)
+
+
+def _replace(url: str, made: GeneratedCodes, written: Synchronized[int], ready: Event, stop: Event) -> None:
+    """Replace random items, 1,000 a call, until told to stop."""
+    other = GeneratedCodes(made.layout, min(made.items, 100_000), made.seed + 1).codes()
+    rng = np.random.default_rng(4)
+    with Index.open(url, NAME) as index:
+        while not stop.is_set():
+            ids = rng.integers(made.items, size=UPSERTS).tolist()
+            index.add(ids, other[rng.integers(len(other), size=UPSERTS)])
+            written.value += UPSERTS
+            ready.set()
+
+
+def _p99(index: Index, queries: HashCodes, candidates: int) -> float:
+    seconds: list[float] = []
+    last = time.perf_counter() + BESIDE_S
+    while time.perf_counter() < last or len(seconds) < 10:
+        row = len(seconds) % len(queries)
+        begin = time.perf_counter()
+        index.search(queries[row : row + 1], K, rank="fine", candidates=candidates)
+        seconds.append(time.perf_counter() - begin)
+    return 1000 * float(np.percentile(seconds, 99))
+
+
+def _sent(server: redis.Redis) -> int:
+    info: Any = server.info("stats")
+    return int(info["total_net_output_bytes"])
