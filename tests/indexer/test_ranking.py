@@ -19,7 +19,7 @@ def ranked(request: SearchRequest) -> list[tuple[int, int]]:
     fine = np.array([[0, 0, 0, 1], [0, 0, 0, 7], [0, 0, 0, 3], [0, 0, 0, 0]], np.uint8)
     span = Span.of(np.arange(3), Records(np.array([0, 0, 1, 2]), numbers, fine))
     candidates = Candidates.of(span.buckets, [span])
-    found = rank_candidates(candidates, np.zeros(4, np.uint8), np.array([0, 1, 2]), request)
+    found = rank_candidates(candidates, np.array([0b0, 0b1, 0b11], np.uint32), np.zeros(4, np.uint8), 0, request)
     assert span.number[found.row].tolist() == found.number.tolist()
     return list(zip(found.number.tolist(), found.distances.tolist(), strict=True))
 

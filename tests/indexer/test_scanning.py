@@ -35,7 +35,7 @@ def span_of(sizes: list[int], fine_bytes: int, rng: np.random.Generator) -> Span
 
 
 def plain(
-    candidates: Candidates, query: NDArray[np.uint8], near: NDArray[np.int64], request: SearchRequest
+    candidates: Candidates, query: NDArray[np.uint8], near: list[int], request: SearchRequest
 ) -> list[tuple[int, ...]]:
     """The best, as (distance, fine distance, number, shard, row, bucket)."""
     found = []
@@ -43,8 +43,7 @@ def plain(
         for bucket, (start, count) in enumerate(zip(*map(np.ndarray.tolist, rows), strict=True)):
             for row in range(start, start + count):
                 fine = int(np.unpackbits(span.fine[row] ^ query).sum())
-                coarse = int(near[bucket])
-                distance = {"total": fine + coarse, "fine": fine, "coarse": coarse}[request.rank]
+                distance = {"total": fine + near[bucket], "fine": fine, "coarse": near[bucket]}[request.rank]
                 if request.within is None or distance <= request.within:
                     found.append((distance, fine, int(span.number[row]), shard, row, bucket))
     return sorted(found)[: request.depth]
@@ -65,13 +64,15 @@ def test_the_best_are_those_of_a_plain_sort(
 ) -> None:
     rng = np.random.default_rng(seed)
     spans = [span_of([bucket[shard] for bucket in sizes], fine_bits // 8, rng) for shard in range(shards)]
-    near = rng.integers(0, 10, len(sizes))
+    codes = rng.integers(0, 1 << 12, len(sizes), dtype=np.uint32)
+    coarse = int(rng.integers(1 << 12))
     row = rng.integers(0, max(len(spans[0].fine), 1))
     query = spans[0].fine[row] if len(spans[0].fine) else np.zeros(fine_bits // 8, np.uint8)
     request = SearchRequest(k, rank, **({} if rank == "fine" else within))
     candidates = Candidates.of(rng.permutation(len(sizes)), spans)
     assert len(candidates) == sum(sum(bucket[:shards]) for bucket in sizes)
-    found = rank_candidates(candidates, query, near, request)
+    found = rank_candidates(candidates, codes, query, coarse, request)
+    near = [(code ^ coarse).bit_count() for code in codes[candidates.buckets].tolist()]
     wanted = plain(candidates, query, near, request)
     columns = (found.distances, found.number, found.shard, found.row, found.bucket)
     assert list(zip(*(column.tolist() for column in columns), strict=True)) == [
@@ -85,6 +86,7 @@ def test_the_largest_of_everything_fits_a_place(coarse: int) -> None:
     span = Span(np.arange(1), np.zeros(1, np.int64), np.ones(1, np.int64), number, np.full((1, 32), 255, np.uint8))
     empty = Span(np.arange(0), number[:0].astype(np.int64), number[:0].astype(np.int64), number[:0], span.fine[:0])
     candidates = Candidates.of(np.arange(1), [empty] * 1023 + [span])
-    found = rank_candidates(candidates, np.zeros(32, np.uint8), np.array([coarse]), SearchRequest(3))
+    codes = np.array([(1 << coarse) - 1], np.uint32)
+    found = rank_candidates(candidates, codes, np.zeros(32, np.uint8), 0, SearchRequest(3))
     assert (found.distances.tolist(), found.number.tolist()) == ([256 + coarse], [(1 << 31) - 1])
     assert found.shard.tolist() == [1023]

@@ -78,7 +78,7 @@ class Arena:
 
     def missing(self, places: NDArray[np.intp]) -> NDArray[np.intp]:
         """Those of the places that hold no bucket."""
-        absent: NDArray[np.intp] = places[self._count[places] == _ABSENT]
+        absent: NDArray[np.intp] = places[self._count[self._at(places)] == _ABSENT]
         return absent
 
     def put(self, places: NDArray[np.intp], records: Records) -> None:
@@ -111,10 +111,11 @@ class Arena:
             buckets: intp (P,), what `Span.buckets` is to call them.
             tick: the moment.
         """
-        self._used[places] = tick & 0xFFFFFFFF  # where it wraps around, some buckets seem old: no harm
+        at = self._at(places)
+        self._used[at] = tick & 0xFFFFFFFF  # where it wraps around, some buckets seem old: no harm
         if len(places) == len(self.occupied) and not self._in_order():
             self._move(places)
-        start, count = self._start[places].astype(np.int64), self._count[places].astype(np.int64)
+        start, count = self._start[at].astype(np.int64), self._count[at].astype(np.int64)
         return Span(buckets, start, count, self._number, self._fine)
 
     def trim(self) -> int:
@@ -137,6 +138,10 @@ class Arena:
     def _room(self) -> int:
         """Rows that the budget allows."""
         return max(self._budget - self._places_nbytes, 0) // self.row_bytes
+
+    def _at(self, places: NDArray[np.intp]) -> NDArray[np.intp] | slice:
+        """The same places, which ascend, as the slice that they are where they are all."""
+        return slice(None) if len(places) == len(self.occupied) else places
 
     def _in_order(self) -> bool:
         """Whether the held rows are those from 0 on, bucket by bucket."""

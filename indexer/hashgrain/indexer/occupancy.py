@@ -19,6 +19,7 @@ class Occupancy:
 
     Attributes:
         codes, bits: the same.
+        everywhere: intp (B,), the positions of all codes.
         words: uint64 (words,), code c is bit c % 64, counted from the lowest, of word c // 64.
         before: uint32 (words,), how many codes are occupied in the words before each.
     """
@@ -26,6 +27,7 @@ class Occupancy:
     def __init__(self, codes: NDArray[np.uint32], bits: int) -> None:
         self.codes = codes
         self.bits = bits
+        self.everywhere: NDArray[np.intp] = np.arange(len(codes))
         flags = np.zeros(max(1 << bits, WORD_BITS), np.bool_)
         flags[codes] = True
         self.words: NDArray[np.uint64] = np.packbits(flags, bitorder="little").view("<u8").astype(np.uint64)

@@ -55,7 +55,7 @@ class Plan:
         if request.probes is not None:
             return cls(probing.nearest(min(request.probes, reach)), min(request.probes, occupied) <= reach)
         radius = request.coarse_radius
-        asked = np.arange(occupied) if radius is None else probing.within(radius)
+        asked = probing.everywhere if radius is None else probing.within(radius)
         if len(asked) <= reach:
             return cls(asked, True)
         return cls(probing.ordered(asked)[:reach], False)

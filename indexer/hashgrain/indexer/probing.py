@@ -70,6 +70,11 @@ class Probing:
         first = np.argpartition(keys, count - 1)[:count] if count < buckets else np.arange(buckets)
         return first[np.argsort(keys[first])]
 
+    @property
+    def everywhere(self) -> NDArray[np.intp]:
+        """Positions of all buckets, ascending."""
+        return self._occupancy.everywhere
+
     def within(self, radius: int) -> NDArray[np.intp]:
         """Positions of the buckets that differ in at most `radius` bits, ascending."""
         return np.flatnonzero(popcount(self._occupancy.codes ^ np.uint32(self._query)) <= radius)
@@ -79,18 +84,14 @@ class Probing:
         ordered: NDArray[np.intp] = buckets[np.argsort(self._keys(self._occupancy.codes[buckets]))]
         return ordered
 
-    def hamming(self, buckets: NDArray[np.intp]) -> NDArray[np.int64]:
-        """Coarse bits in which the buckets at some positions differ from the query, int64 (P,)."""
-        return popcount(self._occupancy.codes[buckets] ^ np.uint32(self._query)).astype(np.int64)
-
-    def complete_radius(self, near: NDArray[np.int64]) -> int:
-        """The r for which every bucket within r bits is among those read; `near` is their Hamming distance."""
+    def complete_radius(self, read: NDArray[np.intp]) -> int:
+        """The r for which every bucket within r bits is among those at the positions `read`, each given once."""
         from hashgrain.indexer import walking
 
         occupancy = self._occupancy
-        if len(near) == len(occupancy):
+        if len(read) == len(occupancy):
             return occupancy.bits
-        return walking.complete_radius(occupancy.words, occupancy.codes, self._query, occupancy.bits, near)
+        return walking.complete_radius(occupancy.words, occupancy.codes, self._query, occupancy.bits, read)
 
     def _keys(self, codes: NDArray[np.uint32]) -> NDArray[np.int64]:
         differing = codes ^ np.uint32(self._query)

@@ -59,14 +59,15 @@ class Winners:
 
 
 def rank_candidates(
-    candidates: Candidates, query: NDArray[np.uint8], near: NDArray[np.int64], request: SearchRequest
+    candidates: Candidates, codes: NDArray[np.uint32], fine: NDArray[np.uint8], coarse: int, request: SearchRequest
 ) -> Winners:
     """Find the `request.depth` best of those that are near enough.
 
     Args:
         candidates: the rows to compare.
-        query: uint8 (fine bytes,), the packed fine code.
-        near: int64 (P,), the coarse Hamming distance of each of the candidates' buckets.
+        codes: uint32 (B,), the coarse codes that the candidates' buckets point to.
+        fine: uint8 (fine bytes,), the query's packed fine code.
+        coarse: its coarse code, as a number.
         request: the ranking, how many, and how near.
     """
     from hashgrain.indexer import scanning  # loads the compiler: only for those who search
@@ -74,13 +75,13 @@ def rank_candidates(
     depth = min(request.depth, len(candidates))
     place, row, bucket = np.empty((3, depth), np.int64)
     bound = 1 << 62 if request.within is None else request.within + 1 << scanning.DISTANCE_SHIFT
-    words = _words_of(query)
+    query = _words_of(fine)
+    times = _COUNTS[request.rank]
     held = 0
-    for shard, (span, (start, count)) in enumerate(zip(candidates.spans, candidates.rows, strict=True)):
-        fine = span.fine.reshape(-1).view(words.dtype)
-        held = scanning.scan(
-            fine, span.number, start, count, near, shard, words, *_COUNTS[request.rank], bound, place, row, bucket, held
-        )
+    for shard, (span, rows) in enumerate(zip(candidates.spans, candidates.rows, strict=True)):
+        words = span.fine.reshape(-1).view(query.dtype)
+        where = (words, span.number, *rows, candidates.buckets, codes, shard)
+        held = scanning.scan(*where, query, coarse, *times, bound, place, row, bucket, held)
     order = np.argsort(place[:held])
     place = place[order]
     return Winners(

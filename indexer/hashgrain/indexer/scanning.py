@@ -28,9 +28,11 @@ def scan(
     number: NDArray[np.uint32],
     start: NDArray[np.int64],
     count: NDArray[np.int64],
-    near: NDArray[np.int64],
+    buckets: NDArray[np.int64],
+    codes: NDArray[np.uint32],
     shard: int,
     query: NDArray[np.unsignedinteger],
+    coarse: int,
     times_fine: int,
     times_near: int,
     bound: int,
@@ -45,9 +47,11 @@ def scan(
         words: (rows, W), the packed fine codes as words of any unsigned dtype, one after another in memory.
         number: uint32 (rows,), the items' numbers.
         start, count: int64 (P,), the rows of each bucket.
-        near: int64 (P,), its coarse distance from the query.
+        buckets: int64 (P,), where its coarse code stands in `codes`.
+        codes: uint32 (B,).
         shard: its number.
         query: (W,), the query's fine code.
+        coarse: its coarse code.
         times_fine, times_near: 0 or 1: what a place's distance is made of.
         bound: only places below it count.
         place, row, bucket: int64 (depth,), the best so far: a heap of their places with the worst first, their rows
@@ -74,7 +78,8 @@ def scan(
                 at += 1
             inside = at
             while inside < last and start[inside] < high:
-                away = near[inside] * times_near << DISTANCE_SHIFT
+                near = np.int64(bit_count(np.uint64(codes[buckets[inside]]) ^ np.uint64(coarse)))
+                away = near * times_near << DISTANCE_SHIFT
                 if fewest + away < worst:
                     for n in range(max(start[inside], low), min(start[inside] + count[inside], high)):
                         fine = np.int64(buffer[n - low])
@@ -87,6 +92,31 @@ def scan(
                 inside += 1
         first = last
     return held
+
+
+@compiled
+def locate(
+    buckets: NDArray[np.int64],
+    start: NDArray[np.int64],
+    count: NDArray[np.int64],
+    wanted: NDArray[np.int64],
+    rows: NDArray[np.int64],
+) -> None:
+    """Find some buckets among those of a span.
+
+    Args:
+        buckets, start, count: int64 (P,), see `Span`.
+        wanted: int64 (n,), buckets in any order; one that ascends is found fastest.
+        rows: int64 (2, n), takes the first row and the number of rows of each, 0 rows of one that is not there.
+    """
+    at = -1
+    for n in range(len(wanted)):
+        at += 1
+        if at >= len(buckets) or buckets[at] != wanted[n]:
+            at = np.searchsorted(buckets, wanted[n])
+        there = at < len(buckets) and buckets[at] == wanted[n]
+        rows[0, n] = start[at] if there else 0
+        rows[1, n] = count[at] if there else 0
 
 
 @compiled
@@ -125,7 +155,7 @@ def _keep(
     row: NDArray[np.int64],
     bucket: NDArray[np.int64],
     held: int,
-    found: int,
+    found: np.int64,
     found_row: int,
     found_bucket: int,
 ) -> int:

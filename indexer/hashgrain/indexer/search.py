@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hashgrain.codes.errors import StoreUnavailable
 from hashgrain.codes.layout import CodeLayout, HashCodes
@@ -26,6 +27,7 @@ from hashgrain.codes.packing import coarse_keys
 from hashgrain.indexer.deadline import Deadline
 from hashgrain.indexer.directories import Directories
 from hashgrain.indexer.hot_buckets import HotBuckets
+from hashgrain.indexer.occupancy import Occupancy
 from hashgrain.indexer.planning import Plan, first_reach, next_reach
 from hashgrain.indexer.queries import Query, require_logits
 from hashgrain.indexer.reading import FreshReading, Reading
@@ -122,10 +124,7 @@ class Searcher:
         for row, query in queries.items():
             reach.setdefault(row, first_reach(whole.live, len(whole.occupied), request))
             plans[row] = Plan.of(query.probing, reach[row], request)
-        asked = np.zeros(len(whole.occupied), np.bool_)
-        for plan in plans.values():
-            asked[plan.buckets] = True
-        wanted = np.flatnonzero(asked)
+        wanted = _union([plan.buckets for plan in plans.values()], whole.occupancy)
         reading: Reading | None
         reading = hot.read(whole, wanted) if hot else FreshReading.of(self._shards, whole, wanted, self._layout)
         if reading is None:
@@ -175,6 +174,13 @@ class Taken:
             if len(ids) == len(found):
                 hits[row] = selection.hit(ids, [payload for _, payload in found] if request.payloads else None)
         return hits
+
+
+def _union(asked: Sequence[NDArray[np.intp]], occupancy: Occupancy) -> NDArray[np.intp]:
+    """The positions of buckets that any query asks for, ascending; the very array of all where it is all."""
+    if any(len(buckets) == len(occupancy) for buckets in asked):
+        return occupancy.everywhere
+    return np.sort(asked[0]) if len(asked) == 1 else np.unique(np.concatenate(asked))
 
 
 def _wait(lost: int) -> None:

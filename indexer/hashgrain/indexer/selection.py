@@ -51,9 +51,8 @@ class Selection:
             met: whether these are all the buckets that the request asks for.
         """
         buckets = candidates.buckets
-        near = query.probing.hamming(buckets)
-        winners = rank_candidates(candidates, query.codes.fine[0], near, request)
-        radius = query.probing.complete_radius(near)
+        winners = rank_candidates(candidates, occupied, query.codes.fine[0], query.coarse, request)
+        radius = query.probing.complete_radius(buckets)
         exact = len(buckets) == len(occupied) or winners.proven(request, radius)
         if request.refine is not None:
             winners = refine(winners, candidates, occupied, query, request, layout)

@@ -38,12 +38,13 @@ class Span:
 
     def locate(self, wanted: NDArray[np.intp]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """First row and number of rows, int64 (P,), of other buckets in any order; none of what is not here."""
-        if np.array_equal(wanted, self.buckets):
+        from hashgrain.indexer.scanning import locate  # loads the compiler: only for those who search
+
+        if wanted is self.buckets:
             return self.start, self.count
-        if not len(self.buckets):
-            return np.zeros(len(wanted), np.int64), np.zeros(len(wanted), np.int64)
-        at = np.minimum(np.searchsorted(self.buckets, wanted), len(self.buckets) - 1)
-        return self.start[at], np.where(self.buckets[at] == wanted, self.count[at], 0)
+        rows = np.empty((2, len(wanted)), np.int64)
+        locate(self.buckets, self.start, self.count, wanted, rows)
+        return rows[0], rows[1]
 
 
 @dataclass(frozen=True, eq=False)

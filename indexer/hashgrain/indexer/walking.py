@@ -132,11 +132,11 @@ def complete_radius(
         words, codes: see `Occupancy`.
         query: the query's coarse code.
         bits: its length.
-        read: int64 (P,), in how many bits each bucket that was read differs from the query.
+        read: int64 (P,), the positions in `codes` of the buckets that were read.
     """
     known = np.zeros(bits + 1, np.int64)
-    for distance in read:
-        known[distance] += 1
+    for position in read:
+        known[np.int64(bit_count(np.uint64(codes[position]) ^ np.uint64(query)))] += 1
     visited, at_radius = 0, 1  # how many codes are `radius` bits away
     for radius in range(bits + 1):
         visited += at_radius
