@@ -6,15 +6,18 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
 from hashgrain.codes import HashCodes
 from hashgrain.codes.errors import StoreUnavailable
 from hashgrain.indexer import Index
+from hashgrain.indexer.tracking import Tracking
 from random_codes import random_codes
 from seen_by_readers import Owner, Rivals, require_orderly
 from write_history import LAYOUT, NAME, Progress, Workload, history
@@ -36,6 +39,7 @@ def write(url: str, workload: Workload, progress: Progress, writer: int) -> None
     rng = np.random.default_rng(writer)
     with Index.open(url, NAME) as index:
         for step in history(workload, writer):
+            progress.wait_for_readers(step.step)
             progress.begun[writer] = step.step
             if step.codes is None:
                 index.delete(step.ids)
@@ -45,11 +49,10 @@ def write(url: str, workload: Workload, progress: Progress, writer: int) -> None
             time.sleep(rng.uniform(0, workload.pause_ms / 1000))
 
 
-def read(url: str, workload: Workload, progress: Progress, seed: int, cache_bytes: int) -> Read:
+def read(url: str, workload: Workload, progress: Progress, reader: int, cache_bytes: int) -> Read:
     """Search until every writer is done, and once more; check every answer."""
-    rng, seen, report = np.random.default_rng(seed), _Seen(workload), Read()
+    rng, seen, report = np.random.default_rng([workload.seed, 1000 + reader]), _Seen(workload), Read()
     with Index.open(url, NAME, cache_bytes=cache_bytes or None) as index:
-        print("open", flush=True)
         finished = False
         while not finished:
             done = progress.done.tolist()
@@ -69,6 +72,7 @@ def read(url: str, workload: Workload, progress: Progress, seed: int, cache_byte
                 continue
             seen.require(hits, queries, question, done, progress.begun.tolist())
             report.searches += 1
+            progress.searches[reader] = report.searches
     report.moves = seen.moves
     return report
 
@@ -124,13 +128,17 @@ class _Seen:
 
 
 def main(role: str, url: str, workload: str, progress: str, number: str, cache_bytes: str = "0") -> None:
-    """Be writer or reader `number`; a reader prints a line once it has opened the index, and what it did, as JSON."""
+    """Be writer or reader `number`; a reader prints what it did, as JSON.
+
+    A `late` reader never finds that it was told of a change before it begins to search: that comes while it does.
+    """
     load = Workload.from_json(workload)
-    ledger = Progress(Path(progress), load.writers)
+    ledger = Progress(Path(progress), load)
     if role == "write":
         write(url, load, ledger, int(number))
     else:
-        print(json.dumps(asdict(read(url, load, ledger, int(number), int(cache_bytes)))))
+        with patch.object(Tracking, "drain", Tracking.open) if role == "late" else nullcontext():
+            print(json.dumps(asdict(read(url, load, ledger, int(number), int(cache_bytes)))))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ LAYOUT = CodeLayout(12, 64)
 
 NAME = "x"
 
+PACE, PATIENCE_S = 10, 120
+
 
 @dataclass(frozen=True)
 class Workload:
@@ -29,6 +32,8 @@ class Workload:
         shards: of the index.
         centres, flips: see `random_codes`; few of both make few buckets, which are rewritten all the time.
         pause_ms: the longest pause of a writer between two writes; readers need some moment to read in.
+        readers: how many search meanwhile. However slow these are, writers do not run away from them: each must have
+            searched once in `PACE` steps.
         overlapping: whether all writers write the same ids.
     """
 
@@ -40,6 +45,7 @@ class Workload:
     centres: int = 6
     flips: float = 0.1
     pause_ms: float = 12
+    readers: int = 4
     overlapping: bool = False
 
     def ids(self, writer: int) -> list[str | int]:
@@ -107,13 +113,24 @@ def history(workload: Workload, writer: int) -> Iterator[Write]:
 
 
 class Progress:
-    """How far each writer is, in a file that all processes share.
+    """How far each process is, in a file that all of them share.
 
     Attributes:
         begun, done: int64 (writers,), the last step that was begun, and the last that was acknowledged; -1 at first.
+        searches: int64 (readers,), how many have returned; -1 at first.
     """
 
-    def __init__(self, path: Path, writers: int, *, fresh: bool = False) -> None:
+    def __init__(self, path: Path, workload: Workload, *, fresh: bool = False) -> None:
+        parts = [workload.writers, workload.writers, workload.readers]
         if fresh:
-            path.write_bytes(np.full((2, writers), -1, np.int64).tobytes())
-        self.begun, self.done = np.memmap(path, np.int64, "r+", shape=(2, writers))
+            path.write_bytes(np.full(sum(parts), -1, np.int64).tobytes())
+        shared = np.memmap(path, np.int64, "r+")
+        self.begun, self.done, self.searches = np.split(shared, np.cumsum(parts)[:-1])
+
+    def wait_for_readers(self, step: int) -> None:
+        """Return when every reader has searched often enough for a writer to go on with a step."""
+        for _ in range(PATIENCE_S * 1000):
+            if (self.searches >= step // PACE).all():
+                return
+            time.sleep(0.001)
+        raise TimeoutError(f"a reader does not get on: {self.searches} searches at step {step}")

@@ -51,8 +51,8 @@ def test_a_hundred_kills_at_random_moments_lose_nothing(server: DurableServer, t
 
 def kill_again_and_again(server: DurableServer, folder: Path, victim: str, rounds: int) -> None:
     """Every round has a writer of its own, so that what earlier ones left is held against later kills, too."""
-    workload = Workload(seed=5, writers=rounds, steps=10**4, shards=2, pause_ms=0)
-    progress = Progress(folder / "progress", rounds, fresh=True)
+    workload = Workload(seed=5, writers=rounds, steps=10**4, shards=2, pause_ms=0, readers=0)
+    progress = Progress(folder / "progress", workload, fresh=True)
     rng, owners = np.random.default_rng(5), []
     Index.create(server.url, NAME, LAYOUT, shards=workload.shards).close()
     for number in range(rounds):
