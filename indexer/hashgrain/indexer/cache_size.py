@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,20 @@ def require_cache_bytes(cache_bytes: int | None) -> None:
         return
     if isinstance(cache_bytes, bool) or not isinstance(cache_bytes, int | np.integer) or cache_bytes < 1:
         raise InvalidInput(f"cache_bytes must be a positive integer, or None for no cache, got {cache_bytes!r}")
+
+
+def require_max_staleness(seconds: float, cache_bytes: int | None) -> None:
+    """Refuse what is no length of time, or has nothing to be the age of.
+
+    Raises:
+        InvalidInput: it is no finite number of 0 or more, or more than 0 without a cache.
+    """
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float | np.number) or not 0 <= seconds < math.inf:
+        raise InvalidInput(f"max_staleness must be a number of seconds, 0 or more, got {seconds!r}")
+    if seconds and cache_bytes is None:
+        raise InvalidInput(
+            f"max_staleness is {seconds} s, but nothing is kept that could be stale; give cache_bytes, or leave it out"
+        )
 
 
 @dataclass(frozen=True)

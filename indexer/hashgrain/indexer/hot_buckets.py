@@ -4,7 +4,8 @@ A search goes by what is kept, and looks up the names of its winners on the very
 With that answer it knows of every write that was acknowledged before it began (see `tracking`); where none of them,
 and no later one that it has been told of, concerns what it went by, the answer is that of the moment just before the
 names were looked up. Else the search starts afresh. So a search whose buckets are all kept needs one round trip, and
-sees what a search that keeps nothing sees.
+sees what a search that keeps nothing sees. Where searches may be stale for some time, an answer on that connection
+serves those that follow within it, and they need none, as long as they find every name among those that are kept.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import os
 import re
 import threading
+import time
 import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -27,6 +29,7 @@ from hashgrain.indexer.cache_size import CacheStats
 from hashgrain.indexer.deadline import seconds_left
 from hashgrain.indexer.directories import Directories
 from hashgrain.indexer.hot_reading import HotReading
+from hashgrain.indexer.kept_names import KeptNames
 from hashgrain.indexer.keys import index_prefix
 from hashgrain.indexer.records import Records
 from hashgrain.indexer.shard import Directory, Shard
@@ -49,10 +52,14 @@ class HotBuckets:
     Args:
         shards: of the index.
         cache_bytes: how much to keep; a single reading may exceed it while it lasts.
+        max_staleness: seconds for which an answer of Redis, on the connection on which it tells of changes, may serve
+            further searches: they ask it nothing more if all that they need is kept, names included.
     """
 
-    def __init__(self, shards: Sequence[Shard], cache_bytes: int) -> None:
+    def __init__(self, shards: Sequence[Shard], cache_bytes: int, max_staleness: float = 0.0) -> None:
         self._shards = shards
+        self._max_staleness = max_staleness
+        self._names = KeptNames()
         self._layout = shards[0].header.layout
         budget = int(cache_bytes) // len(shards)
         self._arenas = [Arena(self._layout.fine_bytes, budget) for _ in shards]
@@ -146,7 +153,8 @@ class HotBuckets:
             self._evictions += arena.trim()
         self._hits += max(sum(len(places) for _, places in mine) - read, 0)
         self._misses += read
-        reading = HotReading(self._shards, whole, spans, self._confirm)
+        recent = time.monotonic() - self._tracking.known_until <= self._max_staleness
+        reading = HotReading(self._shards, whole, spans, self._confirm, self._names, may_ask_nothing=recent)
         self._readings.add(reading)
         return reading
 
@@ -217,6 +225,7 @@ class HotBuckets:
                 reading.change(shard, coarse)
 
     def _forget(self) -> None:
+        self._names.clear()
         for shard, arena in enumerate(self._arenas):
             self._drops += arena.buckets
             arena.clear()

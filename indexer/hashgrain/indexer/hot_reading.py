@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from hashgrain.indexer.directories import Directories
+from hashgrain.indexer.kept_names import KeptNames
 from hashgrain.indexer.reading import Names, Numbers
 from hashgrain.indexer.shard import Shard
 from hashgrain.indexer.spans import Span
@@ -22,6 +23,8 @@ class HotReading:
         whole: the directories that the reading goes by.
         spans: one per shard, in order.
         confirm: sends commands on the tracked connection, and gives their answers; None where it was lost.
+        kept: names that earlier searches looked up; those of this reading are added.
+        may_ask_nothing: whether what Redis has told so far is recent enough to answer by.
     """
 
     def __init__(
@@ -30,11 +33,16 @@ class HotReading:
         whole: Directories,
         spans: Sequence[Span],
         confirm: Callable[[HotReading, Sequence[Command]], list[Any] | None],
+        kept: KeptNames,
+        *,
+        may_ask_nothing: bool,
     ) -> None:
         self._shards = shards
         self._whole = whole
         self.spans = spans
         self._confirm = confirm
+        self._kept = kept
+        self._may_ask_nothing = may_ask_nothing
         self._changed: list[list[int]] = [[] for _ in shards]
         self._void = False
 
@@ -58,6 +66,10 @@ class HotReading:
 
     def names(self, numbers: Numbers, payloads: bool) -> Names | None:
         """See `Reading`. The way to Redis is the one on which changes are told, so the answer proves the reading."""
+        if self._may_ask_nothing and not payloads:
+            known = self._kept.find(numbers)
+            if known is not None and self.holds:
+                return known
         commands: list[Command] = []
         ends = {}
         for shard, mine in numbers.items():
@@ -75,4 +87,5 @@ class HotReading:
                 for number, item, payload in zip(mine.tolist(), *named, strict=True):
                     found[shard, number] = (item, payload)
             begin = ends[shard]
+        self._kept.add(found)
         return found

@@ -8,7 +8,7 @@ from typing import Any
 
 from hashgrain.codes.errors import FingerprintMismatch, InvalidInput
 from hashgrain.codes.layout import CodeLayout, HashCodes
-from hashgrain.indexer.cache_size import CacheStats, require_cache_bytes
+from hashgrain.indexer.cache_size import CacheStats, require_cache_bytes, require_max_staleness
 from hashgrain.indexer.connection import DEFAULT_TIMEOUTS, Connection, Timeouts
 from hashgrain.indexer.hot_buckets import HotBuckets
 from hashgrain.indexer.identifiers import ItemId
@@ -28,12 +28,18 @@ class Index:
     shared between threads. Use it as a context manager, or `close` it, to give its connections back.
     """
 
-    def __init__(self, connection: Connection, shards: Sequence[Shard], cache_bytes: int | None = None) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        shards: Sequence[Shard],
+        cache_bytes: int | None = None,
+        max_staleness: float = 0.0,
+    ) -> None:
         self._connection = connection
         self._shards = shards
         header = shards[0].header
         self._name, self._layout, self._fingerprint = shards[0].keys.name, header.layout, header.fingerprint
-        self._hot = None if cache_bytes is None else HotBuckets(shards, cache_bytes)
+        self._hot = None if cache_bytes is None else HotBuckets(shards, cache_bytes, max_staleness)
         self._searcher = Searcher(shards, self._layout, self._hot)
 
     @classmethod
@@ -47,6 +53,7 @@ class Index:
         shards: int = 1,
         timeouts: Timeouts = DEFAULT_TIMEOUTS,
         cache_bytes: int | None = None,
+        max_staleness: float = 0.0,
     ) -> Index:
         """Create an empty index and open it.
 
@@ -57,18 +64,29 @@ class Index:
             fingerprint: of the model that makes them; codes that come with another will be refused.
             shards: into how many parts, each atomic by itself, the items are divided.
             timeouts: deadlines of every call.
-            cache_bytes: see `open`.
+            cache_bytes, max_staleness: see `open`.
 
         Raises:
             InvalidInput, IndexExists, IndexCorrupt, StoreUnavailable, StoreFull.
             StoreError: see `open`.
         """
         connection = Connection.to(redis_url, timeouts)
-        return cls._found(connection, lambda: create_shards(connection, name, layout, fingerprint, shards), cache_bytes)
+        return cls._found(
+            connection,
+            lambda: create_shards(connection, name, layout, fingerprint, shards),
+            cache_bytes,
+            max_staleness,
+        )
 
     @classmethod
     def open(
-        cls, redis_url: str, name: str, *, timeouts: Timeouts = DEFAULT_TIMEOUTS, cache_bytes: int | None = None
+        cls,
+        redis_url: str,
+        name: str,
+        *,
+        timeouts: Timeouts = DEFAULT_TIMEOUTS,
+        cache_bytes: int | None = None,
+        max_staleness: float = 0.0,
     ) -> Index:
         """Open an index that is there.
 
@@ -77,20 +95,30 @@ class Index:
             cache_bytes: experimental: keep buckets that searches have read, up to so many bytes, so that the next
                 search which needs them reads only the names of its winners. Answers stay what they are without:
                 Redis tells of every change over one more connection (see `hot_buckets`).
+            max_staleness: seconds. At 0 every search sees all writes that were acknowledged before it began. Above
+                0 it may miss those of the last so many seconds, though it rarely does, since what Redis has told by
+                then counts; a search that finds all it needs kept then asks Redis nothing. Needs `cache_bytes`.
 
         Raises:
             InvalidInput, IndexMissing, SchemaMismatch, IndexCorrupt, StoreUnavailable.
             StoreError: `cache_bytes` is given, and the server cannot tell of changes.
         """
         connection = Connection.to(redis_url, timeouts)
-        return cls._found(connection, lambda: open_shards(connection, name), cache_bytes)
+        return cls._found(connection, lambda: open_shards(connection, name), cache_bytes, max_staleness)
 
     @classmethod
-    def _found(cls, connection: Connection, find: Callable[[], list[Shard]], cache_bytes: int | None) -> Index:
+    def _found(
+        cls,
+        connection: Connection,
+        find: Callable[[], list[Shard]],
+        cache_bytes: int | None,
+        max_staleness: float,
+    ) -> Index:
         require_cache_bytes(cache_bytes)
+        require_max_staleness(max_staleness, cache_bytes)
         try:
             connection.require_no_eviction()
-            index = cls(connection, find(), cache_bytes)
+            index = cls(connection, find(), cache_bytes, max_staleness)
             if index._hot is not None:
                 index._hot.open()
             return index

@@ -10,7 +10,9 @@ See https://redis.io/docs/latest/develop/reference/client-side-caching/.
 
 from __future__ import annotations
 
+import math
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -32,6 +34,9 @@ class Tracking:
         prefix: of the keys to be told of.
         on_change: called with keys that have changed.
         on_loss: called when anything may have changed.
+
+    Attributes:
+        known_until: a moment on the monotonic clock: every write that was acknowledged before it has been told of.
     """
 
     def __init__(
@@ -46,6 +51,7 @@ class Tracking:
         self._on_change = on_change
         self._on_loss = on_loss
         self._link: Any = None  # redis-py's connection
+        self.known_until = -math.inf
         self._owner = os.getpid()
 
     def open(self) -> None:
@@ -86,6 +92,7 @@ class Tracking:
             StoreError: the server answered with an error.
         """
         self.open()
+        sent = time.monotonic()
         with self._lossless():
             self._link.send_packed_command(self._link.pack_commands(commands), check_health=False)
             left = len(commands)
@@ -94,10 +101,12 @@ class Tracking:
                 if answer is not _TOLD:
                     take(answer)
                     left -= 1
+        self.known_until = sent
 
     def close(self) -> None:
         """Disconnect; what was learnt is void."""
         link, self._link = self._link, None
+        self.known_until = -math.inf
         self._on_loss()
         if link is not None:
             link.disconnect()
