@@ -33,7 +33,7 @@ def test_growing_readings_end_with_the_buckets_of_a_single_one(
     request = SearchRequest(3, deadline=1.0, **budget)
     logits = np.linspace(-1, 1, 8).astype(np.float32)
     occupied = np.array(sorted(codes), np.uint32)
-    probing = Probing(Occupancy(occupied, 8), code, margin_weights(logits, 8))
+    probing = Probing(Occupancy(occupied, 8), code, margin_weights(logits))
     sizes = np.arange(1, len(occupied) + 1)
 
     def spent(reach: int) -> tuple[NDArray[np.intp], bool]:

@@ -32,8 +32,7 @@ def refined(codes: HashCodes, items: HashCodes, request: SearchRequest, layout: 
     order = np.argsort(bucket, kind="stable")
     span = Span.of(np.arange(len(buckets)), Records(bucket[order], rows[order], items.fine[order]))
     winners = Winners(np.zeros(len(items), np.uint16), np.zeros_like(rows), rows, np.argsort(order), bucket)
-    key = int(coarse_keys(codes.coarse, layout.coarse_bits)[0])
-    asked = Query.over(Occupancy(buckets, layout.coarse_bits), codes, key)
+    asked = Query.each(codes, [0], Occupancy(buckets, layout.coarse_bits))[0]
     candidates = Candidates.of(span.buckets, [span])
     return refine(winners, candidates, buckets, asked, request, layout).number.tolist()
 

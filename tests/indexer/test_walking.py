@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hashgrain.indexer import walking
 from hashgrain.indexer.occupancy import Occupancy
-from hashgrain.indexer.probing import margin_weights
+from hashgrain.indexer.probing import margin_weights, unit_weights
 
 
 @settings(deadline=None)  # the first call compiles
@@ -29,7 +29,7 @@ def test_the_walk_gives_the_order_of_a_plain_sort_or_gives_up(
     occupied = np.flatnonzero(rng.random(1 << bits) < share)
     occupancy = Occupancy(occupied.astype(np.uint32), bits)
     query = int(rng.integers(1 << bits))
-    weights = margin_weights(rng.integers(0, kinds + 1, bits).astype(np.float32), bits)
+    weights = margin_weights(rng.integers(0, kinds + 1, bits).astype(np.float32))
     count, limit = min(count, len(occupied)), min(limit, 1 << bits)
 
     def place(position: int) -> tuple[int, int, int]:
@@ -52,7 +52,7 @@ def test_the_query_s_own_bucket_is_found_at_once(bits: int) -> None:
     occupancy = Occupancy(codes, bits)
     for position, code in enumerate(codes.tolist()):
         found = np.empty(1, np.int64)
-        assert walking.nearest(occupancy.words, occupancy.before, code, margin_weights(None, bits), 1, 64, found) == 1
+        assert walking.nearest(occupancy.words, occupancy.before, code, unit_weights(bits), 1, 64, found) == 1
         assert found.tolist() == [position]
 
 

@@ -27,15 +27,18 @@ BITS_OF_BYTE = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).as
 """int64 (256, 8): row b holds the bits of byte b, the most significant first."""
 
 
-def margin_weights(logits: NDArray[np.float32] | None, bits: int) -> NDArray[np.int64]:
-    """Weight of each bit, int64 (bits,), from the query's finite logits, float32 (bits,), or 1 without any."""
-    if logits is None:
-        return np.ones(bits, np.int64)
+def margin_weights(logits: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Weight of each bit, int64, from the finite logits of a query, float32 (bits,), or of several, (Q, bits)."""
     margins = np.abs(logits.astype(np.float64))
-    largest = float(margins.max())
-    if largest == 0.0:
-        return np.zeros(bits, np.int64)
-    return np.floor(margins / largest * _MARGIN_SCALE).astype(np.int64)
+    largest = margins.max(axis=-1, keepdims=True)
+    largest[largest == 0.0] = 1.0  # all weights are 0 then
+    weights: NDArray[np.int64] = np.floor(margins / largest * _MARGIN_SCALE).astype(np.int64)
+    return weights
+
+
+def unit_weights(bits: int) -> NDArray[np.int64]:
+    """Weight of each bit, int64 (bits,), of a query without logits: the weight of a bucket is its Hamming distance."""
+    return np.ones(bits, np.int64)
 
 
 class Probing:
@@ -44,7 +47,7 @@ class Probing:
     Args:
         occupancy: of the buckets.
         query: the query's coarse code, as a number.
-        weights: int64 (bits,), see `margin_weights`.
+        weights: int64 (bits,), see `margin_weights` and `unit_weights`.
     """
 
     def __init__(self, occupancy: Occupancy, query: int, weights: NDArray[np.int64]) -> None:

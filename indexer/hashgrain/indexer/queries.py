@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hashgrain.codes.errors import InvalidInput
 from hashgrain.codes.layout import HashCodes
+from hashgrain.codes.packing import coarse_keys
 from hashgrain.indexer.occupancy import Occupancy
-from hashgrain.indexer.probing import Probing, margin_weights
+from hashgrain.indexer.probing import Probing, margin_weights, unit_weights
 from hashgrain.indexer.request import SearchRequest
 
 REFINED_BY = {"total": ("coarse", "fine"), "fine": ("fine",), "coarse": ("coarse",)}
@@ -41,17 +44,32 @@ class Query:
     """One query over the buckets of one reading.
 
     Attributes:
-        codes: a single row.
+        codes: of several queries.
+        row: which of them it is.
         coarse: its coarse code, as a number.
         probing: the order in which it reads the buckets.
     """
 
     codes: HashCodes
+    row: int
     coarse: int
     probing: Probing
 
     @classmethod
-    def over(cls, occupancy: Occupancy, codes: HashCodes, coarse: int) -> Query:
-        """Prepare a query for the occupied buckets; see the attributes."""
-        logits = None if codes.coarse_logits is None else codes.coarse_logits[0]
-        return cls(codes, coarse, Probing(occupancy, coarse, margin_weights(logits, occupancy.bits)))
+    def each(cls, codes: HashCodes, rows: Iterable[int], occupancy: Occupancy) -> dict[int, Query]:
+        """Prepare some of the queries for the occupied buckets; by row."""
+        keys = coarse_keys(codes.coarse, occupancy.bits).tolist()
+        logits = codes.coarse_logits
+        weights = [unit_weights(occupancy.bits)] * len(keys) if logits is None else margin_weights(logits)
+        return {row: cls(codes, row, keys[row], Probing(occupancy, keys[row], weights[row])) for row in rows}
+
+    @property
+    def fine(self) -> NDArray[np.uint8]:
+        """uint8 (fine bytes,), its packed fine code."""
+        fine: NDArray[np.uint8] = self.codes.fine[self.row]
+        return fine
+
+    @property
+    def alone(self) -> HashCodes:
+        """Its codes, and logits, as a single row."""
+        return self.codes[self.row : self.row + 1]

@@ -73,7 +73,7 @@ def rank_candidates(
     from hashgrain.indexer import scanning  # loads the compiler: only for those who search
 
     depth = min(request.depth, len(candidates))
-    place, row, bucket = np.empty((3, depth), np.int64)
+    place, row, bucket, number, shards = np.empty((5, depth), np.int64)
     bound = 1 << 62 if request.within is None else request.within + 1 << scanning.DISTANCE_SHIFT
     query = _words_of(fine)
     times = _COUNTS[request.rank]
@@ -82,15 +82,9 @@ def rank_candidates(
         words = span.fine.reshape(-1).view(query.dtype)
         where = (words, span.number, *rows, candidates.buckets, codes, shard)
         held = scanning.scan(*where, query, coarse, *times, bound, place, row, bucket, held)
-    order = np.argsort(place[:held])
-    place = place[order]
-    return Winners(
-        (place >> scanning.DISTANCE_SHIFT).astype(np.uint16),
-        place & (1 << scanning.SHARD_BITS) - 1,
-        place >> scanning.SHARD_BITS & (1 << scanning.NUMBER_BITS) - 1,
-        row[order],
-        bucket[order],
-    )
+    winners = Winners(np.empty(held, np.uint16), shards[:held], number[:held], row[:held], bucket[:held])
+    scanning.settle(place[:held], winners.row, winners.bucket, winners.distances, winners.number, winners.shard)
+    return winners
 
 
 def _words_of(code: NDArray[np.uint8]) -> NDArray[np.unsignedinteger]:

@@ -39,11 +39,11 @@ def refine(
         request: its `k` and `rank`.
         layout: the code lengths.
     """
-    margins = Margins.of(query.codes, request.rank, layout)
+    margins = Margins.of(query.alone, request.rank, layout)
     cost = weigh(occupied[candidates.buckets[winners.bucket]] ^ np.uint32(query.coarse), margins.coarse)
     for shard, span in enumerate(candidates.spans):
         mine = winners.shard == shard
-        cost[mine] += _weigh_fine(span.fine[winners.row[mine]] ^ query.codes.fine, margins.fine)
+        cost[mine] += _weigh_fine(span.fine[winners.row[mine]] ^ query.fine, margins.fine)
     return winners[np.argsort(cost, kind="stable")[: request.k]]
 
 
@@ -67,7 +67,7 @@ class Margins:
             logits[: layout.coarse_bits] = query.coarse_logits[0]
         if "fine" in REFINED_BY[rank] and query.fine_logits is not None:
             logits[layout.coarse_bits :] = query.fine_logits[0]
-        weights = margin_weights(logits, len(logits))
+        weights = margin_weights(logits)
         return cls(weights[: layout.coarse_bits], weights[layout.coarse_bits :])
 
 

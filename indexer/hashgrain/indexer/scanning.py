@@ -95,6 +95,26 @@ def scan(
 
 
 @compiled
+def settle(
+    place: NDArray[np.int64],
+    row: NDArray[np.int64],
+    bucket: NDArray[np.int64],
+    distance: NDArray[np.uint16],
+    number: NDArray[np.int64],
+    shard: NDArray[np.int64],
+) -> None:
+    """Sort a heap that `scan` has filled, the best first, and take its places apart; all arrays are of one length."""
+    for end in range(len(place) - 1, 0, -1):
+        last, last_row, last_bucket = place[end], row[end], bucket[end]
+        place[end], row[end], bucket[end] = place[0], row[0], bucket[0]
+        _keep(place[:end], row[:end], bucket[:end], end, last, last_row, last_bucket)
+    for n in range(len(place)):
+        distance[n] = place[n] >> DISTANCE_SHIFT
+        number[n] = place[n] >> SHARD_BITS & (1 << NUMBER_BITS) - 1
+        shard[n] = place[n] & (1 << SHARD_BITS) - 1
+
+
+@compiled
 def locate(
     buckets: NDArray[np.int64],
     start: NDArray[np.int64],

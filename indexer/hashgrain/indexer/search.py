@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 
 from hashgrain.codes.errors import StoreUnavailable
 from hashgrain.codes.layout import CodeLayout, HashCodes
-from hashgrain.codes.packing import coarse_keys
 from hashgrain.indexer.deadline import Deadline
 from hashgrain.indexer.directories import Directories
 from hashgrain.indexer.hot_buckets import HotBuckets
@@ -118,8 +117,7 @@ class Searcher:
         make this its answer.
         """
         whole = self._directories()
-        keys = coarse_keys(codes.coarse, self._layout.coarse_bits).tolist()
-        queries = {row: Query.over(whole.occupancy, codes[row : row + 1], keys[row]) for row in waiting}
+        queries = Query.each(codes, waiting, whole.occupancy)
         plans = {}
         for row, query in queries.items():
             reach.setdefault(row, first_reach(whole.live, len(whole.occupied), request))
@@ -180,7 +178,12 @@ def _union(asked: Sequence[NDArray[np.intp]], occupancy: Occupancy) -> NDArray[n
     """The positions of buckets that any query asks for, ascending; the very array of all where it is all."""
     if any(len(buckets) == len(occupancy) for buckets in asked):
         return occupancy.everywhere
-    return np.sort(asked[0]) if len(asked) == 1 else np.unique(np.concatenate(asked))
+    if len(asked) == 1:
+        return np.sort(asked[0])
+    flags = np.zeros(len(occupancy), np.bool_)
+    for buckets in asked:
+        flags[buckets] = True
+    return np.flatnonzero(flags)
 
 
 def _wait(lost: int) -> None:

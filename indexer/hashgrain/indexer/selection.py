@@ -51,7 +51,7 @@ class Selection:
             met: whether these are all the buckets that the request asks for.
         """
         buckets = candidates.buckets
-        winners = rank_candidates(candidates, occupied, query.codes.fine[0], query.coarse, request)
+        winners = rank_candidates(candidates, occupied, query.fine, query.coarse, request)
         radius = query.probing.complete_radius(buckets)
         exact = len(buckets) == len(occupied) or winners.proven(request, radius)
         if request.refine is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,13 +68,17 @@ class Candidates:
         return cls(buckets, spans, [span.locate(buckets) for span in spans])
 
     def __len__(self) -> int:
-        return int(sum(count.sum() for _, count in self.rows))
+        return self._total
+
+    @cached_property
+    def _total(self) -> int:
+        return sum(int(count.sum()) for _, count in self.rows)
 
     @property
     def sizes(self) -> NDArray[np.int64]:
         """int64 (P,), live records of each bucket in all shards."""
-        first, *others = [count for _, count in self.rows]
-        return sum(others, start=first)
+        (_, sizes), *others = self.rows
+        return sum((count for _, count in others), start=sizes)
 
     def first(self, buckets: int) -> Candidates:
         """Those of the first so many buckets."""
