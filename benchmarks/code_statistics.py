@@ -14,7 +14,6 @@ from hashgrain.codes.errors import HashgrainError
 from hashgrain.codes.packing import coarse_keys
 
 NEIGHBOURS_AMONG = 50_000
-CLASSES = 100
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ def main() -> None:
         columns["real"] = CodeStatistics.of(real, queries[few])
     count = len(real) if arguments.data else NEIGHBOURS_AMONG
     for name, made in {
-        "generated": GeneratedCodes(layout, count, seed=1, classes=CLASSES, exponent=0),
+        "generated": GeneratedCodes(layout, count, seed=1, exponent=0),
         "power law": GeneratedCodes(layout, count, seed=1),
         f"{arguments.items:,}": GeneratedCodes(layout, arguments.items, seed=1),
         f"{arguments.items:,}, 256 bits": GeneratedCodes(CodeLayout(16, 256), arguments.items, seed=1),

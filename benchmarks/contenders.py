@@ -15,6 +15,8 @@ from hashgrain.codes import HashCodes
 K = 10
 RECALL = 0.99
 ROUNDS = 5
+TURN_S = 2.0
+"""Seconds after which a contender's turn at single queries ends, and all its batches together."""
 
 Search = Callable[[HashCodes], NDArray[np.integer]]
 """One query → the fine distances of up to ten neighbours."""
@@ -30,7 +32,6 @@ class Contender:
         batch: answers many at once on all cores, or None.
         load: items a second that were written and indexed, or None where the row shares another's data.
         size: bytes per item, or None.
-        share: of the queries that it gets to answer; less than 1 for the slow.
     """
 
     name: str
@@ -38,7 +39,6 @@ class Contender:
     batch: Callable[[HashCodes], object] | None = None
     load: float | None = None
     size: float | None = None
-    share: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -65,14 +65,17 @@ def measure(
     for turn in range(ROUNDS):
         rows = np.arange(len(singles))[turn::ROUNDS]
         for place, contender in enumerate(contenders):
-            for row in rows[: max(1, round(contender.share * len(rows)))]:
+            last = time.perf_counter() + TURN_S
+            for row in rows:
                 query = singles[int(row) : int(row) + 1]
                 begin = time.perf_counter()
                 answer = contender.search(query)
                 seconds[place].append(time.perf_counter() - begin)
                 found[place].append(answer)
                 limits[place].append(int(kth[row]))
-            if contender.batch is not None:
+                if time.perf_counter() > last:
+                    break
+            if contender.batch is not None and sum(len(batch) / rate for rate in rates[place]) < TURN_S:
                 begin = time.perf_counter()
                 contender.batch(batch)
                 rates[place].append(len(batch) / (time.perf_counter() - begin))

@@ -36,7 +36,7 @@ def flat_contender(flat: faiss.IndexBinaryFlat, items: HashCodes) -> Contender:
     """Exhaustive search."""
     return Contender(
         "Faiss IndexBinaryFlat", lambda query: _on_one(flat, query), lambda queries: _on_cores(flat, queries), None,
-        float(items.fine.shape[1]), share=0.3,
+        float(items.fine.shape[1])
     )  # fmt: skip
 
 

@@ -75,7 +75,7 @@ def contenders(index: Index, how: str, candidates: int, loaded: Loaded | None) -
         ),
         Contender(
             f"hashgrain {how}, exact", lambda query: index.search(query, K, rank="fine", exact=True)[0].distances,
-            None, None, None, share=0.1,
+            None, None, None
         ),
     ]  # fmt: skip
 

@@ -56,15 +56,15 @@ def test_queries_have_the_logits_that_their_bits_are_signs_of() -> None:
 
 
 def test_class_sizes_follow_the_power_law() -> None:
-    shares = np.sort(GeneratedCodes(LAYOUT, 1, classes=300, exponent=0.5).shares())[::-1]
+    shares = np.sort(GeneratedCodes(LAYOUT, 1, exponent=0.5).shares())[::-1]
     assert shares.sum() == pytest.approx(1)
     assert shares[0] / shares[99] == pytest.approx(10)
-    assert np.ptp(GeneratedCodes(LAYOUT, 1, classes=300, exponent=0).shares()) == pytest.approx(0)
+    assert np.ptp(GeneratedCodes(LAYOUT, 1, exponent=0).shares()) == pytest.approx(0)
 
 
 def test_generated_codes_crowd_as_the_real_ones_they_were_fitted_to() -> None:
     """Real: CIFAR-100's 50,000 training pictures by the default model, 500 of its test pictures as queries."""
-    made = GeneratedCodes(LAYOUT, 50_000, seed=1, classes=100, exponent=0)
+    made = GeneratedCodes(LAYOUT, 50_000, seed=1, exponent=0)
     found = CodeStatistics.of(made.codes(), made.queries(500))
     assert found.buckets == pytest.approx(5067, rel=0.15)
     assert found.entropy == pytest.approx(8.68, abs=0.3)
@@ -95,7 +95,8 @@ def test_committed_fit_is_small() -> None:
         ({"layout": CodeLayout(12, 64), "items": 5}, "16 coarse bits and a multiple of 64 fine bits, got 12-bit"),
         ({"layout": CodeLayout(16, 96), "items": 5}, "got 16-bit coarse and 96-bit fine"),
         ({"layout": LAYOUT, "items": 0}, "items must be 1 or more, got 0"),
-        ({"layout": LAYOUT, "items": 5, "classes": 0}, "classes must be 1 or more, got 0"),
+        ({"layout": LAYOUT, "items": 5, "classes": 0}, "classes must be 1 to 100, got 0"),
+        ({"layout": LAYOUT, "items": 5, "classes": 101}, "classes must be 1 to 100, got 101"),
         ({"layout": LAYOUT, "items": 5, "exponent": -1.0}, "exponent must be 0 or more, got -1.0"),
     ],
 )
