@@ -133,7 +133,11 @@ def locate(
     for n in range(len(wanted)):
         at += 1
         if at >= len(buckets) or buckets[at] != wanted[n]:
-            at = np.searchsorted(buckets, wanted[n])
+            at, left = 0, len(buckets)
+            while left > 1:  # a binary search whose steps the processor need not guess
+                half = left // 2
+                at += half if buckets[at + half - 1] < wanted[n] else 0
+                left -= half
         there = at < len(buckets) and buckets[at] == wanted[n]
         rows[0, n] = start[at] if there else 0
         rows[1, n] = count[at] if there else 0
