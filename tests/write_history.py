@@ -18,7 +18,7 @@ LAYOUT = CodeLayout(12, 64)
 
 NAME = "x"
 
-PACE, PATIENCE_S = 10, 120
+PACE, PATIENCE_S = 4, 120
 
 
 @dataclass(frozen=True)
@@ -97,12 +97,15 @@ class Write:
 
 
 def history(workload: Workload, writer: int) -> Iterator[Write]:
-    """The writes of one writer: mostly small ones, now and then all of its items at once, or the end of all of them."""
+    """The writes of one writer: mostly small ones, now and then all of its items at once, or the end of all of them.
+
+    Many are deleted, so that others come anew: what a reader that missed it would not notice by itself.
+    """
     rng = np.random.default_rng([workload.seed, writer])
     every = workload.ids(writer)
     for step in range(workload.steps):
-        deleting, whole = rng.random() < 0.3, rng.random() < 0.06
-        chosen = range(len(every)) if whole else np.unique(rng.integers(0, len(every), rng.integers(1, 8)))
+        deleting, whole = rng.random() < 0.45, rng.random() < 0.06
+        chosen = range(len(every)) if whole else np.unique(rng.integers(0, len(every), rng.geometric(0.35)))
         ids = [every[n] for n in chosen]
         seed = int(rng.integers(2**32))
         stamp = {"by": writer, "step": step}
