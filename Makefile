@@ -26,7 +26,8 @@ check: $(VENV)/ready
 
 bench: $(VENV)/ready
 	$(BIN)/python -m pip install -q -e ".[bench]"
-	$(BIN)/python -m benchmarks.lookup
+	$(BIN)/python -m benchmarks.lookup $(ARGS)
+	$(BIN)/python -m benchmarks.recall_curve
 	$(BIN)/python -m benchmarks.serving
 
 # From `docker compose up` to a folder encoded and searched over gRPC; needs a Docker engine, takes minutes.
