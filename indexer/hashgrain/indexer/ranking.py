@@ -88,6 +88,6 @@ def rank_candidates(
 
 
 def _words_of(code: NDArray[np.uint8]) -> NDArray[np.unsignedinteger]:
-    """View a packed code as the widest words that divide it."""
+    """A packed code as the widest words that divide it; a copy, since Numba compiles anew for what is read-only."""
     size = next(size for size in (8, 4, 2, 1) if len(code) % size == 0)
-    return np.ascontiguousarray(code).view(np.dtype(f"u{size}"))
+    return np.array(code).view(np.dtype(f"u{size}"))

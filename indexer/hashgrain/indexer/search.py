@@ -35,6 +35,7 @@ from hashgrain.indexer.results import Hit
 from hashgrain.indexer.selection import Selection, unread
 from hashgrain.indexer.shard import Shard
 from hashgrain.indexer.spans import Candidates
+from hashgrain.indexer.warming import warm_up
 
 GROUP = 32
 """Queries that share one reading of buckets."""
@@ -64,6 +65,7 @@ class Searcher:
                 anything was.
         """
         require_logits(codes, request)
+        warm_up(self._layout)  # before the deadline runs
         deadline = Deadline(request.deadline)
         hits: dict[int, Hit] = {}
         with deadline.enforced():

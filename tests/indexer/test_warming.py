@@ -1,0 +1,73 @@
+"""After `warm_up` no search waits for the compiler, whatever it asks for."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hashgrain.codes import CodeLayout, HashCodes
+from hashgrain.indexer import Index, scanning, walking
+from hashgrain.indexer.warming import warm_up
+
+ASKED = (
+    {"candidates": 5},
+    {"probes": 3},
+    {"radius": 2},
+    {"within": 20},
+    {"exact": True},
+    {"rank": "fine", "exact": True},
+    {"rank": "coarse"},
+    {"refine": 20},
+    {"deadline": 5.0},
+)
+
+
+def compiled_for() -> dict[str, int]:
+    """For how many kinds of arguments each compiled loop is there."""
+    loops: list[Any] = [*vars(scanning).values(), *vars(walking).values()]
+    return {loop.__name__: len(loop.signatures) for loop in loops if hasattr(loop, "signatures")}
+
+
+@pytest.mark.parametrize("fine_bits", [32, 40, 64, 128])
+@pytest.mark.parametrize("cache_bytes", [None, 1 << 20])
+def test_no_search_compiles_anything(redis_url: str, fine_bits: int, cache_bytes: int | None) -> None:
+    layout = CodeLayout(9, fine_bits)
+    rng = np.random.default_rng(fine_bits)
+    codes = HashCodes.from_logits(*(rng.normal(size=(300, bits)).astype(np.float32) for bits in (9, fine_bits)))
+    with Index.create(redis_url, "warmed", layout, shards=2, cache_bytes=cache_bytes) as index:
+        index.add(range(300), codes)
+        warm_up(layout)
+        before = compiled_for()
+        assert {"scan", "settle", "locate", "nearest", "complete_radius"} <= before.keys()
+        for asked in ASKED:
+            index.search(codes[:3], 2, **asked)  # type: ignore[arg-type]
+        for array in (queries := HashCodes(codes.coarse[:3].copy(), codes.fine[:3].copy())).coarse, queries.fine:
+            array.flags.writeable = False
+        index.search(queries)
+        assert compiled_for() == before
+        index.drop()
+
+
+SCRIPT = """
+import sys, numpy as np
+from hashgrain.codes import CodeLayout, HashCodes
+from hashgrain.indexer import Index
+with Index.create(sys.argv[1], "cold", CodeLayout(8, 32)) as index:
+    codes = HashCodes(np.zeros((1, 1), np.uint8), np.zeros((1, 4), np.uint8))
+    index.add(["a"], codes)
+    print(index.search(codes, deadline=0.5)[0].ids)
+    index.drop()
+"""
+
+
+def test_the_deadline_of_the_first_search_does_not_count_the_compiler_s_time(redis_url: str, tmp_path: Path) -> None:
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    command = [sys.executable, "-c", SCRIPT, redis_url]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+    assert done.stdout.strip() == "['a']"
