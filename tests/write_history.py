@@ -35,6 +35,8 @@ class Workload:
         readers: how many search meanwhile. However slow these are, writers do not run away from them: each must have
             searched once in `PACE` steps.
         overlapping: whether all writers write the same ids.
+        growing: whether a writer adds only what is not there, until all is, and then deletes it all: readers who
+            missed an addition find nothing else to be wrong.
     """
 
     seed: int
@@ -47,6 +49,7 @@ class Workload:
     pause_ms: float = 12
     readers: int = 4
     overlapping: bool = False
+    growing: bool = False
 
     def ids(self, writer: int) -> list[str | int]:
         """A writer's ids, integers and strings."""
@@ -102,11 +105,14 @@ def history(workload: Workload, writer: int) -> Iterator[Write]:
     Many are deleted, so that others come anew: what a reader that missed it would not notice by itself.
     """
     rng = np.random.default_rng([workload.seed, writer])
-    every = workload.ids(writer)
+    every, absent = workload.ids(writer), list(workload.ids(writer))
     for step in range(workload.steps):
         deleting, whole = rng.random() < 0.45, rng.random() < 0.06
         chosen = range(len(every)) if whole else np.unique(rng.integers(0, len(every), rng.geometric(0.35)))
         ids = [every[n] for n in chosen]
+        if workload.growing:
+            ids, absent = (absent[: len(ids)], absent[len(ids) :]) if absent else (every, list(every))
+            deleting = ids is every
         seed = int(rng.integers(2**32))
         stamp = {"by": writer, "step": step}
         # Where writers overlap, the payload is what tells whose write an item shows.
