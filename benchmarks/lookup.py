@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import signal
+import sys
 import time
 from collections.abc import Iterator
 
@@ -37,6 +39,7 @@ NAMED = 100_000
 def main() -> None:
     """Load, search, compare, print."""
     arguments = parse(None)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that servers and peers' data go when it is ended
     print(report(run(arguments)))
 
 

@@ -99,6 +99,13 @@ def test_report_has_a_row_for_each_system_and_every_target_with_its_verdict() ->
     assert "not in this run: x" in lines
     assert "targets (stated for 1,000,000 items; here 50,000)" in lines
     assert any("10.0 times one GET" in line for line in lines)
+    assert not any("no setting of it" in line for line in lines)
+
+
+def test_report_names_what_reaches_the_recall_with_no_setting() -> None:
+    run = a_run("pgvector ef")
+    rows = [*run.rows[:-1], replace(run.rows[-1], recall=0.98)]
+    assert "no setting of it reaches recall 0.99: pgvector ef" in report(replace(run, rows=rows)).splitlines()
 
 
 def test_targets_take_the_worse_of_two_and_name_what_was_not_measured() -> None:
