@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashgrain.indexer.request import SearchRequest
-from hashgrain.indexer.spans import Candidates
+from hashgrain.indexer.spans import Candidates, word_type
 
 _COUNTS = {"total": (1, 1), "fine": (1, 0), "coarse": (0, 1)}
 """By ranking, how often the fine and the coarse distance count in the distance."""
@@ -75,19 +75,12 @@ def rank_candidates(
     depth = min(request.depth, len(candidates))
     place, row, bucket, number, shards = np.empty((5, depth), np.int64)
     bound = 1 << 62 if request.within is None else request.within + 1 << scanning.DISTANCE_SHIFT
-    query = _words_of(fine)
+    query = np.array(fine).view(word_type(len(fine)))  # a copy: Numba compiles anew for what is read-only
     times = _COUNTS[request.rank]
     held = 0
     for shard, (span, rows) in enumerate(zip(candidates.spans, candidates.rows, strict=True)):
-        words = span.fine.reshape(-1).view(query.dtype)
-        where = (words, span.number, *rows, candidates.buckets, codes, shard)
+        where = (span.words, span.number, *rows, candidates.buckets, codes, shard)
         held = scanning.scan(*where, query, coarse, *times, bound, place, row, bucket, held)
     winners = Winners(np.empty(held, np.uint16), shards[:held], number[:held], row[:held], bucket[:held])
     scanning.settle(place[:held], winners.row, winners.bucket, winners.distances, winners.number, winners.shard)
     return winners
-
-
-def _words_of(code: NDArray[np.uint8]) -> NDArray[np.unsignedinteger]:
-    """A packed code as the widest words that divide it; a copy, since Numba compiles anew for what is read-only."""
-    size = next(size for size in (8, 4, 2, 1) if len(code) % size == 0)
-    return np.array(code).view(np.dtype(f"u{size}"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,11 @@ class Span:
         count = np.bincount(records.bucket, minlength=len(buckets))
         fine = np.ascontiguousarray(records.fine)
         return cls(buckets, np.cumsum(count) - count, count, records.number.astype(np.uint32), fine)
+
+    @cached_property
+    def words(self) -> NDArray[np.unsignedinteger]:
+        """The fine codes, one after another, as the widest words that divide one of them."""
+        return self.fine.reshape(-1).view(word_type(self.fine.shape[1]))
 
     def locate(self, wanted: NDArray[np.intp]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """First row and number of rows, int64 (P,), of other buckets in any order; none of what is not here."""
@@ -86,3 +91,9 @@ class Candidates:
             return self
         rows = [(start[:buckets], count[:buckets]) for start, count in self.rows]
         return Candidates(self.buckets[:buckets], self.spans, rows)
+
+
+@cache
+def word_type(fine_bytes: int) -> np.dtype[np.unsignedinteger]:
+    """The widest words that divide a packed code of so many bytes."""
+    return np.dtype(f"u{next(size for size in (8, 4, 2, 1) if fine_bytes % size == 0)}")
