@@ -5,7 +5,7 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 VENV := .venv
 BIN := $(VENV)/bin
-EXTRAS := client,indexer,export,cpu,cli,dev
+EXTRAS := client,indexer,export,cpu,cli,bench,dev
 
 .PHONY: demo test test-all check bench docker-test clean setup
 
@@ -25,7 +25,6 @@ check: $(VENV)/ready
 	$(BIN)/mypy
 
 bench: $(VENV)/ready
-	$(BIN)/python -m pip install -q -e ".[bench]"
 	$(BIN)/python -m benchmarks.lookup $(ARGS)
 	$(BIN)/python -m benchmarks.recall_curve
 	$(BIN)/python -m benchmarks.serving
