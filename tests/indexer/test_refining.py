@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -50,6 +50,7 @@ def test_a_code_that_the_ranking_does_not_count_weighs_nothing() -> None:
     assert (coarse.coarse.tolist(), coarse.fine.tolist()) == ([2**28] * 8, [0] * 32)
 
 
+@settings(deadline=None)
 @given(st.integers(8, 24), st.sampled_from([32, 72, 256]), st.integers(0, 2**32), st.data())
 def test_items_come_by_the_plain_sum_of_the_margins_and_keep_their_order_in_ties(
     coarse_bits: int, fine_bits: int, seed: int, data: st.DataObject

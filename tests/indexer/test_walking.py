@@ -56,6 +56,7 @@ def test_the_query_s_own_bucket_is_found_at_once(bits: int) -> None:
         assert found.tolist() == [position]
 
 
+@settings(deadline=None)
 @given(st.integers(8, 24), st.data())
 def test_the_bitmap_tells_how_many_codes_come_before(bits: int, data: st.DataObject) -> None:
     codes = sorted(data.draw(st.sets(st.integers(0, (1 << bits) - 1), max_size=30)))
