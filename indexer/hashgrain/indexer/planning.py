@@ -68,7 +68,7 @@ class Plan:
             request: what is asked.
         """
         if request.candidates is not None and len(sizes):
-            held = np.cumsum(sizes)
+            held = sizes.cumsum()
             if held[-1] >= request.candidates:
-                return int(np.searchsorted(held, request.candidates)) + 1, True
+                return int(held.searchsorted(request.candidates)) + 1, True
         return len(sizes), self.whole

@@ -29,10 +29,10 @@ BITS_OF_BYTE = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).as
 
 def margin_weights(logits: NDArray[np.float32]) -> NDArray[np.int64]:
     """Weight of each bit, int64, from the finite logits of a query, float32 (bits,), or of several, (Q, bits)."""
-    margins = np.abs(logits.astype(np.float64))
+    margins = np.abs(logits, dtype=np.float64)
     largest = margins.max(axis=-1, keepdims=True)
-    largest[largest == 0.0] = 1.0  # all weights are 0 then
-    weights: NDArray[np.int64] = np.floor(margins / largest * _MARGIN_SCALE).astype(np.int64)
+    largest += largest == 0.0  # all weights are 0 then
+    weights: NDArray[np.int64] = (margins / largest * _MARGIN_SCALE).astype(np.int64)  # which rounds down
     return weights
 
 

@@ -72,7 +72,7 @@ class Searcher:
             for start in range(0, len(codes), GROUP):
                 if hits and deadline.passed:
                     break
-                group = codes[start : start + GROUP]
+                group = codes[start : start + GROUP] if len(codes) > GROUP else codes
                 found = self._search_group(group, request, deadline, may_be_empty=bool(hits))
                 hits |= {start + row: hit for row, hit in found.items()}
         return [hits[row] if row in hits else unread(request) for row in range(len(codes))]
