@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from benchmarks.codes import GeneratedCodes
 from benchmarks.contenders import Contender, K, cheapest, milliseconds
 from hashgrain.codes import HashCodes
-from hashgrain.indexer import Index
+from hashgrain.indexer import Hit, Index
 
 NAME = "benchmark"
 SHARES = (0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0)
@@ -64,20 +64,22 @@ def fewest_candidates(index: Index, queries: HashCodes, kth: NDArray[np.int64]) 
 
 
 def contenders(index: Index, how: str, candidates: int, loaded: Loaded | None) -> list[Contender]:
-    """A search with a budget, and an exact one."""
+    """A search with a budget, and an exact one; where all is to be read anew for each query, that has no batches."""
     share = candidates / len(index)
     rate, size = (loaded.rate, loaded.size) if loaded else (None, None)
+
+    def probed(queries: HashCodes) -> list[Hit]:
+        return index.search(queries, K, rank="fine", candidates=candidates)
+
+    def exact(queries: HashCodes) -> list[Hit]:
+        return index.search(queries, K, rank="fine", exact=True)
+
+    name = f"hashgrain {how}, {share:.1%} of the items"
+    batch = None if index.cache_stats() is None else exact
     return [
-        Contender(
-            f"hashgrain {how}, {share:.1%} of the items",
-            lambda query: index.search(query, K, rank="fine", candidates=candidates)[0].distances,
-            lambda queries: index.search(queries, K, rank="fine", candidates=candidates), rate, size,
-        ),
-        Contender(
-            f"hashgrain {how}, exact", lambda query: index.search(query, K, rank="fine", exact=True)[0].distances,
-            None, None, None
-        ),
-    ]  # fmt: skip
+        Contender(name, lambda query: probed(query)[0].distances, probed, rate, size),
+        Contender(f"hashgrain {how}, exact", lambda query: exact(query)[0].distances, batch),
+    ]
 
 
 @dataclass(frozen=True)
