@@ -96,7 +96,7 @@ def table(curves: dict[str, Curve], what: str) -> str:
         counted = [gap for gap, share in zip(ahead, SHARES, strict=True) if gap is not None and share in within]
         verdict = "met" if min(counted, default=0) >= 0 else f"missed by up to {-min(counted):.3f}"
         if len(counted) < len(within):
-            verdict = f"{len(within) - len(counted)} shares are less than its buckets hold; at the others {verdict}"
+            verdict = f"at {len(within) - len(counted)} of {len(within)} its buckets hold more; else {verdict}"
         lines.append(
             f"  target: at least IVF's recall at every share from {TARGET[0]:.1%} to {TARGET[1]:.0%}: {verdict}"
         )

@@ -116,10 +116,8 @@ def details(run: Run) -> list[str]:
 def targets(run: Run) -> list[Target]:
     """Every figure that the index is to reach."""
     cold, cold_exact, hot, hot_exact, flat, ivf, *peers = run.rows
-    hot_p50, cold_p50 = (
-        min(hot.p50, hot_exact.p50),
-        min(cold.p50, cold_exact.p50),
-    )  # an exact search has the recall, too
+    # An exact search has the recall, too, and may be the quicker one.
+    hot_p50, cold_p50 = min(hot.p50, hot_exact.p50), min(cold.p50, cold_exact.p50)
     rate = max((row.rate for row in (hot, hot_exact) if row.rate is not None), default=None)
     p50 = {row.contender.name.split()[0]: row.p50 for row in peers}
     worst = max((run.cold_beside, run.hot_beside), key=lambda beside: beside.beside / beside.idle)

@@ -113,7 +113,7 @@ def test_table_says_how_far_the_target_is() -> None:
     lines = table(curves, "what it is").splitlines()
     assert "what it is" in lines[0]
     verdicts = [line for line in lines if "target" in line]
-    assert "2 shares are less than its buckets hold; at the others missed by up to 0.3" in verdicts[0]
+    assert "at 2 of 5 its buckets hold more; else missed by up to 0.3" in verdicts[0]
     assert verdicts[1].endswith("met")
 
 
