@@ -12,11 +12,14 @@ print(*project['dependencies'], *extras['client'], *extras['indexer'], *extras['
     && /opt/hashgrain/bin/pip install --no-cache-dir -r /tmp/requirements.txt
 COPY . /src
 RUN /opt/hashgrain/bin/pip install --no-cache-dir "/src[client,indexer,cli]"
+# The search's loops, compiled for the processor that builds: a command would wait seconds for them in every container.
+RUN NUMBA_CACHE_DIR=/opt/hashgrain/numba /opt/hashgrain/bin/python -c "from hashgrain.codes import CodeLayout; \
+from hashgrain.indexer.warming import warm_up; warm_up(CodeLayout())" && chmod -R a+rwX /opt/hashgrain/numba
 
 FROM ${PYTHON_IMAGE}
 COPY --from=build /opt/hashgrain /opt/hashgrain
 RUN useradd --uid 1000 --create-home hashgrain
-ENV PATH=/opt/hashgrain/bin:$PATH
+ENV PATH=/opt/hashgrain/bin:$PATH NUMBA_CACHE_DIR=/opt/hashgrain/numba
 USER 1000:1000
 WORKDIR /home/hashgrain
 ENTRYPOINT ["hashgrain"]

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from hashgrain.codes import HashCodes
 from hashgrain.codes.errors import HashgrainError
+from hashgrain.indexer.warming import warm_up
 from image_search.answer import answer_tensors, refuse, respond
 from image_search.encoder import find_encoder
 from image_search.indexes import OpenIndexes
@@ -40,6 +41,7 @@ class TritonPythonModel:
             self._settings = read_settings(json.loads(args["model_config"]), os.environ)
             self._encoder = find_encoder(Path(args["model_repository"]).parent)
             self._indexes = OpenIndexes(self._settings, self._encoder.contract)
+            warm_up(self._encoder.contract.layout)  # now, so that no request waits for the compiler
         except HashgrainError as error:
             raise pb_utils.TritonModelException(str(error)) from error
 
