@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import time
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from benchmarks.codes import GeneratedCodes
 from benchmarks.contenders import Contender, K, cheapest, milliseconds
 from hashgrain.codes import HashCodes
+from hashgrain.codes.errors import StoreUnavailable
 from hashgrain.indexer import Hit, Index
 
 NAME = "benchmark"
@@ -126,16 +128,22 @@ def warm_up(url: str, index: Index, query: HashCodes) -> float | None:
 
 @dataclass(frozen=True)
 class BesideWriter:
-    """A reader's p99 in ms alone and while another process replaces items, and how many of those a second."""
+    """A reader's p99 in ms alone and while another process replaces items, and how many of those a second.
+
+    A search that the index refuses, because it changed faster than it could be read, counts as one that never ends;
+    `refused` is how many of the `asked` beside the writer did.
+    """
 
     idle: float
     beside: float
     upserts: float
+    refused: int = 0
+    asked: int = 0
 
 
 def beside_writer(url: str, index: Index, made: GeneratedCodes, queries: HashCodes, candidates: int) -> BesideWriter:
     """Search one query at a time for 3 s alone, then 3 s while a process of its own replaces items by other codes."""
-    idle = _p99(index, queries, candidates)
+    idle = _p99(_search_times(index, queries, candidates))
     context = multiprocessing.get_context("spawn")
     written: Synchronized[int] = context.Value("q", 0)
     ready, stop = context.Event(), context.Event()
@@ -145,13 +153,13 @@ def beside_writer(url: str, index: Index, made: GeneratedCodes, queries: HashCod
         if not ready.wait(60):
             raise TimeoutError("the writer beside the reader did not write within 60 s")
         begin, first = time.perf_counter(), written.value
-        beside = _p99(index, queries, candidates)
+        times = _search_times(index, queries, candidates)
         rate = (written.value - first) / (time.perf_counter() - begin)
     finally:
         stop.set()
         writer.join(30)
         writer.kill()
-    return BesideWriter(idle, beside, rate)
+    return BesideWriter(idle, _p99(times), rate, times.count(math.inf), len(times))
 
 
 def _replace(url: str, made: GeneratedCodes, written: Synchronized[int], ready: Event, stop: Event) -> None:
@@ -166,15 +174,23 @@ def _replace(url: str, made: GeneratedCodes, written: Synchronized[int], ready: 
             ready.set()
 
 
-def _p99(index: Index, queries: HashCodes, candidates: int) -> float:
+def _search_times(index: Index, queries: HashCodes, candidates: int) -> list[float]:
+    """Seconds of each search for `BESIDE_S`, infinite where it was refused."""
     seconds: list[float] = []
     last = time.perf_counter() + BESIDE_S
     while time.perf_counter() < last or len(seconds) < 10:
         row = len(seconds) % len(queries)
         begin = time.perf_counter()
-        index.search(queries[row : row + 1], K, rank="fine", candidates=candidates)
-        seconds.append(time.perf_counter() - begin)
-    return 1000 * float(np.percentile(seconds, 99))
+        try:
+            index.search(queries[row : row + 1], K, rank="fine", candidates=candidates)
+            seconds.append(time.perf_counter() - begin)
+        except StoreUnavailable:
+            seconds.append(math.inf)
+    return seconds
+
+
+def _p99(seconds: list[float]) -> float:
+    return 1000 * float(np.percentile(seconds, 99, method="higher"))
 
 
 def _sent(server: redis.Redis) -> int:

@@ -108,6 +108,14 @@ def test_report_names_what_reaches_the_recall_with_no_setting() -> None:
     assert "no setting of it reaches recall 0.99: pgvector ef" in report(replace(run, rows=rows)).splitlines()
 
 
+def test_report_tells_of_searches_that_were_refused_beside_a_writer() -> None:
+    run = a_run()
+    assert "were refused" not in report(run)
+    told = report(replace(run, hot_beside=replace(run.hot_beside, beside=float("inf"), refused=2, asked=10)))
+    assert "; 2 of 10 searches were refused" in told
+    assert "missed by inf x" in told
+
+
 def test_targets_take_the_quicker_search_and_the_worse_reader_and_name_what_was_not_measured() -> None:
     found = {target.what.split(" (")[0]: target.value for target in targets(a_run("pgvector ef"))}
     assert found["hot single query, p50 / Faiss IVF's at the same recall"] == 3 / 6

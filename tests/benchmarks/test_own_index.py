@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from benchmarks import own_index
@@ -11,7 +13,8 @@ from benchmarks.own_index import NAME
 from benchmarks.pgvector_peer import bit_string
 from benchmarks.recall import kth_distances, tie_aware_recall
 from hashgrain.codes import CodeLayout
-from hashgrain.indexer import Index
+from hashgrain.codes.errors import StoreUnavailable
+from hashgrain.indexer import Hit, Index
 
 LAYOUT = CodeLayout(16, 64)
 
@@ -51,6 +54,25 @@ def test_reader_is_timed_beside_a_process_that_replaces_items(redis_url: str, mo
         assert len(index) == 2000  # replaced, not added
         here = [hit.distances[0] for hit in index.search(items[:300], 1, rank="fine", exact=True)]
         assert np.max(here) > 0  # some of the first items have other codes now
+
+
+def test_search_that_is_refused_counts_as_one_that_never_ends(redis_url: str, monkeypatch) -> None:
+    monkeypatch.setattr(own_index, "BESIDE_S", 0.3)
+    made = GeneratedCodes(LAYOUT, 2000, seed=1)
+    own_index.load(redis_url, made.codes(), LAYOUT)
+    with Index.open(redis_url, NAME) as index:
+        searched, calls = index.search, []
+
+        def search(*args: object, **options: object) -> list[Hit]:
+            calls.append(args)
+            if len(calls) % 3 == 0:
+                raise StoreUnavailable("the index changed")
+            return searched(*args, **options)
+
+        monkeypatch.setattr(index, "search", search)
+        beside = own_index.beside_writer(redis_url, index, made, made.queries(10), 100)
+    assert 0 < beside.refused < beside.asked
+    assert beside.beside == math.inf
 
 
 def test_index_under_strings_holds_these_ids(redis_url: str) -> None:
