@@ -9,6 +9,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +127,9 @@ def test_an_interrupted_up_leaves_nothing(home: Path, tmp_path: Path) -> None:
         'output { name: "y" data_type: TYPE_UINT8 dims: 1 }'
     )
     command = [*COMMAND, "up", "--home", str(home), "--model-repository", str(model.parent)]
-    with subprocess.Popen(command, env=environment(), stderr=subprocess.PIPE, text=True) as process:
+    # A shell that runs the tests in its background has them ignore interrupts, and so would the command.
+    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(command, env=environment(), stderr=subprocess.PIPE, text=True, preexec_fn=heed) as process:
         started = wait_for_triton(home)
         process.send_signal(signal.SIGINT)
         assert "error: interrupted" in process.communicate(timeout=60)[1]
