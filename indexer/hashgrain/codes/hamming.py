@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -40,8 +42,12 @@ def hamming(queries: NDArray[np.uint8], codes: NDArray[np.uint8]) -> NDArray[np.
     return distances
 
 
+@cache
+def word_type(code_bytes: int) -> np.dtype[np.unsignedinteger]:
+    """The widest unsigned words that divide a packed code of so many bytes."""
+    return np.dtype(f"u{next(size for size in (8, 4, 2, 1) if code_bytes % size == 0)}")
+
+
 def _words(codes: NDArray[np.uint8]) -> NDArray[np.unsignedinteger]:
-    """View the rows as the widest unsigned words that divide them."""
-    width = codes.shape[1]
-    size = next(s for s in (8, 4, 2, 1) if width % s == 0)
-    return np.ascontiguousarray(codes).view(np.dtype(f"u{size}"))
+    """View the rows as words."""
+    return np.ascontiguousarray(codes).view(word_type(codes.shape[1]))

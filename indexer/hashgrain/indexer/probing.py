@@ -18,6 +18,8 @@ KEY_BITS = 24
 """The longest coarse code; shorter ones are numbers with leading zeros."""
 
 HAMMING_BITS = 5
+"""A bucket's key holds its weight, its Hamming distance in 5 bits, and its code in 24: so keys order buckets."""
+
 _MARGIN_SCALE = float(1 << 28)  # 24 of them, 5 bits of Hamming distance and 24 of the code: 62 bits
 
 _WALK_SHARE = 8  # visiting one code takes about as long as weighing so many buckets in one go

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hashgrain.codes.hamming import word_type
 from hashgrain.indexer.request import SearchRequest
-from hashgrain.indexer.spans import Candidates, word_type
+from hashgrain.indexer.spans import Candidates
 
 _COUNTS = {"total": (1, 1), "fine": (1, 0), "coarse": (0, 1)}
 """By ranking, how often the fine and the coarse distance count in the distance."""

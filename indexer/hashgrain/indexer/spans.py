@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hashgrain.codes.hamming import word_type
 from hashgrain.indexer.records import Records
 
 
@@ -91,9 +92,3 @@ class Candidates:
             return self
         rows = [(start[:buckets], count[:buckets]) for start, count in self.rows]
         return Candidates(self.buckets[:buckets], self.spans, rows)
-
-
-@cache
-def word_type(fine_bytes: int) -> np.dtype[np.unsignedinteger]:
-    """The widest words that divide a packed code of so many bytes."""
-    return np.dtype(f"u{next(size for size in (8, 4, 2, 1) if fine_bytes % size == 0)}")

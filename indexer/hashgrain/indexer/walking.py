@@ -11,10 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashgrain.indexer.compiled import bit_count, compiled
-
-HAMMING_BITS = 5
-CODE_BITS = 24
-"""A key holds a bucket's weight, its Hamming distance in 5 bits, and its code in 24: so keys order buckets."""
+from hashgrain.indexer.probing import HAMMING_BITS, KEY_BITS  # where they change, touch this file: Numba sees no other
 
 _LOW_BITS = np.uint64(63)  # of a code: its place in its word
 _ONE = np.uint64(1)
@@ -52,18 +49,18 @@ def nearest(
         for n in range(len(costs)):
             if costs[n] == costs[-1] and not every:
                 break  # perhaps not all codes of this cost are there
-            if hits >= wanted and costs[n] > keys[hits - 1] >> CODE_BITS:
+            if hits >= wanted and costs[n] > keys[hits - 1] >> KEY_BITS:
                 break
             code = np.uint64(query) ^ flips[n]
             if words[code >> np.uint64(6)] >> (code & _LOW_BITS) & _ONE:
-                keys[hits] = costs[n] << CODE_BITS | np.int64(code)
+                keys[hits] = costs[n] << KEY_BITS | np.int64(code)
                 ordered = ordered and (hits == 0 or keys[hits] > keys[hits - 1])
                 hits += 1
         if hits >= wanted:
             if not ordered:
                 _sort(keys[:hits])
             for n in range(wanted):
-                code = np.uint64(keys[n] & (1 << CODE_BITS) - 1)
+                code = np.uint64(keys[n] & (1 << KEY_BITS) - 1)
                 word = code >> np.uint64(6)
                 found[n] = before[word] + bit_count(words[word] & ((_ONE << (code & _LOW_BITS)) - _ONE))
             return wanted
