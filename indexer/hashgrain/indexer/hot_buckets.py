@@ -59,7 +59,7 @@ class HotBuckets:
     def __init__(self, shards: Sequence[Shard], cache_bytes: int, max_staleness: float = 0.0) -> None:
         self._shards = shards
         self._max_staleness = max_staleness
-        self._names = KeptNames()
+        self._names = KeptNames() if max_staleness else None
         self._layout = shards[0].header.layout
         budget = int(cache_bytes) // len(shards)
         self._arenas = [Arena(self._layout.fine_bytes, budget) for _ in shards]
@@ -225,7 +225,8 @@ class HotBuckets:
                 reading.change(shard, coarse)
 
     def _forget(self) -> None:
-        self._names.clear()
+        if self._names is not None:
+            self._names.clear()
         for shard, arena in enumerate(self._arenas):
             self._drops += arena.buckets
             arena.clear()

@@ -23,7 +23,7 @@ class HotReading:
         whole: the directories that the reading goes by.
         spans: one per shard, in order.
         confirm: sends commands on the tracked connection, and gives their answers; None where it was lost.
-        kept: names that earlier searches looked up; those of this reading are added.
+        kept: names that earlier searches looked up; those of this reading are added. None where each asks anew.
         may_ask_nothing: whether what Redis has told so far is recent enough to answer by.
     """
 
@@ -33,7 +33,7 @@ class HotReading:
         whole: Directories,
         spans: Sequence[Span],
         confirm: Callable[[HotReading, Sequence[Command]], list[Any] | None],
-        kept: KeptNames,
+        kept: KeptNames | None,
         *,
         may_ask_nothing: bool,
     ) -> None:
@@ -66,7 +66,7 @@ class HotReading:
 
     def names(self, numbers: Numbers, payloads: bool) -> Names | None:
         """See `Reading`. The way to Redis is the one on which changes are told, so the answer proves the reading."""
-        if self._may_ask_nothing and not payloads:
+        if self._kept is not None and self._may_ask_nothing and not payloads:
             known = self._kept.find(numbers)
             if known is not None and self.holds:
                 return known
@@ -87,5 +87,6 @@ class HotReading:
                 for number, item, payload in zip(mine.tolist(), *named, strict=True):
                     found[shard, number] = (item, payload)
             begin = ends[shard]
-        self._kept.add(found)
+        if self._kept is not None:
+            self._kept.add(found)
         return found
