@@ -9,10 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.recall import tie_aware_recall
+from benchmarks.recall import K, tie_aware_recall
 from hashgrain.codes import HashCodes
 
-K = 10
 RECALL = 0.99
 ROUNDS = 5
 TURN_S = 2.0

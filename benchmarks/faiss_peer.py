@@ -11,8 +11,9 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.contenders import RECALL, Contender, K, cheapest
+from benchmarks.contenders import RECALL, Contender, cheapest
 from benchmarks.partitions import trained_ivf
+from benchmarks.recall import K
 from hashgrain.codes import HashCodes
 
 PROBES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)

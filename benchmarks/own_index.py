@@ -16,7 +16,8 @@ import redis
 from numpy.typing import NDArray
 
 from benchmarks.codes import GeneratedCodes
-from benchmarks.contenders import Contender, K, cheapest, milliseconds
+from benchmarks.contenders import Contender, cheapest, milliseconds
+from benchmarks.recall import K
 from hashgrain.codes import HashCodes
 from hashgrain.codes.errors import StoreUnavailable
 from hashgrain.indexer import Hit, Index

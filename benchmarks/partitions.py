@@ -6,11 +6,9 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.recall import tie_aware_recall
+from benchmarks.recall import K, tie_aware_recall
 from hashgrain.codes import HashCodes, hamming, unpack_bits
 from hashgrain.indexer import Index
-
-K = 10
 
 Curve = list[tuple[float, float]]
 """(share of the items compared, recall@10), ascending."""

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.contenders import Contender, K, cheapest
+from benchmarks.contenders import Contender, cheapest
+from benchmarks.recall import K
 from hashgrain.codes import HashCodes
 
 EF = (20, 40, 80, 120, 200, 300, 400, 600, 800, 1000)
@@ -28,7 +29,6 @@ class PgvectorPeer:
 
         connect: Any = psycopg.connect  # rows come as their query says, which no type can
         self._database = connect(url, autocommit=True, prepare_threshold=0)
-        self._items = items
         bits = 8 * items.fine.shape[1]
         self._database.execute("CREATE EXTENSION IF NOT EXISTS vector")
         self._database.execute(f"DROP TABLE IF EXISTS {TABLE}")

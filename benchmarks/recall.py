@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from hashgrain.codes import HashCodes, hamming
 from hashgrain.codes.errors import InvalidInput
 
+K = 10
+"""Neighbours that every benchmark asks for."""
+
 
 def kth_distances(queries: HashCodes, items: Iterable[HashCodes], k: int) -> NDArray[np.int64]:
     """Of each query, the k-th smallest fine distance over all items, int64 (Q,); items come in chunks.

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.codes import GeneratedCodes
-from benchmarks.partitions import Curve, K, at_share, faiss_ivf_curve, index_curve, split_key_curve
+from benchmarks.partitions import Curve, at_share, faiss_ivf_curve, index_curve, split_key_curve
 from benchmarks.plot import Series, log_plot
 from benchmarks.real_codes import HINT, real_codes
-from benchmarks.recall import kth_distances
+from benchmarks.recall import K, kth_distances
 from benchmarks.server import own_redis
 from hashgrain.codes import CodeLayout, HashCodes
 from hashgrain.codes.errors import HashgrainError

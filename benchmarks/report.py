@@ -6,9 +6,10 @@ import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmarks.contenders import RECALL, K, Measured
+from benchmarks.contenders import RECALL, Measured
 from benchmarks.faiss_peer import CORES
 from benchmarks.own_index import BesideWriter, Floor, Loaded
+from benchmarks.recall import K
 from benchmarks.targets import Target
 from hashgrain.codes import CodeLayout
 

@@ -9,7 +9,8 @@ import numpy as np
 import redis
 from numpy.typing import NDArray
 
-from benchmarks.contenders import Contender, K, cheapest
+from benchmarks.contenders import Contender, cheapest
+from benchmarks.recall import K
 from hashgrain.codes import HashCodes, hamming, unpack_bits
 
 EF = (20, 40, 80, 120, 200, 300, 400, 600, 800, 1200, 1600)

@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks.contenders import Contender, K, Measured, cheapest, measure
+from benchmarks.contenders import Contender, Measured, cheapest, measure
 from benchmarks.lookup import parse
 from benchmarks.own_index import BesideWriter, Floor, Loaded
+from benchmarks.recall import K
 from benchmarks.report import Run, report, targets
 from benchmarks.targets import Target
 from hashgrain.codes import CodeLayout, HashCodes

@@ -8,10 +8,9 @@ import numpy as np
 
 from benchmarks import own_index
 from benchmarks.codes import GeneratedCodes
-from benchmarks.contenders import K
 from benchmarks.own_index import NAME
 from benchmarks.pgvector_peer import bit_string
-from benchmarks.recall import kth_distances, tie_aware_recall
+from benchmarks.recall import K, kth_distances, tie_aware_recall
 from hashgrain.codes import CodeLayout
 from hashgrain.codes.errors import StoreUnavailable
 from hashgrain.indexer import Hit, Index

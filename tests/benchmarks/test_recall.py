@@ -7,9 +7,9 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from benchmarks.partitions import K, at_share, faiss_ivf_curve, index_curve, split_key_curve
+from benchmarks.partitions import at_share, faiss_ivf_curve, index_curve, split_key_curve
 from benchmarks.plot import Series, log_plot
-from benchmarks.recall import kth_distances, tie_aware_recall
+from benchmarks.recall import K, kth_distances, tie_aware_recall
 from benchmarks.recall_curve import table
 from hashgrain.codes import CodeLayout, HashCodes
 from hashgrain.codes.errors import InvalidInput
