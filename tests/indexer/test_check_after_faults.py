@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -37,14 +36,6 @@ for number in range(10**6):
         index.delete([f"{number - 1}-0"])
     print(number, flush=True)
 """
-
-
-@pytest.fixture
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DurableServer]:
-    server = DurableServer(tmp_path_factory.mktemp("durable"))
-    server.start()
-    yield server
-    server.kill()
 
 
 @pytest.mark.parametrize("wait", [0.1, 0.3])

@@ -159,9 +159,7 @@ def test_another_schema_version_is_refused_with_both_numbers_and_left_alone(
         require_equal(index, twin)
 
 
-def test_a_server_that_is_gone_is_told_with_the_next_step(tmp_path_factory: pytest.TempPathFactory) -> None:
-    server = DurableServer(tmp_path_factory.mktemp("durable"))
-    server.start()
+def test_a_server_that_is_gone_is_told_with_the_next_step(server: DurableServer) -> None:
     Index.create(server.url, NAME, LAYOUT).close()
     server.kill()
     checked = hashgrain("index", "check", NAME, HASHGRAIN_REDIS=server.url)
@@ -170,4 +168,3 @@ def test_a_server_that_is_gone_is_told_with_the_next_step(tmp_path_factory: pyte
     assert "start one with `hashgrain up`" in checked.stderr
     server.start()
     assert hashgrain("index", "check", NAME, HASHGRAIN_REDIS=server.url).returncode == 0
-    server.kill()

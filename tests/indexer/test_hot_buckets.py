@@ -24,6 +24,7 @@ from hashgrain.codes.errors import IndexCorrupt, IndexMissing, StoreUnavailable
 from hashgrain.indexer import Hit, Index, check_index, hot_buckets
 from hashgrain.indexer import search as search_module
 from hashgrain.indexer.reading import FreshReading
+from plain_answers import as_plain
 from random_codes import random_codes
 
 LAYOUT = CodeLayout(12, 64)
@@ -55,11 +56,8 @@ def keeping(redis_url: str, index: Index) -> Iterator[Index]:
         yield opened
 
 
-def plain(hits: list[Hit]) -> list[tuple[Any, ...]]:
-    return [
-        (h.ids, h.distances.tolist(), h.payloads, h.candidates, h.buckets, h.complete_radius, h.exact, h.partial)
-        for h in hits
-    ]
+def plain(hits: list[Hit]) -> list[dict[str, Any]]:
+    return [as_plain(hit) for hit in hits]
 
 
 def bucket_keys(client: redis.Redis) -> list[bytes]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -28,14 +27,6 @@ from write_history import LAYOUT, NAME, Progress, Workload
 TESTS = Path(__file__).parents[1]
 QUESTION = {"k": 10**6, "rank": "total", "exact": True, "payloads": True}
 PATIENCE_S = 30
-
-
-@pytest.fixture
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DurableServer]:
-    server = DurableServer(tmp_path_factory.mktemp("durable"))
-    server.start()
-    yield server
-    server.kill()
 
 
 @pytest.mark.parametrize("victim", ["server", "writer"])
