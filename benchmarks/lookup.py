@@ -78,9 +78,15 @@ def run(arguments: argparse.Namespace) -> Run:
         say("loading the index")
         loaded = own_index.load(url, items, layout)
         named = own_index.load(url, items[:NAMED], layout, "named", lambda number: f"item-{number:08}")
-        with Index.open(url, NAME) as cold, Index.open(url, NAME, cache_bytes=cache_bytes(items)) as hot:
+        room = cache_bytes(items)
+        with (
+            Index.open(url, NAME) as cold,
+            Index.open(url, NAME, cache_bytes=room) as hot,
+            Index.open(url, NAME, cache_bytes=room, max_staleness=own_index.STALE_S) as stale,
+        ):
             say("choosing settings")
             kept = own_index.warm_up(url, hot, singles[:1])
+            own_index.warm_up(url, stale, singles[:1])
             candidates = own_index.fewest_candidates(hot, singles, kth)
             ours = own_index.contenders(cold, "cold", candidates, loaded)
             ours += own_index.contenders(hot, "hot", candidates, None)
@@ -88,7 +94,9 @@ def run(arguments: argparse.Namespace) -> Run:
             ivf = ivf_contender(items, singles, kth, max(RECALL, reached))
             theirs = [flat_contender(flat, items), ivf, *(peer.contender(singles, kth) for peer in peers)]
             say("searching")
-            rows = measure([*ours, *theirs], singles, batch, kth)
+            behind = own_index.contenders(stale, f"{1000 * own_index.STALE_S:.0f} ms stale", candidates, None)
+            rows = measure([*ours, *theirs, *behind], singles, batch, kth)
+            stage_one_us = own_index.stage_one(singles)
             floor = own_index.floor(url, cold, singles, candidates)
             start_ms = own_index.start_up(url, singles, candidates)
             say("searching beside a writer")
@@ -97,8 +105,8 @@ def run(arguments: argparse.Namespace) -> Run:
         with redis.Redis.from_url(url) as server:
             software = [redis_software(server.info("server")), f"Faiss {faiss.__version__}"]
         software += [peer.software for peer in peers]
-    return Run(layout, made.items, len(singles), BATCH, software, rows, missing, loaded, named, kept, floor, start_ms,
-               cold_beside, hot_beside)  # fmt: skip
+    return Run(layout, made.items, len(singles), BATCH, software, rows[:-2], missing, loaded, named, kept, floor,
+               start_ms, cold_beside, hot_beside, rows[-2:], stage_one_us)  # fmt: skip
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ import multiprocessing
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.sharedctypes import Synchronized
 from multiprocessing.synchronize import Event
 from typing import Any
@@ -21,11 +22,17 @@ from benchmarks.recall import K
 from hashgrain.codes import HashCodes
 from hashgrain.codes.errors import StoreUnavailable
 from hashgrain.indexer import Hit, Index
+from hashgrain.indexer.occupancy import Occupancy
+from hashgrain.indexer.queries import Query
 
 NAME = "benchmark"
 SHARES = (0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0)
 CHUNK = 200_000
 BESIDE_S = 3.0
+STALE_S = 0.01
+"""How far behind the second hot searcher may be."""
+
+PROBED_BUCKETS, TAKEN_BUCKETS = 50_000, 100
 UPSERTS = 1000
 """Items of one call of the writer."""
 
@@ -83,6 +90,16 @@ def contenders(index: Index, how: str, candidates: int, loaded: Loaded | None) -
         Contender(name, lambda query: probed(query)[0].distances, probed, rate, size),
         Contender(f"hashgrain {how}, exact", lambda query: exact(query)[0].distances, batch),
     ]
+
+
+def stage_one(queries: HashCodes) -> float:
+    """Median us of finding the nearest buckets of a query, by its margins, among random ones of 16 bits."""
+    assert queries.coarse_logits is not None
+    drawn = np.random.default_rng(5).choice(1 << 16, PROBED_BUCKETS, replace=False)
+    occupancy = Occupancy(np.sort(drawn).astype(np.uint32), 16)
+    probes = [query.probing for query in Query.each(queries, range(len(queries)), occupancy).values()]
+    probes[0].nearest(TAKEN_BUCKETS)  # loads what is compiled
+    return 1000 * float(np.median([milliseconds(partial(one.nearest, TAKEN_BUCKETS), 5) for one in probes]))
 
 
 @dataclass(frozen=True)

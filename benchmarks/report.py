@@ -31,6 +31,8 @@ class Run:
         floor: of a cold query.
         start_ms: from opening the index to the first answer.
         cold_beside, hot_beside: readers beside a writer.
+        stale: hot and hot exact, by a searcher that may be some milliseconds behind.
+        stage_one_us: stage one alone, or None where it was not measured.
     """
 
     layout: CodeLayout
@@ -47,6 +49,8 @@ class Run:
     start_ms: float
     cold_beside: BesideWriter
     hot_beside: BesideWriter
+    stale: Sequence[Measured] = ()
+    stage_one_us: float | None = None
 
 
 def report(run: Run) -> str:
@@ -58,7 +62,7 @@ def report(run: Run) -> str:
             f"{run.items:,} generated items, {run.layout}; {run.queries} queries one at a time, "
             f"batches of {run.batch:,}, k = {K}, by fine distance",
             f"{platform.machine()}, {CORES} cores; Python {platform.python_version()}, {', '.join(run.software)}",
-            results(run.rows),
+            results([*run.rows, *run.stale]),
             *(
                 f"no setting of it reaches recall {RECALL:g}: {row.contender.name}"
                 for row in run.rows
@@ -119,8 +123,10 @@ def targets(run: Run) -> list[Target]:
     """Every figure that the index is to reach."""
     cold, cold_exact, hot, hot_exact, flat, ivf, *peers = run.rows
     # An exact search has the recall, too, and may be the quicker one.
-    hot_p50, cold_p50 = min(hot.p50, hot_exact.p50), min(cold.p50, cold_exact.p50)
-    rate = max((row.rate for row in (hot, hot_exact) if row.rate is not None), default=None)
+    hot_p50 = min(row.p50 for row in (hot, hot_exact, *run.stale))
+    exact_p50 = min(row.p50 for row in (hot_exact, *run.stale[1:]))
+    cold_p50 = min(cold.p50, cold_exact.p50)
+    rate = max((row.rate for row in (hot, hot_exact, *run.stale) if row.rate is not None), default=None)
     p50 = {row.contender.name.split()[0]: row.p50 for row in peers}
     worst = max((run.cold_beside, run.hot_beside), key=lambda beside: beside.beside / beside.idle)
     return [
@@ -144,8 +150,8 @@ def targets(run: Run) -> list[Target]:
         Target("reader's p99 beside a writer / alone", worst.beside / worst.idle, 5),
         Target("start of a searcher to its first answer (stated for 100,000,000)", run.start_ms, 2000, unit=" ms"),
         Target("hot p50 at 100,000,000 items / at 1,000,000 (compare two runs)", None, 3),
-        Target("stage one alone at 50,000 buckets", None, 10, unit=" us"),
-        Target("exact hot scan: Faiss flat's p50 / ours, one core", flat.p50 / hot_exact.p50, 2, at_most=False),
+        Target("stage one alone: the nearest 100 of 50,000 buckets", run.stage_one_us, 10, unit=" us"),
+        Target("exact hot scan: Faiss flat's p50 / ours, one core", flat.p50 / exact_p50, 2, at_most=False),
     ]  # fmt: skip
 
 

@@ -129,6 +129,17 @@ def test_targets_take_the_quicker_search_and_the_worse_reader_and_name_what_was_
     assert found["exact hot scan: Faiss flat's p50 / ours, one core"] == 5 / 4
 
 
+def test_targets_count_a_searcher_that_may_be_stale_and_stage_one_where_they_were_measured() -> None:
+    run = a_run()
+    stale = [replace(run.rows[2], p50=0.6, rate=1200.0), replace(run.rows[3], p50=0.5, rate=None)]
+    told = targets(replace(run, stale=stale, stage_one_us=7.0))
+    found = {target.what.split(" (")[0]: target.value for target in told}
+    assert found["hot single query, p50 / Faiss IVF's at the same recall"] == 0.5 / 6
+    assert found["hot batches, queries/s / Faiss IVF's"] == 1200 / 600
+    assert found["exact hot scan: Faiss flat's p50 / ours, one core"] == 5 / 0.5
+    assert found["stage one alone: the nearest 100 of 50,000 buckets"] == 7.0
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
