@@ -1,32 +1,37 @@
-"""The stored layout, schema version 1: the only place that spells a Redis key.
+"""The stored layout, schema version 2: the only place that spells a Redis key.
 
 An index has S shards. All keys of shard s carry the hash tag `{name:s}`, so they live on one Redis Cluster node and
-one script changes them atomically. An item belongs to shard crc32(encoded id) mod S. In a shard:
+one script changes them atomically. An item belongs to one shard, by its id (see `handles`). In a shard:
 
     hg:{name:s}:meta      HASH    the header: schema, coarse_bits, fine_bits, fingerprint ("" where none was given),
                                   shards, shard, incarnation (one random number per creation), state (creating, live,
-                                  dropping), next (the next item number), live (how many items)
-    hg:{name:s}:version   STRING  counts the changes of the occupancy map; starts at the incarnation, so that two
-                                  indexes that bear one name after another never show the same version
-    hg:{name:s}:occupied  STRING  the occupancy map: bit c (as SETBIT counts) is 1 where bucket c holds a live record;
-                                  absent in an empty shard
-    hg:{name:s}:b:cccccc  STRING  the bucket of coarse code c (six hexadecimal digits): a log of fixed-width records,
-                                  only appended to between compactions
-    hg:{name:s}:dead      HASH    c → how many tombstones bucket c holds; no field where none
-    hg:{name:s}:nums      HASH    encoded id → "number:cccccc", the way to an item's record for update and delete
-    hg:{name:s}:ids       HASH    number → encoded id
-    hg:{name:s}:payloads  HASH    number → payload as JSON; no field where the item has none
+                                  loading, dropping), bucket_items (the size at which buckets are split), live (how
+                                  many items), pages (how many pages of places)
+    hg:{name:s}:stamp     STRING  "incarnation:n": n counts the changes of the partition
+    hg:{name:s}:partition STRING  one entry of fixed width per bucket, that of bucket n at n times the width
+    hg:{name:s}:b:xxxxxx  STRING  bucket n (six hexadecimal digits): records of fixed width, in any order; an empty
+                                  bucket is an empty string
+    hg:{name:s}:p:xxxxxx  STRING  page n of places: where each item lies; absent where there is none
+    hg:{name:s}:n:xxxxxx  HASH    page n of names: handle (8 bytes) → encoded id, of the items whose handle is a hash
+    hg:{name:s}:payloads  HASH    handle (8 bytes) → payload as JSON; no field where the item has none
 
-A record is the item's number (unsigned 32 bits, big-endian) followed by the packed fine code. The number's top bit
-marks a tombstone (its fine code is zeros): every record of that number in the bucket is dead. A bucket is rewritten
-without its dead records as soon as they and their tombstones are half of it or more, and deleted when nothing is left.
+A *bucket* holds items whose codes lie near its *centroid*, a code of both lengths. An entry of the partition is
+the centroid's packed fine code, its packed coarse code, and in four bytes the bucket's radii and the width of its
+handles: every record's fine code lies within `fine radius` bits (unsigned 16 bits, little-endian) of the centroid's,
+its coarse code within `coarse radius` bits (unsigned 8 bits), and its handle takes 4 or 8 bytes (unsigned 8 bits).
+There is at least one bucket. A bucket that outgrows `bucket_items` is split in two: one half keeps the number, with
+a new centroid, the other takes the next number.
 
-Every write of an id takes the shard's next number, and numbers are never used again: what a reader found under a
-number stays true or vanishes, and ties are ordered by recency of writing. An id is encoded as "s" + UTF-8 for a
-string, "i" + decimal digits for an integer.
+A record is the packed fine code, the packed coarse code, and the item's *handle* (see `handles`), a signed number of
+64 bits, little-endian; in a bucket of 4-byte handles, its lower half (the upper half is zero then).
+
+A place is seven bytes: the hash of the handle (32 bits, little-endian) and the number of the item's bucket (24 bits,
+little-endian). Two items may have the same hash: the handle in the bucket decides. Pages grow one by one, by linear
+hashing (Litwin, VLDB 1980; see `handles.page_of`); a name lies on the page of names with the number of its place's.
 
 The index exists while shard 0's header says `live`: that is written last by a creation over several shards, and is
-the first thing that a drop takes back.
+the first thing that a drop takes back. `loading` marks an index whose first items are being loaded in bulk: nobody
+reads or writes it until that is done, and if it was cut short the index is dropped and built again.
 """
 
 from __future__ import annotations
@@ -34,11 +39,23 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
-NUMBER_BYTES = 4
-TOMBSTONE = 1 << 31
-"""The bit of a record's number that marks a tombstone; numbers run from 0 to TOMBSTONE - 1."""
+HASH_BYTES = 4
+BUCKET_BYTES = 3
+PLACE_BYTES = HASH_BYTES + BUCKET_BYTES
+"""Bytes of one place: the hash of a handle, and the number of a bucket."""
+
+RADII_BYTES = 4
+"""Bytes that follow the centroid in an entry of the partition: fine radius (2), coarse radius (1), handle bytes (1)."""
+
+NARROW, WIDE = 4, 8
+"""Bytes that a handle takes in a record."""
+
+MOST_BUCKETS = 1 << (8 * BUCKET_BYTES)
+
+PAGE_ITEMS = 256
+"""Mean number of places on a page: one more page is made where there are more."""
 
 
 @dataclass(frozen=True)
@@ -49,61 +66,55 @@ class ShardKeys:
     shard: int
 
     @property
-    def _prefix(self) -> str:
+    def prefix(self) -> str:
+        """What every key of the shard begins with."""
         return f"hg:{{{self.name}:{self.shard}}}:"
 
     @property
     def meta(self) -> str:
         """The header."""
-        return self._prefix + "meta"
+        return self.prefix + "meta"
 
     @property
-    def version(self) -> str:
-        """The version of the occupancy map."""
-        return self._prefix + "version"
+    def stamp(self) -> str:
+        """The stamp of the partition."""
+        return self.prefix + "stamp"
 
     @property
-    def occupied(self) -> str:
-        """The occupancy map."""
-        return self._prefix + "occupied"
-
-    @property
-    def dead(self) -> str:
-        """Tombstones by bucket."""
-        return self._prefix + "dead"
-
-    @property
-    def nums(self) -> str:
-        """Encoded id → number and bucket."""
-        return self._prefix + "nums"
-
-    @property
-    def ids(self) -> str:
-        """Number → encoded id."""
-        return self._prefix + "ids"
+    def partition(self) -> str:
+        """The partition."""
+        return self.prefix + "partition"
 
     @property
     def payloads(self) -> str:
-        """Number → payload."""
-        return self._prefix + "payloads"
+        """Handle → payload."""
+        return self.prefix + "payloads"
 
     @property
     def bucket_prefix(self) -> str:
         """What every bucket's key begins with."""
-        return self._prefix + "b:"
+        return self.prefix + "b:"
 
-    def bucket(self, coarse: int) -> str:
-        """The bucket of a coarse code, given as a number."""
-        return self.bucket_prefix + bucket_name(coarse)
+    def bucket(self, number: int) -> str:
+        """The bucket of a number."""
+        return self.bucket_prefix + six_digits(number)
 
-    def buckets(self, coarse: Iterable[int]) -> list[bytes]:
-        """The buckets of many coarse codes, as bytes: a search names thousands, and should not spell each anew."""
+    def buckets(self, numbers: Iterable[int]) -> list[bytes]:
+        """The buckets of many numbers, as bytes: a search names hundreds, and should not spell each anew."""
         prefix = self.bucket_prefix.encode()
-        return [prefix + b"%06x" % code for code in coarse]
+        return [prefix + b"%06x" % number for number in numbers]
+
+    def places(self, page: int) -> str:
+        """A page of places."""
+        return self.prefix + "p:" + six_digits(page)
+
+    def names(self, page: int) -> str:
+        """A page of names."""
+        return self.prefix + "n:" + six_digits(page)
 
     def fixed(self) -> list[str]:
-        """Every key but the buckets, in the order in which the scripts take them as KEYS."""
-        return [self.meta, self.version, self.occupied, self.dead, self.nums, self.ids, self.payloads]
+        """Every key but buckets and pages, in the order in which the scripts take them as KEYS."""
+        return [self.meta, self.stamp, self.partition, self.payloads]
 
 
 HEADERS = "hg:{*:0}:meta"
@@ -120,9 +131,9 @@ def index_keys(name: str) -> str:
     return index_prefix(name) + "*"
 
 
-def bucket_name(coarse: int) -> str:
-    """The last part of a bucket's key: six hexadecimal digits."""
-    return f"{coarse:06x}"
+def six_digits(number: int) -> str:
+    """The last part of the key of a bucket or page."""
+    return f"{number:06x}"
 
 
 def index_name(header_key: str) -> str:

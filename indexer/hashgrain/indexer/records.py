@@ -10,74 +10,116 @@ from numpy.typing import NDArray
 
 from hashgrain.codes.errors import IndexCorrupt
 from hashgrain.codes.layout import CodeLayout
-from hashgrain.indexer.keys import NUMBER_BYTES, TOMBSTONE, ShardKeys
+from hashgrain.codes.packing import coarse_keys
+from hashgrain.indexer.keys import NARROW, WIDE, ShardKeys
 
 
-def record_width(layout: CodeLayout) -> int:
-    """Bytes of one record."""
-    return NUMBER_BYTES + layout.fine_bytes
+def code_bytes(layout: CodeLayout) -> int:
+    """Bytes of a record that its codes take: what precedes the handle."""
+    return layout.fine_bytes + layout.coarse_bytes
+
+
+def needs_wide(handles: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which handles do not fit 4 bytes without a sign."""
+    return (handles >> 32) != 0
+
+
+def pack_records(
+    fine: NDArray[np.uint8], coarse: NDArray[np.uint8], handles: NDArray[np.int64], handle_bytes: int
+) -> NDArray[np.uint8]:
+    """The records of some items of one bucket, uint8 (N, width).
+
+    Args:
+        fine: uint8 (N, fine bytes), packed.
+        coarse: uint8 (N, coarse bytes), packed.
+        handles: int64 (N,); with 4 handle bytes, none that `needs_wide`.
+        handle_bytes: 4 or 8.
+    """
+    stored = handles.astype("<i8").view(np.uint8).reshape(-1, WIDE)[:, :handle_bytes]
+    return np.concatenate([fine, coarse, stored], axis=1)
 
 
 @dataclass(frozen=True, eq=False)
 class Records:
-    """Live records of several buckets: element n of every array belongs to record n.
+    """Records of several buckets: element n of every array belongs to record n.
 
     Attributes:
         bucket: int64 (N,), which of the buckets the record lies in, as a position in the caller's list of them.
-        number: int64 (N,), the item's number in that shard.
+        handle: int64 (N,), the items' handles.
+        coarse: uint32 (N,), the coarse codes as numbers.
         fine: uint8 (N, fine bytes), the packed fine codes.
     """
 
     bucket: NDArray[np.int64]
-    number: NDArray[np.int64]
+    handle: NDArray[np.int64]
+    coarse: NDArray[np.uint32]
     fine: NDArray[np.uint8]
 
     def __len__(self) -> int:
-        return len(self.number)
+        return len(self.handle)
+
+    @classmethod
+    def none(cls, layout: CodeLayout) -> Records:
+        """No record at all."""
+        nothing = np.empty(0, np.int64)
+        return cls(nothing, nothing, np.empty(0, np.uint32), np.empty((0, layout.fine_bytes), np.uint8))
 
     @classmethod
     def parse(
         cls,
-        logs: Sequence[bytes],
-        bucket: NDArray[np.int64],
+        buckets: Sequence[bytes],
+        handle_bytes: NDArray[np.uint8],
+        numbers: NDArray[np.integer],
         layout: CodeLayout,
         keys: ShardKeys,
-        coarse: NDArray[np.uint32],
     ) -> Records:
-        """Read the logs of some buckets of one shard, and leave out what is dead.
+        """Read some buckets of one shard; `bucket` of the result counts along them.
 
         Args:
-            logs: the bytes of each bucket.
-            bucket: int64 (buckets,), the value for `Records.bucket` of each.
+            buckets: the bytes of each.
+            handle_bytes: uint8 (buckets,), 4 or 8: how many each spends on a handle.
+            numbers: (buckets,), the number of each, for messages.
             layout: the code lengths.
             keys: of the shard that they were read from.
-            coarse: uint32 (buckets,), the coarse code of each.
 
         Raises:
-            IndexCorrupt: a bucket's length is no multiple of the record width.
+            IndexCorrupt: a bucket's length is no multiple of its record width.
         """
-        width = record_width(layout)
-        lengths = np.array([len(log) for log in logs], np.int64)
-        if np.any(lengths % width):
-            broken = int(np.flatnonzero(lengths % width)[0])
+        lengths = np.fromiter(map(len, buckets), np.int64, len(buckets))
+        widths = code_bytes(layout) + handle_bytes.astype(np.int64)
+        if (lengths % widths).any():
+            broken = int(np.flatnonzero(lengths % widths)[0])
             raise IndexCorrupt(
-                f"{keys.bucket(int(coarse[broken]))} holds {lengths[broken]} bytes, no multiple of the {width} bytes "
-                "of a record; drop the index and build it again"
+                f"{keys.bucket(int(numbers[broken]))} holds {lengths[broken]} bytes, no multiple of the "
+                f"{widths[broken]} bytes of a record; drop the index and build it again"
             )
-        rows = np.frombuffer(b"".join(logs), np.uint8).reshape(-1, width)
-        stamps = rows[:, :NUMBER_BYTES].copy().view(">u4").ravel().astype(np.int64)
-        live = _live(stamps)
+        counts = lengths // widths
+        wide = handle_bytes == WIDE
+        if not wide.any():
+            return cls._of_rows(b"".join(buckets), np.repeat(np.arange(len(buckets)), counts), NARROW, layout)
+        if wide.all():
+            return cls._of_rows(b"".join(buckets), np.repeat(np.arange(len(buckets)), counts), WIDE, layout)
+        parts = []
+        for width, chosen in ((NARROW, np.flatnonzero(~wide)), (WIDE, np.flatnonzero(wide))):
+            joined = b"".join([buckets[n] for n in chosen.tolist()])
+            parts.append(cls._of_rows(joined, np.repeat(chosen, counts[chosen]), width, layout))
+        order = np.argsort(np.concatenate([part.bucket for part in parts]), kind="stable")
         return cls(
-            bucket=np.repeat(bucket, lengths // width)[live],
-            number=stamps[live],
-            fine=rows[live, NUMBER_BYTES:],
+            np.concatenate([part.bucket for part in parts])[order],
+            np.concatenate([part.handle for part in parts])[order],
+            np.concatenate([part.coarse for part in parts])[order],
+            np.concatenate([part.fine for part in parts])[order],
         )
 
-
-def _live(stamps: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which records are neither tombstones nor buried by one; a number lies in one bucket of its shard only."""
-    tombstones = stamps >= TOMBSTONE
-    if not tombstones.any():
-        return ~tombstones
-    buried: NDArray[np.bool_] = np.isin(stamps, stamps[tombstones] - TOMBSTONE)
-    return ~tombstones & ~buried
+    @classmethod
+    def _of_rows(cls, joined: bytes, bucket: NDArray[np.int64], handle_bytes: int, layout: CodeLayout) -> Records:
+        """The records of buckets of one width."""
+        codes, fine_bytes = code_bytes(layout), layout.fine_bytes
+        rows = np.frombuffer(joined, np.uint8).reshape(-1, codes + handle_bytes)
+        stored = np.ascontiguousarray(rows[:, codes:]).view("<u4" if handle_bytes == NARROW else "<i8").ravel()
+        return cls(
+            bucket=bucket,
+            handle=stored.astype(np.int64),
+            coarse=coarse_keys(rows[:, fine_bytes:codes], layout.coarse_bits),
+            fine=np.ascontiguousarray(rows[:, :fine_bytes]),
+        )
