@@ -7,10 +7,12 @@ one script changes them atomically. An item belongs to one shard, by its id (see
                                   shards, shard, incarnation (one random number per creation), state (creating, live,
                                   loading, dropping), bucket_items (the size at which buckets are split), live (how
                                   many items), pages (how many pages of places)
-    hg:{name:s}:stamp     STRING  "incarnation:n": n counts the changes of the partition
+    hg:{name:s}:stamp     STRING  counts the changes of the partition; starts at the incarnation, so that two indexes
+                                  that bear one name after another never show the same stamp
     hg:{name:s}:partition STRING  one entry of fixed width per bucket, that of bucket n at n times the width
     hg:{name:s}:b:xxxxxx  STRING  bucket n (six hexadecimal digits): records of fixed width, in any order; an empty
                                   bucket is an empty string
+    hg:{name:s}:holes     HASH    bucket (decimal digits) → how many holes it has; no field where none
     hg:{name:s}:p:xxxxxx  STRING  page n of places: where each item lies; absent where there is none
     hg:{name:s}:n:xxxxxx  HASH    page n of names: handle (8 bytes) → encoded id, of the items whose handle is a hash
     hg:{name:s}:payloads  HASH    handle (8 bytes) → payload as JSON; no field where the item has none
@@ -23,7 +25,9 @@ There is at least one bucket. A bucket that outgrows `bucket_items` is split in 
 a new centroid, the other takes the next number.
 
 A record is the packed fine code, the packed coarse code, and the item's *handle* (see `handles`), a signed number of
-64 bits, little-endian; in a bucket of 4-byte handles, its lower half (the upper half is zero then).
+64 bits, little-endian; in a bucket of 4-byte handles, its lower half (the upper half is zero then). Where an item was
+taken away the record's handle is a *hole*, a value that no item has; its codes mean nothing. A bucket is rewritten
+without its holes as soon as they are a quarter of it, and when it is split.
 
 A place is seven bytes: the hash of the handle (32 bits, little-endian) and the number of the item's bucket (24 bits,
 little-endian). Two items may have the same hash: the handle in the bucket decides. Pages grow one by one, by linear
@@ -51,6 +55,9 @@ RADII_BYTES = 4
 
 NARROW, WIDE = 4, 8
 """Bytes that a handle takes in a record."""
+
+HOLES = {NARROW: 0xFFFF_FFFF, WIDE: -(1 << 63)}
+"""By the bytes of a handle, the one that marks a hole."""
 
 MOST_BUCKETS = 1 << (8 * BUCKET_BYTES)
 
@@ -86,6 +93,11 @@ class ShardKeys:
         return self.prefix + "partition"
 
     @property
+    def holes(self) -> str:
+        """Bucket → holes."""
+        return self.prefix + "holes"
+
+    @property
     def payloads(self) -> str:
         """Handle → payload."""
         return self.prefix + "payloads"
@@ -114,7 +126,7 @@ class ShardKeys:
 
     def fixed(self) -> list[str]:
         """Every key but buckets and pages, in the order in which the scripts take them as KEYS."""
-        return [self.meta, self.stamp, self.partition, self.payloads]
+        return [self.meta, self.stamp, self.partition, self.holes, self.payloads]
 
 
 HEADERS = "hg:{*:0}:meta"

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from hashgrain.codes.errors import IndexCorrupt
 from hashgrain.codes.layout import CodeLayout
 from hashgrain.codes.packing import coarse_keys
-from hashgrain.indexer.keys import NARROW, WIDE, ShardKeys
+from hashgrain.indexer.keys import HOLES, NARROW, WIDE, ShardKeys
 
 
 def code_bytes(layout: CodeLayout) -> int:
@@ -20,8 +20,8 @@ def code_bytes(layout: CodeLayout) -> int:
 
 
 def needs_wide(handles: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which handles do not fit 4 bytes without a sign."""
-    return (handles >> 32) != 0
+    """Which handles cannot be stored in 4 bytes."""
+    return ((handles >> 32) != 0) | (handles == HOLES[NARROW])
 
 
 def pack_records(
@@ -41,7 +41,7 @@ def pack_records(
 
 @dataclass(frozen=True, eq=False)
 class Records:
-    """Records of several buckets: element n of every array belongs to record n.
+    """Records of several buckets, without the holes: element n of every array belongs to record n.
 
     Attributes:
         bucket: int64 (N,), which of the buckets the record lies in, as a position in the caller's list of them.
@@ -117,6 +117,9 @@ class Records:
         codes, fine_bytes = code_bytes(layout), layout.fine_bytes
         rows = np.frombuffer(joined, np.uint8).reshape(-1, codes + handle_bytes)
         stored = np.ascontiguousarray(rows[:, codes:]).view("<u4" if handle_bytes == NARROW else "<i8").ravel()
+        holes = stored == stored.dtype.type(HOLES[handle_bytes])
+        if holes.any():
+            rows, bucket, stored = rows[~holes], bucket[~holes], stored[~holes]
         return cls(
             bucket=bucket,
             handle=stored.astype(np.int64),

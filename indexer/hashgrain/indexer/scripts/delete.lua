@@ -1,43 +1,68 @@
 -- Delete a batch of items; unknown ids are passed over.
 --
--- KEYS, ARGV[1] to ARGV[3]: see buckets.lua
--- ARGV[4...]  encoded ids, each once
+-- KEYS, ARGV[1] to ARGV[3]: see items.lua
+-- ARGV[4]  the items, each once: hash (4 bytes), handle (8)
+-- ARGV[5...]  by twos, for items whose handle is a hash: which item, counted from 0; its encoded id
 --
--- Returns {'ok', number of deleted items}, or a refusal with nothing written: {'missing'}, {'place', id},
--- {'broken', key, length}, {'absent', key}, {'full', key, length}.
+-- Returns {'ok', number of deleted items}, or a refusal with nothing written: {'missing'}, {'broken', key, length},
+-- {'torn', key, length}, {'absent', key}.
 
 if not is_live() then
   return { 'missing' }
 end
-
-local encoded = {}
-for at = 4, #ARGV do
-  encoded[at - 3] = ARGV[at]
+local count = tonumber(call('HGET', META, 'pages'))
+local named = {}
+for at = 5, #ARGV, 2 do
+  named[tonumber(ARGV[at])] = ARGV[at + 1]
 end
-local places = on_fields('HMGET', NUMS, encoded)
-local plan, found, numbers = {}, {}, {}
-for item = 1, #encoded do
-  local number = plan_burial(plan, places[item])
-  if number == nil then
-    return { 'place', encoded[item] }
-  elseif number then
-    found[#found + 1] = encoded[item]
-    numbers[#numbers + 1] = number
+
+local handles, names, gone = {}, {}, {}
+for at = 1, #ARGV[4], 12 do
+  local hash, handle = string.sub(ARGV[4], at, at + 3), string.sub(ARGV[4], at + 4, at + 11)
+  local page, place, holder, record = find(hash, handle, count)
+  if broken then
+    return broken
+  end
+  local name = named[(at - 1) / 12]
+  if page and (not name or call('HGET', names_key(page), handle) == name) then
+    handles[#handles + 1] = handle
+    local bucket = buckets[holder]
+    bucket.holes[#bucket.holes + 1] = record
+    gone[page] = gone[page] or {}
+    gone[page][place] = true
+    if name then
+      names[#names + 1] = { names_key(page), handle }
+    end
   end
 end
-if #found == 0 then
+if #handles == 0 then
   return { 'ok', 0 }
-end
-local refusal = obstacle(plan)
-if refusal then
-  return refusal
 end
 
 -- The first write is one that Redis allows when `maxmemory` is reached, and the rest goes with it: deleting is the
 -- way out of a full store.
-on_fields('HDEL', NUMS, found)
-on_fields('HDEL', IDS, numbers)
-on_fields('HDEL', PAYLOADS, numbers)
-redis.call('HINCRBY', META, 'live', -#found)
-write(plan)
-return { 'ok', #found }
+call('HDEL', HOLES, 'none')
+on_fields('HDEL', PAYLOADS, handles)
+for _, one in ipairs(names) do
+  call('HDEL', unpack(one))
+end
+call('HINCRBY', META, 'live', -#handles)
+for number, bucket in pairs(buckets) do
+  if #bucket.holes > 0 then
+    write_bucket(number, bucket)
+  end
+end
+for number, places in pairs(gone) do
+  local text, kept = pages[number].text, {}
+  for at = 1, #text, PLACE do
+    if not places[at] then
+      kept[#kept + 1] = string.sub(text, at, at + PLACE - 1)
+    end
+  end
+  if #kept > 0 then
+    call('SET', places_key(number), table.concat(kept))
+  else
+    call('DEL', places_key(number))
+  end
+end
+return { 'ok', #handles }

@@ -1,0 +1,57 @@
+-- Split a bucket in two, provided that it is what the caller has read.
+--
+-- KEYS, ARGV[1] to ARGV[3]: see items.lua
+-- ARGV[4]  the bucket's number
+-- ARGV[5]  SHA-1 of its bytes, in hexadecimal digits
+-- ARGV[6]  its entry in the partition as the caller has read it
+-- ARGV[7]  the number of the new bucket
+-- ARGV[8], ARGV[9]    the records that stay and those that move
+-- ARGV[10], ARGV[11]  the entries of both
+-- ARGV[12]  the hashes of the items that move, 4 bytes each
+--
+-- Returns {'ok', 1}, or {'ok', 0} where the bucket has changed, with nothing written; {'missing'} where the index is
+-- no longer there; {'torn', key, length}, {'lost', key} where a place is not where it should be.
+
+if not is_live() then
+  return { 'missing' }
+end
+local number, new = tonumber(ARGV[4]), tonumber(ARGV[7])
+local text = call('GET', bucket_key(number))
+if not text or redis.sha1hex(text) ~= ARGV[5] or bucket_at(number).entry ~= ARGV[6] then
+  return { 'ok', 0 }
+end
+if call('STRLEN', PARTITION) ~= new * ENTRY then
+  return { 'ok', 0 }
+end
+
+local count = tonumber(call('HGET', META, 'pages'))
+local old, moved, taken = struct.pack('<I3', number), {}, {}
+for at = 1, #ARGV[12], 4 do
+  local hash = string.sub(ARGV[12], at, at + 3)
+  local page = page_of(struct.unpack('<I4', hash), count)
+  local places = page_at(page).text
+  taken[page] = taken[page] or {}
+  local place = seek(places, hash .. old, PLACE, 1, 1)
+  while place and taken[page][place] do
+    place = seek(places, hash .. old, PLACE, place + PLACE, 1)
+  end
+  if broken then
+    return broken
+  elseif not place then
+    return { 'lost', places_key(page) }
+  end
+  taken[page][place] = true
+  moved[#moved + 1] = { places_key(page), place + 3 }
+end
+
+local after = struct.pack('<I3', new)
+call('SET', bucket_key(new), ARGV[9])
+call('SET', bucket_key(number), ARGV[8])
+call('SETRANGE', PARTITION, number * ENTRY, ARGV[10])
+call('APPEND', PARTITION, ARGV[11])
+call('HDEL', HOLES, number)
+for _, one in ipairs(moved) do
+  call('SETRANGE', one[1], one[2], after)
+end
+call('INCR', STAMP)
+return { 'ok', 1 }

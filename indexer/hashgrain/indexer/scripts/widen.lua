@@ -1,0 +1,31 @@
+-- Give a bucket 8-byte handles, where it has 4-byte ones.
+--
+-- KEYS, ARGV[1] to ARGV[3]: see items.lua
+-- ARGV[4]  the bucket's number
+--
+-- Returns {'ok', 1}, {'missing'}, {'stale', bucket}, {'broken', key, length}, {'absent', key}.
+
+if not is_live() then
+  return { 'missing' }
+end
+local number = tonumber(ARGV[4])
+local bucket = bucket_at(number)
+if #bucket.entry < ENTRY then
+  return { 'stale', number }
+elseif bucket.handle == 8 then
+  return { 'ok', 1 }
+end
+local text = text_of(number).text
+if broken then
+  return broken
+end
+local wide = {}
+for at = 1, #text, bucket.width do
+  local handle = string.sub(text, at + CODES, at + bucket.width - 1)
+  wide[#wide + 1] = string.sub(text, at, at + CODES - 1)
+  wide[#wide + 1] = handle == HOLE[4] and HOLE[8] or handle .. '\0\0\0\0'
+end
+call('SET', bucket_key(number), table.concat(wide))
+call('SETRANGE', PARTITION, number * ENTRY + ENTRY - 1, '\8')
+call('INCR', STAMP)
+return { 'ok', 1 }
