@@ -1,4 +1,4 @@
-"""Where the records that one reading gives lie, and which of them are a query's candidates."""
+"""Where the records that one reading gives lie, and which of them are the candidates of some queries."""
 
 from __future__ import annotations
 
@@ -10,7 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashgrain.codes.hamming import word_type
-from hashgrain.indexer.records import Records
+from hashgrain.codes.layout import CodeLayout
+from hashgrain.indexer.records import Records, needs_wide
+
+
+def coarse_type(layout: CodeLayout) -> np.dtype[np.unsignedinteger]:
+    """The dtype in which coarse codes are compared: uint16, or uint32 where they have more bits."""
+    return np.dtype(np.uint16 if layout.coarse_bits <= 16 else np.uint32)
+
+
+def narrow(handles: NDArray[np.int64]) -> NDArray[np.uint32] | NDArray[np.int64]:
+    """The same handles as uint32, if they all fit: the fewer bytes a searcher keeps, the better."""
+    return handles if needs_wide(handles).any() else handles.astype(np.uint32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,32 +29,34 @@ class Span:
     """What one shard gives to a reading.
 
     Attributes:
-        buckets: intp (P,), positions in the directories' `occupied`, ascending.
+        buckets: int64 (P,), positions in the directories, ascending.
         start: int64 (P,), the first row of each bucket.
         count: int64 (P,), how many rows it has.
-        number: uint32 (rows,), the item's number of each row.
+        handle: uint32 or int64 (rows,), the item's handle of each row.
+        coarse: uint16 or uint32 (rows,), the coarse code of each row as a number; see `coarse_type`.
         fine: uint8 (rows, fine bytes), the packed fine code of each row.
     """
 
-    buckets: NDArray[np.intp]
+    buckets: NDArray[np.int64]
     start: NDArray[np.int64]
     count: NDArray[np.int64]
-    number: NDArray[np.uint32]
+    handle: NDArray[np.uint32] | NDArray[np.int64]
+    coarse: NDArray[np.unsignedinteger]
     fine: NDArray[np.uint8]
 
     @classmethod
-    def of(cls, buckets: NDArray[np.intp], records: Records) -> Span:
+    def of(cls, buckets: NDArray[np.int64], records: Records, layout: CodeLayout) -> Span:
         """The records of some buckets, in their order; `records.bucket` counts along `buckets`."""
         count = np.bincount(records.bucket, minlength=len(buckets))
-        fine = np.ascontiguousarray(records.fine)
-        return cls(buckets, np.cumsum(count) - count, count, records.number.astype(np.uint32), fine)
+        coarse = records.coarse.astype(coarse_type(layout))
+        return cls(buckets, np.cumsum(count) - count, count, narrow(records.handle), coarse, records.fine)
 
     @cached_property
     def words(self) -> NDArray[np.unsignedinteger]:
         """The fine codes, one after another, as the widest words that divide one of them."""
         return self.fine.reshape(-1).view(word_type(self.fine.shape[1]))
 
-    def locate(self, wanted: NDArray[np.intp]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def locate(self, wanted: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """First row and number of rows, int64 (P,), of other buckets in any order; none of what is not here."""
         from hashgrain.indexer.scanning import locate  # loads the compiler: only for those who search
 
@@ -56,39 +69,31 @@ class Span:
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """The rows of a query's buckets.
+    """The rows of the buckets of some queries.
 
     Attributes:
-        buckets: intp (P,), positions in the directories' `occupied`, in the query's order.
+        buckets: int64 (P,), positions in the directories: those of one query after another, each in the query's order;
+            queries may share a part of it.
+        begin, end: int64 (Q,), which part of `buckets` is that of each query.
         spans: one per shard, in order.
-        rows: by shard, first row and number of rows of each bucket, int64 (P,).
+        rows: by shard, first row and number of rows of each of the buckets, int64 (P,).
     """
 
-    buckets: NDArray[np.intp]
+    buckets: NDArray[np.int64]
+    begin: NDArray[np.int64]
+    end: NDArray[np.int64]
     spans: Sequence[Span]
     rows: Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]]
 
     @classmethod
-    def of(cls, buckets: NDArray[np.intp], spans: Sequence[Span]) -> Candidates:
+    def of(
+        cls, buckets: NDArray[np.int64], begin: NDArray[np.int64], end: NDArray[np.int64], spans: Sequence[Span]
+    ) -> Candidates:
         """Find the rows of some buckets."""
-        return cls(buckets, spans, [span.locate(buckets) for span in spans])
-
-    def __len__(self) -> int:
-        return self._total
+        return cls(buckets, begin, end, spans, [span.locate(buckets) for span in spans])
 
     @cached_property
-    def _total(self) -> int:
-        return sum(int(count.sum()) for _, count in self.rows)
-
-    @property
     def sizes(self) -> NDArray[np.int64]:
-        """int64 (P,), live records of each bucket in all shards."""
+        """int64 (P,), how many records each bucket has; it lies in one shard."""
         (_, sizes), *others = self.rows
         return sum((count for _, count in others), start=sizes)
-
-    def first(self, buckets: int) -> Candidates:
-        """Those of the first so many buckets."""
-        if buckets >= len(self.buckets):
-            return self
-        rows = [(start[:buckets], count[:buckets]) for start, count in self.rows]
-        return Candidates(self.buckets[:buckets], self.spans, rows)
