@@ -6,15 +6,19 @@ the two; it is also an index for those who have a few thousand items and no serv
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import sys
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import ne
 from typing import Any
 
 import numpy as np
 
+from hashgrain.codes.errors import InvalidInput
 from hashgrain.codes.layout import CodeLayout, HashCodes
 from hashgrain.codes.packing import unpack_bits
-from hashgrain.indexer.identifiers import ItemId, decode_id, encode_ids, shard_of
+from hashgrain.indexer.handles import handle_of
+from hashgrain.indexer.identifiers import ItemId, decode_id, encode_ids
 from hashgrain.indexer.payloads import encode_payloads
 from hashgrain.indexer.queries import require_logits
 from hashgrain.indexer.request import Rank, SearchRequest
@@ -24,10 +28,28 @@ Bits = tuple[int, ...]
 
 
 @dataclass(frozen=True)
+class ReferenceBucket:
+    """A bucket of a partition: which items lie in it, and near what.
+
+    Attributes:
+        coarse: the bits of the centroid's coarse code.
+        fine: those of its fine code.
+        coarse_radius: no member's coarse code differs from the centroid's in more bits.
+        fine_radius: the same for the fine codes.
+        members: ids.
+    """
+
+    coarse: Bits
+    fine: Bits
+    coarse_radius: int
+    fine_radius: int
+    members: Collection[ItemId]
+
+
+@dataclass(frozen=True)
 class _Item:
     encoded: bytes
-    shard: int
-    number: int
+    handle: int
     coarse: Bits
     fine: Bits
     payload: dict[str, Any] | None
@@ -38,13 +60,11 @@ class ReferenceIndex:
 
     Args:
         layout: the lengths of the codes.
-        shards: as for `Index.create`; matters only for the order of ties.
     """
 
-    def __init__(self, layout: CodeLayout, shards: int = 1) -> None:
+    def __init__(self, layout: CodeLayout) -> None:
         self.layout = layout
         self._items: dict[bytes, _Item] = {}
-        self._next = [0] * shards
 
     def add(
         self,
@@ -59,13 +79,9 @@ class ReferenceIndex:
         coarse = unpack_bits(codes.coarse, self.layout.coarse_bits).tolist()
         fine = unpack_bits(codes.fine, self.layout.fine_bits).tolist()
         before = len(self._items)
-        for n, item in enumerate(encoded):
-            if item in encoded[n + 1 :]:
-                continue  # the last one counts
-            shard = shard_of(item, len(self._next))
+        for n, item in enumerate(encoded):  # of equal ids the last one counts
             payload = None if payloads is None or payloads[n] is None else dict(payloads[n] or {})
-            self._items[item] = _Item(item, shard, self._next[shard], tuple(coarse[n]), tuple(fine[n]), payload)
-            self._next[shard] += 1
+            self._items[item] = _Item(item, handle_of(item), tuple(coarse[n]), tuple(fine[n]), payload)
         added = len(self._items) - before
         return Written(added, len(set(encoded)) - added)
 
@@ -86,94 +102,149 @@ class ReferenceIndex:
         exact: bool = False,
         refine: int | None = None,
         payloads: bool = False,
+        buckets: Sequence[ReferenceBucket] | None = None,
     ) -> list[Hit]:
-        """Find the k nearest items of every query; see `Index.search`. Nothing is late here, so no deadline is kept."""
+        """Find the k nearest items of every query; see `Index.search`. Nothing is late here, so no deadline is kept.
+
+        Args:
+            codes, k, rank, candidates, probes, radius, within, exact, refine, payloads: as there.
+            buckets: how the items are partitioned, in the order of the buckets' positions. Without it all of them lie
+                in one bucket, which every search reads.
+
+        Raises:
+            InvalidInput: as there; or `buckets` do not hold every item once.
+        """
         codes.check(self.layout)
         request = SearchRequest(k, rank, candidates, probes, radius, exact, payloads, within, refine)
         require_logits(codes, request)
-        return [self._search_one(query, request) for query in codes]
+        shelves = self._shelves(self._one_bucket() if buckets is None else buckets)
+        return [self._search_one(query, request, shelves) for query in codes]
 
     def __len__(self) -> int:
         return len(self._items)
 
-    def _search_one(self, query: HashCodes, request: SearchRequest) -> Hit:
-        coarse: Bits = tuple(unpack_bits(query.coarse, self.layout.coarse_bits)[0].tolist())
-        fine: Bits = tuple(unpack_bits(query.fine, self.layout.fine_bits)[0].tolist())
-        ones = [1] * len(coarse)
-        margins = ones if query.coarse_logits is None else _margins(query.coarse_logits[0].tolist())
+    def _one_bucket(self) -> list[ReferenceBucket]:
+        """A bucket so wide that it may hold anything."""
+        coarse, fine = self.layout.coarse_bits, self.layout.fine_bits
+        return [ReferenceBucket((0,) * coarse, (0,) * fine, coarse, fine, list(map(decode_id, self._items)))]
 
-        buckets: dict[Bits, list[_Item]] = {}
-        for item in self._items.values():
-            buckets.setdefault(item.coarse, []).append(item)
-        order = sorted(buckets, key=lambda bucket: (_weight(bucket, coarse, margins), _hamming(bucket, coarse), bucket))
-        read = self._spend(order, buckets, coarse, request)
-        unread = [bucket for bucket in order if bucket not in read]
-        complete = min((_hamming(bucket, coarse) for bucket in unread), default=self.layout.coarse_bits + 1) - 1
+    def _shelves(self, buckets: Sequence[ReferenceBucket]) -> list[_Shelf]:
+        members = [encode_ids(bucket.members) for bucket in buckets]
+        every = [item for encoded in members for item in encoded]
+        if len(every) != len(self._items) or set(every) != set(self._items):
+            raise InvalidInput(
+                f"the index holds {len(self._items)} items, the buckets {len(every)}, of which "
+                f"{len(set(every) & set(self._items))} are items of the index; put each into one bucket"
+            )
+        return [
+            _Shelf(position, bucket, [self._items[item] for item in encoded])
+            for position, (bucket, encoded) in enumerate(zip(buckets, members, strict=True))
+        ]
 
-        def place(item: _Item) -> tuple[int, int, int, int]:
-            far, near = _hamming(item.fine, fine), _hamming(item.coarse, coarse)
-            return {"total": far + near, "fine": far, "coarse": near}[request.rank], far, item.number, item.shard
+    def _search_one(self, query: HashCodes, request: SearchRequest, shelves: list[_Shelf]) -> Hit:
+        asked = _Asked.of(query, request, self.layout)
+        read = _spend(sorted(shelves, key=asked.order), asked)
+        unread = [shelf for shelf in shelves if shelf not in read]
+        compared = [item for shelf in read for item in shelf.items]
+        near = [item for item in compared if request.within is None or asked.distance(item) <= request.within]
+        best = sorted(near, key=asked.place)[: request.depth]
 
-        compared = [item for bucket in read for item in buckets[bucket]]
-        near = [item for item in compared if request.within is None or place(item)[0] <= request.within]
-        depth = request.k if request.refine is None else request.refine
-        best = sorted(near, key=place)[:depth]
-        # A stranger from an unread bucket has a coarse (hence a total) distance of complete + 1 or more.
-        all_before_strangers = len(best) == depth and place(best[-1])[0] <= complete
-        no_stranger_counts = request.within is not None and request.within <= complete
-        proven = request.rank != "fine" and (all_before_strangers or no_stranger_counts)
+        # A stranger at the very distance of the last one might come before it: by its fine distance, or its handle.
+        strangers = min((asked.bound(shelf) for shelf in unread), default=sys.maxsize)
+        all_before_strangers = len(best) == request.depth and asked.distance(best[-1]) < strangers
+        no_stranger_counts = request.within is not None and request.within < strangers
+        complete = min((asked.coarse_bound(shelf) - 1 for shelf in unread), default=self.layout.coarse_bits)
         if request.refine is not None:
-            costs = _refined_margins(query, request.rank, self.layout)
-            best.sort(key=lambda item: _weight(item.coarse + item.fine, coarse + fine, costs))  # a stable sort
+            margins = _margins(query, request.rank, self.layout)
+            best.sort(key=lambda item: _weight(item.coarse + item.fine, asked.coarse + asked.fine, margins))  # stable
             best = best[: request.k]
         return Hit(
             ids=[decode_id(item.encoded) for item in best],
-            distances=np.array([place(item)[0] for item in best], np.uint16),
+            distances=np.array([asked.distance(item) for item in best], np.uint16),
             payloads=[item.payload for item in best] if request.payloads else None,
             candidates=len(compared),
             buckets=len(read),
             complete_radius=complete,
-            exact=not unread or proven,
+            exact=not unread or all_before_strangers or no_stranger_counts,
         )
 
-    def _spend(
-        self, order: list[Bits], buckets: dict[Bits, list[_Item]], coarse: Bits, request: SearchRequest
-    ) -> list[Bits]:
-        """The buckets that the budget takes."""
-        if request.exact:
-            return order
-        if request.probes is not None:
-            return order[: request.probes]
-        radius = request.radius if request.within is None else request.within
-        if radius is not None:
-            return [bucket for bucket in order if _hamming(bucket, coarse) <= radius]
-        read: list[Bits] = []
-        held = 0
-        for bucket in order:
-            if held >= (request.candidates or 0):
-                break
-            read.append(bucket)
-            held += len(buckets[bucket])
-        return read
+
+@dataclass(frozen=True, eq=False)
+class _Shelf:
+    """A bucket with its items."""
+
+    position: int
+    bucket: ReferenceBucket
+    items: list[_Item]
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A query, and how far from it everything lies in the ranking asked for."""
+
+    coarse: Bits
+    fine: Bits
+    request: SearchRequest
+
+    @classmethod
+    def of(cls, query: HashCodes, request: SearchRequest, layout: CodeLayout) -> _Asked:
+        coarse, fine = unpack_bits(query.coarse, layout.coarse_bits), unpack_bits(query.fine, layout.fine_bits)
+        return cls(tuple(coarse[0].tolist()), tuple(fine[0].tolist()), request)
+
+    def place(self, item: _Item) -> tuple[int, int, int]:
+        """What orders items, the smallest first."""
+        return self.distance(item), _hamming(item.fine, self.fine), item.handle
+
+    def distance(self, item: _Item) -> int:
+        return self._ranked(_hamming(item.fine, self.fine), _hamming(item.coarse, self.coarse))
+
+    def order(self, shelf: _Shelf) -> tuple[int, int, int]:
+        """What orders buckets, the smallest first."""
+        fine, coarse = _hamming(shelf.bucket.fine, self.fine), _hamming(shelf.bucket.coarse, self.coarse)
+        return self._ranked(fine, coarse), fine, shelf.position
+
+    def bound(self, shelf: _Shelf) -> int:
+        """No item of the bucket is nearer."""
+        fine = max(0, _hamming(shelf.bucket.fine, self.fine) - shelf.bucket.fine_radius)
+        return self._ranked(fine, self.coarse_bound(shelf))
+
+    def coarse_bound(self, shelf: _Shelf) -> int:
+        """No item of the bucket has a coarse code that differs in fewer bits."""
+        return max(0, _hamming(shelf.bucket.coarse, self.coarse) - shelf.bucket.coarse_radius)
+
+    def _ranked(self, fine: int, coarse: int) -> int:
+        return {"total": fine + coarse, "fine": fine, "coarse": coarse}[self.request.rank]
+
+
+def _spend(ordered: list[_Shelf], asked: _Asked) -> list[_Shelf]:
+    """The buckets that the budget takes."""
+    request = asked.request
+    if request.exact:
+        return ordered
+    if request.probes is not None:
+        return ordered[: request.probes]
+    if request.radius is not None:
+        return [shelf for shelf in ordered if asked.coarse_bound(shelf) <= request.radius]
+    if request.within is not None:
+        return [shelf for shelf in ordered if asked.bound(shelf) <= request.within]
+    read: list[_Shelf] = []
+    while len(read) < len(ordered) and sum(len(shelf.items) for shelf in read) < (request.candidates or 0):
+        read.append(ordered[len(read)])
+    return read
 
 
 def _hamming(left: Bits, right: Bits) -> int:
-    return sum(a != b for a, b in zip(left, right, strict=True))
+    return sum(map(ne, left, right))
 
 
-def _margins(logits: list[float]) -> list[int]:
-    """What it costs to differ from the query in each bit; see `probing` for the rule."""
-    largest = max(map(abs, logits))
-    return [int(abs(logit) / largest * 2**28) if largest else 0 for logit in logits]
-
-
-def _refined_margins(query: HashCodes, rank: Rank, layout: CodeLayout) -> list[int]:
-    """The same for the bits of both codes on one scale, 0 where the ranking does not count them."""
+def _margins(query: HashCodes, rank: Rank, layout: CodeLayout) -> list[int]:
+    """What it costs to differ from the query in each bit of both codes, 0 where the ranking does not count it."""
     coarse, fine = query.coarse_logits, query.fine_logits
     left = [0.0] * layout.coarse_bits if rank == "fine" or coarse is None else coarse[0].tolist()
     right = [0.0] * layout.fine_bits if rank == "coarse" or fine is None else fine[0].tolist()
-    return _margins(left + right)
+    largest = max(map(abs, left + right))
+    return [int(abs(logit) / largest * 2**28) if largest else 0 for logit in left + right]
 
 
-def _weight(bucket: Bits, query: Bits, margins: list[int]) -> int:
-    return sum(margin for a, b, margin in zip(bucket, query, margins, strict=True) if a != b)
+def _weight(code: Bits, query: Bits, margins: list[int]) -> int:
+    return sum(margin for a, b, margin in zip(code, query, margins, strict=True) if a != b)
