@@ -28,7 +28,8 @@ class Told:
         self.keys: list[bytes] = []
         self.losses = 0
         self.connection = Connection.to(url)
-        self.tracking = Tracking(self.connection, "hg:{x:", self.keys.extend, self.lose)
+        prefixes = [part for shard in (0, 1) for part in (f"hg:{{x:{shard}}}:b:", f"hg:{{x:{shard}}}:stamp")]
+        self.tracking = Tracking(self.connection, prefixes, self.keys.extend, self.lose)
         self.tracking.open()
         self.losses = 0
 
@@ -58,6 +59,7 @@ def test_after_an_answer_every_acknowledged_change_is_known_and_nothing_else(tol
     for number in range(50):
         client.set(f"hg:{{x:0}}:b:{number:06x}", "1")
         client.set("hg:{xy:0}:b:000000", "of another index")
+        client.set("hg:{x:0}:p:000000", "no bucket")
         assert told.ask(["PING"]) == [b"PONG"]
         assert told.keys[-1] == b"hg:{x:0}:b:%06x" % number
     assert len(told.keys) == 50
@@ -74,7 +76,7 @@ def test_more_changes_than_python_can_recurse_are_taken_up(told: Told, client: r
 def test_draining_does_not_wait(told: Told, client: redis.Redis) -> None:
     told.tracking.drain()
     assert told.keys == []
-    client.set("hg:{x:0}:version", "1")
+    client.set("hg:{x:0}:stamp", "1")
     told.ask(["PING"])
     client.set("hg:{x:0}:b:000001", "1")
     for _ in range(500):  # the server tells in its own time
@@ -82,7 +84,7 @@ def test_draining_does_not_wait(told: Told, client: redis.Redis) -> None:
         if len(told.keys) == 2:
             break
         time.sleep(0.01)
-    assert told.keys == [b"hg:{x:0}:version", b"hg:{x:0}:b:000001"]
+    assert told.keys == [b"hg:{x:0}:stamp", b"hg:{x:0}:b:000001"]
 
 
 @pytest.mark.parametrize("command", ["FLUSHALL", "FLUSHDB"])

@@ -13,8 +13,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import redis
@@ -31,7 +30,7 @@ class Tracking:
 
     Args:
         connection: to the same server, whose settings it takes.
-        prefix: of the keys to be told of.
+        prefixes: of the keys to be told of; none may begin with another.
         on_change: called with keys that have changed.
         on_loss: called when anything may have changed.
 
@@ -42,12 +41,12 @@ class Tracking:
     def __init__(
         self,
         connection: Connection,
-        prefix: str,
+        prefixes: Sequence[str],
         on_change: Callable[[Sequence[bytes]], object],
         on_loss: Callable[[], object],
     ) -> None:
         self._connection = connection
-        self._prefix = prefix
+        self._prefixes = prefixes
         self._on_change = on_change
         self._on_loss = on_loss
         self._link: Any = None  # redis-py's connection
@@ -80,9 +79,11 @@ class Tracking:
             StoreUnavailable: the connection is lost.
         """
         self.open()
-        with self._lossless():
+        try:
             while self._link.can_read(0):
                 self._read()
+        except BaseException:
+            self._raise_closed()
 
     def ask(self, commands: Sequence[Command], take: Callable[[Any], object]) -> None:
         """Send commands in one go, and hand each answer to `take`, in order with what is told between them.
@@ -92,16 +93,16 @@ class Tracking:
             StoreError: the server answered with an error.
         """
         self.open()
-        sent = time.monotonic()
-        with self._lossless():
-            self._link.send_packed_command(self._link.pack_commands(commands), check_health=False)
-            left = len(commands)
-            while left:
-                answer = self._read()
-                if answer is not _TOLD:
-                    take(answer)
-                    left -= 1
-        self.known_until = sent
+        self._exchange(self._link.pack_commands(commands), len(commands), take)
+
+    def ping(self) -> None:
+        """Wait until all is told of that was acknowledged before now.
+
+        Raises:
+            StoreUnavailable, StoreError: see `ask`.
+        """
+        self.open()
+        self._exchange(_PING, 1, _ignore)
 
     def close(self) -> None:
         """Disconnect; what was learnt is void."""
@@ -111,14 +112,23 @@ class Tracking:
         if link is not None:
             link.disconnect()
 
-    @contextmanager
-    def _lossless(self) -> Iterator[None]:
-        """Closes the connection when anything is raised inside: an answer may be left in it."""
+    def _exchange(self, packed: Sequence[bytes], answers: int, take: Callable[[Any], object]) -> None:
+        sent = time.monotonic()
         try:
-            with translated(self._connection.address):
-                yield
+            self._link.send_packed_command(packed, check_health=False)
+            while answers:
+                answer = self._read()
+                if answer is not _TOLD:
+                    take(answer)
+                    answers -= 1
         except BaseException:
-            self.close()
+            self._raise_closed()
+        self.known_until = sent
+
+    def _raise_closed(self) -> None:
+        """Disconnect, and raise the exception that is being handled: an answer may be left in the connection."""
+        self.close()
+        with translated(self._connection.address):
             raise
 
     def _connect(self) -> None:
@@ -127,7 +137,8 @@ class Tracking:
         try:
             link.connect()
             link._parser.set_invalidation_push_handler(_Push)
-            link.send_command("CLIENT", "TRACKING", "ON", "BCAST", "PREFIX", self._prefix, check_health=False)
+            chosen = [word for prefix in self._prefixes for word in ("PREFIX", prefix)]
+            link.send_command("CLIENT", "TRACKING", "ON", "BCAST", *chosen, check_health=False)
             link.read_response()
         except redis.ResponseError as exc:
             link.disconnect()
@@ -164,3 +175,9 @@ class _Push:
 
 
 _TOLD = object()
+
+_PING = [b"*1\r\n$4\r\nPING\r\n"]
+
+
+def _ignore(_: Any) -> None:
+    pass
