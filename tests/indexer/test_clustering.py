@@ -1,0 +1,131 @@
+"""Centroids: the compiled loops give what NumPy gives by hand, and every split keeps its promises."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from hashgrain.codes import CodeLayout
+from hashgrain.codes.hamming import hamming
+from hashgrain.codes.packing import coarse_keys, unpack_bits
+from hashgrain.indexer.clustering import Halves, nearest_centroids, two_majority
+from random_codes import random_codes
+
+LAYOUTS = [CodeLayout(8, 32), CodeLayout(13, 40), CodeLayout(16, 64), CodeLayout(24, 128), CodeLayout(16, 256)]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=str)
+@pytest.mark.parametrize("centroids", [1, 7, 1025, 3000])
+def test_nearest_centroids_are_those_of_numpy(layout: CodeLayout, centroids: int) -> None:
+    """All lengths, and more centroids than one block holds; ties go to the lowest number."""
+    codes, partition = random_codes(60, layout, seed=1), random_codes(centroids, layout, seed=2)
+    coarse = coarse_keys(codes.coarse, layout.coarse_bits)
+    number, fine, near = nearest_centroids(
+        codes.fine, coarse, partition.fine, coarse_keys(partition.coarse, layout.coarse_bits)
+    )
+    fine_away = hamming(codes.fine, partition.fine).astype(np.int64)
+    coarse_away = hamming(codes.coarse, partition.coarse).astype(np.int64)
+    expected = (fine_away + coarse_away).argmin(axis=1)
+    assert number.tolist() == expected.tolist()
+    assert fine.tolist() == fine_away[np.arange(60), expected].tolist()
+    assert near.tolist() == coarse_away[np.arange(60), expected].tolist()
+
+
+def test_many_items_are_divided_among_threads_without_a_difference() -> None:
+    """More pairs than one thread gets: every item has the answer that it has alone."""
+    layout = CodeLayout(16, 64)
+    codes, partition = random_codes(3001, layout, seed=3), random_codes(1000, layout, seed=4)
+    coarse, other = coarse_keys(codes.coarse, 16), coarse_keys(partition.coarse, 16)
+    at_once = nearest_centroids(codes.fine, coarse, partition.fine, other)
+    apart = [
+        nearest_centroids(codes.fine[n : n + 500], coarse[n : n + 500], partition.fine, other)
+        for n in range(0, 3001, 500)
+    ]
+    for whole, parts in zip(at_once, zip(*apart, strict=True), strict=True):
+        assert whole.tolist() == np.concatenate(parts).tolist()
+
+
+def test_of_equally_near_centroids_the_lowest_number_is_taken() -> None:
+    """Also across blocks."""
+    fine, coarse = np.zeros((1, 8), np.uint8), np.zeros(1, np.uint32)
+    partition = np.full((2100, 8), 255, np.uint8)
+    partition[[1500, 2000]] = 0
+    number, _, _ = nearest_centroids(fine, coarse, partition, np.zeros(2100, np.uint32))
+    assert number.tolist() == [1500]
+
+
+def test_no_items_have_no_centroids() -> None:
+    """An empty batch is answered by empty arrays."""
+    nothing = nearest_centroids(
+        np.empty((0, 8), np.uint8), np.empty(0, np.uint32), np.zeros((3, 8), np.uint8), np.zeros(3, np.uint32)
+    )
+    assert [len(array) for array in nothing] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=str)
+def test_two_clusters_are_told_apart(layout: CodeLayout) -> None:
+    """Items a few bits away from one of two far codes: the halves are the clusters, the centroids those codes."""
+    rng = np.random.default_rng(5)
+    ends = rng.random((2, layout.fine_bits + layout.coarse_bits)) < 0.5
+    ends[1] = ~ends[0]
+    cluster = rng.integers(0, 2, 300)
+    bits = ends[cluster] ^ (rng.random((300, ends.shape[1])) < 0.1)
+    fine, coarse = np.packbits(bits[:, : layout.fine_bits], axis=1), np.packbits(bits[:, layout.fine_bits :], axis=1)
+    halves = two_majority(fine, coarse, layout)
+    assert halves.first.tolist() in ((cluster == 0).tolist(), (cluster == 1).tolist())
+    if halves.first[0] != (cluster[0] == 0):
+        ends = ends[::-1]
+    assert (unpack_bits(halves.fine, layout.fine_bits) == ends[:, : layout.fine_bits]).all()
+    assert (unpack_bits(halves.packed_coarse, layout.coarse_bits) == ends[:, layout.fine_bits :]).all()
+
+
+@given(
+    layout=st.sampled_from(LAYOUTS),
+    items=st.integers(2, 80),
+    distinct=st.integers(1, 80),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_every_split_is_balanced_deterministic_and_by_the_centroids(
+    layout: CodeLayout, items: int, distinct: int, seed: int
+) -> None:
+    """Whatever the codes are: an eighth at least in each half, no item of one half belongs more to the other's."""
+    kinds = random_codes(distinct, layout, seed=seed)
+    codes = kinds[np.random.default_rng(seed).integers(0, distinct, items)]
+    halves = two_majority(codes.fine, codes.coarse, layout)
+    size = int(halves.first.sum())
+    least = max(1, items // 8)
+    assert least <= size <= items - least
+    again = two_majority(codes.fine, codes.coarse, layout)
+    assert [array.tolist() for array in vars(halves).values()] == [array.tolist() for array in vars(again).values()]
+    difference = _away(halves, 0, codes.fine, codes.coarse) - _away(halves, 1, codes.fine, codes.coarse)
+    assert difference[halves.first].max() <= difference[~halves.first].min()
+    if least < size < items - least:
+        assert difference[halves.first].max() <= 0 <= difference[~halves.first].min()
+
+
+def test_equal_items_are_divided_equally_and_in_order() -> None:
+    """Nothing tells them apart: the first half of them, and the second, around one and the same centroid."""
+    layout = CodeLayout(16, 64)
+    codes = random_codes(1, layout, seed=6)[np.zeros(501, np.int64)]
+    halves = two_majority(codes.fine, codes.coarse, layout)
+    assert halves.first.tolist() == [True] * 250 + [False] * 251
+    assert halves.fine.tolist() == codes.fine[:2].tolist()
+    assert halves.packed_coarse.tolist() == codes.coarse[:2].tolist()
+
+
+def test_few_outliers_take_an_eighth_with_them() -> None:
+    """Where the nearest centroid would leave a half almost empty, it is filled up by the nearest to it."""
+    layout = CodeLayout(16, 64)
+    fine, coarse = np.zeros((400, 8), np.uint8), np.zeros((400, 2), np.uint8)
+    fine[399], coarse[399] = 255, 255
+    halves = two_majority(fine, coarse, layout)
+    assert min(int(halves.first.sum()), int((~halves.first).sum())) >= 50
+
+
+def _away(halves: Halves, half: int, fine: NDArray[np.uint8], coarse: NDArray[np.uint8]) -> NDArray[np.int64]:
+    centroid = slice(half, half + 1)
+    total = hamming(fine, halves.fine[centroid])[:, 0] + hamming(coarse, halves.packed_coarse[centroid])[:, 0]
+    return total.astype(np.int64)
