@@ -1,9 +1,11 @@
-"""Stage two's loop: one pass over packed fine codes that keeps the places of the best in a heap.
+"""The loop of both stages: a pass over codes that keeps the places of the best in a heap.
 
-A place is one int64 that orders candidates: distance of the ranking, fine distance, number, shard. Distances are
-computed a block at a time, by a loop without branches that the compiler turns into vector instructions, together with
-the smallest of the block; only a block, and a bucket in it, that can hold a better place than the worst of the best
-so far is looked at again. (So does the scan of Andre et al., Cache locality is not enough, VLDB 2015, for floats.)
+Stage one passes over the centroids of the buckets, stage two over the records of those that were chosen. What comes
+before what: the smaller distance of the ranking, then the smaller fine distance, then the smaller handle (of a
+centroid: its position). The two distances make one number, the *place*. Distances are computed a block at a time, by
+loops without branches that the compiler turns into vector instructions, together with the smallest place of the
+block; only a block that can hold a better one than the worst of the best so far is looked at again. (So does the scan
+of Andre et al., Cache locality is not enough, VLDB 2015, for floats.)
 """
 
 from __future__ import annotations
@@ -13,54 +15,93 @@ from numpy.typing import NDArray
 
 from hashgrain.indexer.compiled import bit_count, compiled
 
-SHARD_BITS = 10
-NUMBER_BITS = 31
-FINE_BITS = 9  # up to 256; 9 more for the distance (up to 280) make 59 bits
-FINE_SHIFT = SHARD_BITS + NUMBER_BITS
-DISTANCE_SHIFT = FINE_SHIFT + FINE_BITS
+FINE_BITS = 9
+"""Of a place: up to 256; the distance, up to 280, stands above them."""
+
+PLACE, HANDLE, SHARD, ROW, BUCKET = range(5)
+"""Columns of a heap."""
+
+COLUMNS = 5
 
 _BLOCK = 512  # rows: their distances stay in the first-level cache
 
 
 @compiled
-def scan(
+def scan_each(
     words: NDArray[np.unsignedinteger],
-    number: NDArray[np.uint32],
+    coarse: NDArray[np.unsignedinteger],
+    handle: NDArray[np.integer],
     start: NDArray[np.int64],
     count: NDArray[np.int64],
-    buckets: NDArray[np.int64],
-    codes: NDArray[np.uint32],
     shard: int,
-    query: NDArray[np.unsignedinteger],
-    coarse: int,
+    begin: NDArray[np.int64],
+    end: NDArray[np.int64],
+    queries: NDArray[np.unsignedinteger],
+    query_coarse: NDArray[np.unsignedinteger],
     times_fine: int,
     times_near: int,
     bound: int,
-    place: NDArray[np.int64],
-    row: NDArray[np.int64],
-    bucket: NDArray[np.int64],
-    held: int,
-) -> int:
-    """Pass over the rows of some buckets of one shard; returns how many of the best are held then.
+    best: NDArray[np.int64],
+    held: NDArray[np.int64],
+) -> None:
+    """Pass over the rows of some queries' buckets of one shard; adds to the best of each.
 
     Args:
-        words: (rows, W), the packed fine codes as words of any unsigned dtype, one after another in memory.
-        number: uint32 (rows,), the items' numbers.
+        words: (rows * W,), the packed fine codes as words of any unsigned dtype, one after another.
+        coarse: (rows,), the coarse codes as numbers.
+        handle: uint32 or int64 (rows,), the items' handles.
         start, count: int64 (P,), the rows of each bucket.
-        buckets: int64 (P,), where its coarse code stands in `codes`.
-        codes: uint32 (B,).
         shard: its number.
-        query: (W,), the query's fine code.
-        coarse: its coarse code.
+        begin, end: int64 (Q,), which of the buckets are those of each query.
+        queries: (Q, W), the queries' fine codes.
+        query_coarse: (Q,), their coarse codes, of the dtype of `coarse`.
         times_fine, times_near: 0 or 1: what a place's distance is made of.
         bound: only places below it count.
-        place, row, bucket: int64 (depth,), the best so far: a heap of their places with the worst first, their rows
-            and their positions in `start`; added to.
-        held: how many of them are in use.
+        best: int64 (Q, depth, COLUMNS), the best of each query so far: a heap with the worst first, of place, handle,
+            shard, row and the position of the bucket in `start`.
+        held: int64 (Q,), how many of them are in use.
     """
-    buffer = np.empty(_BLOCK, np.uint16)
-    worst = bound if held < len(place) else min(bound, place[0])
+    for q in range(len(queries)):
+        mine = slice(begin[q], end[q])
+        held[q] = scan(
+            words,
+            coarse,
+            handle,
+            start[mine],
+            count[mine],
+            shard,
+            queries[q],
+            query_coarse[q],
+            times_fine,
+            times_near,
+            bound,
+            best[q],
+            held[q],
+        )
+
+
+@compiled
+def scan(
+    words: NDArray[np.unsignedinteger],
+    coarse: NDArray[np.unsignedinteger],
+    handle: NDArray[np.integer],
+    start: NDArray[np.int64],
+    count: NDArray[np.int64],
+    shard: int,
+    query: NDArray[np.unsignedinteger],
+    query_coarse: np.unsignedinteger,
+    times_fine: int,
+    times_near: int,
+    bound: int,
+    best: NDArray[np.int64],
+    held: int,
+) -> int:
+    """The pass of one query over all of the buckets; returns how many of the best are held then."""
+    if not len(best):
+        return 0
+    far, places = np.empty(_BLOCK, np.uint16), np.empty(_BLOCK, np.uint32)
     width = len(query)
+    limit = _limit(best, held, bound)
     first = 0
     while first < len(start):
         begin, end, last = start[first], start[first] + count[first], first + 1
@@ -70,48 +111,36 @@ def scan(
         at = first
         for low in range(begin, end, _BLOCK):
             high = min(low + _BLOCK, end)
-            least = _distances(words[low * width : high * width], query, buffer[: high - low])
-            fewest = (least * times_fine << DISTANCE_SHIFT) | (least << FINE_SHIFT)
-            if fewest >= worst:
+            some = far[: high - low]
+            least = _distances(words[low * width : high * width], query, some)
+            least |= least * times_fine << FINE_BITS
+            if times_near:
+                least = _places(some, coarse[low:high], query_coarse, times_fine, places[: high - low])
+            if least > limit:
                 continue
-            while start[at] + count[at] <= low:
-                at += 1
-            inside = at
-            while inside < last and start[inside] < high:
-                near = np.int64(bit_count(np.uint64(codes[buckets[inside]]) ^ np.uint64(coarse)))
-                away = near * times_near << DISTANCE_SHIFT
-                if fewest + away < worst:
-                    for n in range(max(start[inside], low), min(start[inside] + count[inside], high)):
-                        fine = np.int64(buffer[n - low])
-                        found = (fine * times_fine << DISTANCE_SHIFT) + away + (fine << FINE_SHIFT)
-                        if found < worst:
-                            found |= (np.int64(number[n]) << SHARD_BITS) | shard
-                            if found < worst:
-                                held = _keep(place, row, bucket, held, found, n, inside)
-                                worst = bound if held < len(place) else min(bound, place[0])
-                inside += 1
+            for n in range(low, high):
+                place = np.int64(far[n - low])
+                place |= place * times_fine << FINE_BITS
+                if times_near:
+                    place = np.int64(places[n - low])
+                if place <= limit and (held < len(best) or place < best[0, PLACE] or handle[n] < best[0, HANDLE]):
+                    while start[at] + count[at] <= n:
+                        at += 1
+                    held = _keep(best, held, place, np.int64(handle[n]), shard, n, at)
+                    limit = _limit(best, held, bound)
         first = last
     return held
 
 
 @compiled
-def settle(
-    place: NDArray[np.int64],
-    row: NDArray[np.int64],
-    bucket: NDArray[np.int64],
-    distance: NDArray[np.uint16],
-    number: NDArray[np.int64],
-    shard: NDArray[np.int64],
-) -> None:
-    """Sort a heap that `scan` has filled, the best first, and take its places apart; all arrays are of one length."""
-    for end in range(len(place) - 1, 0, -1):
-        last, last_row, last_bucket = place[end], row[end], bucket[end]
-        place[end], row[end], bucket[end] = place[0], row[0], bucket[0]
-        _keep(place[:end], row[:end], bucket[:end], end, last, last_row, last_bucket)
-    for n in range(len(place)):
-        distance[n] = place[n] >> DISTANCE_SHIFT
-        number[n] = place[n] >> SHARD_BITS & (1 << NUMBER_BITS) - 1
-        shard[n] = place[n] & (1 << SHARD_BITS) - 1
+def settle_each(best: NDArray[np.int64], held: NDArray[np.int64]) -> None:
+    """Sort the heaps that `scan_each` has filled, the best first; arguments as there."""
+    for q in range(len(held)):
+        heap = best[q]
+        for end in range(held[q] - 1, 0, -1):
+            place, handle, shard, row, bucket = heap[end]
+            heap[end] = heap[0]
+            _keep(heap[:end], end, place, handle, shard, row, bucket)
 
 
 @compiled
@@ -174,32 +203,64 @@ def _distances(
 
 
 @compiled
+def _places(
+    far: NDArray[np.uint16],
+    coarse: NDArray[np.unsignedinteger],
+    query_coarse: np.unsignedinteger,
+    times_fine: int,
+    places: NDArray[np.uint32],
+) -> np.int64:
+    """Places that count the coarse distance, from the fine distances, written to `places`; returns the smallest."""
+    mask = np.uint32(0xFFFFFFFF if times_fine else 0)
+    shift = np.uint32(FINE_BITS)
+    for n in range(len(places)):
+        fine, near = np.uint32(far[n]), np.uint32(bit_count(coarse[n] ^ query_coarse))
+        places[n] = ((fine & mask) + near) << shift | fine
+    least = np.uint32(0xFFFFFFFF)
+    for n in range(len(places)):
+        least = min(least, places[n])
+    return np.int64(least)
+
+
+@compiled
+def _limit(best: NDArray[np.int64], held: int, bound: int) -> int:
+    """The largest place that can still be among the best."""
+    return bound - 1 if held < len(best) else min(bound - 1, best[0, PLACE])
+
+
+@compiled
 def _keep(
-    place: NDArray[np.int64],
-    row: NDArray[np.int64],
-    bucket: NDArray[np.int64],
-    held: int,
-    found: np.int64,
-    found_row: int,
-    found_bucket: int,
+    best: NDArray[np.int64], held: int, place: np.int64, handle: np.int64, shard: int, row: int, bucket: int
 ) -> int:
-    """Put a place into the heap, in the stead of the worst where it is full; returns how many are held."""
-    if held < len(place):
+    """Put a candidate into the heap, in the stead of the worst where it is full; returns how many are held."""
+    if held < len(best):
         at = held
         held += 1
-        while at > 0 and place[(at - 1) // 2] < found:
-            above = (at - 1) // 2
-            place[at], row[at], bucket[at] = place[above], row[above], bucket[above]
-            at = above
+        while at > 0 and _before(best[(at - 1) // 2], place, handle):
+            best[at] = best[(at - 1) // 2]
+            at = (at - 1) // 2
     else:
         at = 0
         while True:
             below = 2 * at + 1
-            if below + 1 < held and place[below + 1] > place[below]:
+            if below + 1 < held and _before(best[below], best[below + 1, PLACE], best[below + 1, HANDLE]):
                 below += 1
-            if below >= held or place[below] <= found:
+            if below >= held or not _after(best[below], place, handle):
                 break
-            place[at], row[at], bucket[at] = place[below], row[below], bucket[below]
+            best[at] = best[below]
             at = below
-    place[at], row[at], bucket[at] = found, found_row, found_bucket
+    best[at, PLACE], best[at, HANDLE], best[at, SHARD] = place, handle, shard
+    best[at, ROW], best[at, BUCKET] = row, bucket
     return held
+
+
+@compiled
+def _before(one: NDArray[np.int64], place: np.int64, handle: np.int64) -> bool:
+    """Whether a candidate of the heap comes before another. (A handle belongs to one shard: no two are the same.)"""
+    return one[PLACE] < place or (one[PLACE] == place and one[HANDLE] < handle)
+
+
+@compiled
+def _after(one: NDArray[np.int64], place: np.int64, handle: np.int64) -> bool:
+    """Whether a candidate of the heap comes after another."""
+    return one[PLACE] > place or (one[PLACE] == place and one[HANDLE] > handle)
