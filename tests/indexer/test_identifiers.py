@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import zlib
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hashgrain.codes.errors import IndexCorrupt, InvalidInput
-from hashgrain.indexer.identifiers import decode_id, encode_ids, last_of_each, shard_of
+from hashgrain.indexer.identifiers import decode_id, encode_ids, last_of_each
 
 ANY_ID = st.one_of(st.integers(-(2**63), 2**63 - 1), st.text(st.characters(codec="utf-8"), min_size=1, max_size=127))
 
@@ -65,16 +63,6 @@ def test_a_single_id_must_stand_in_a_list(ids: object) -> None:
 def test_stored_bytes_that_are_no_id_are_told(stored: bytes) -> None:
     with pytest.raises(IndexCorrupt, match="is stored as an item's id"):
         decode_id(stored)
-
-
-def test_a_shard_is_the_crc_of_the_encoded_id() -> None:
-    """Stored data depends on it: another rule needs another schema version."""
-    assert [shard_of(item, 7) for item in encode_ids(["a", 1, "é"])] == [
-        zlib.crc32(b"sa") % 7,
-        zlib.crc32(b"i1") % 7,
-        zlib.crc32("sé".encode()) % 7,
-    ]
-    assert {shard_of(b"i%d" % n, 3) for n in range(50)} == {0, 1, 2}
 
 
 def test_the_last_of_equal_ids_stays_in_its_place() -> None:
