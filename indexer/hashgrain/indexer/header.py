@@ -11,10 +11,15 @@ from hashgrain.codes.errors import IndexCorrupt, InvalidInput, SchemaMismatch
 from hashgrain.codes.layout import CodeLayout
 from hashgrain.indexer.keys import SCHEMA_VERSION
 
-CREATING, LIVE, DROPPING = "creating", "live", "dropping"
+CREATING, LOADING, LIVE, DROPPING = "creating", "loading", "live", "dropping"
 
 MOST_SHARDS = 1024
 LONGEST_NAME = 200
+
+BUCKET_ITEMS = 512
+"""Items of a bucket before it is split, unless an index is created with another number."""
+
+_LEAST_BUCKET, _LARGEST_BUCKET = 4, 65_536
 
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
 
@@ -29,9 +34,10 @@ class Header:
         shards: how many shards the index has.
         shard: which of them this is.
         incarnation: a random number drawn at creation; tells two indexes apart that bear one name after another.
-        state: `creating`, `live` or `dropping`.
-        next: the number that the next item takes.
+        state: `creating`, `loading`, `live` or `dropping`.
+        bucket_items: how many items a bucket may hold before it is split.
         live: how many items the shard holds.
+        pages: how many pages its places are divided among.
     """
 
     layout: CodeLayout
@@ -40,8 +46,9 @@ class Header:
     shard: int
     incarnation: int
     state: str
-    next: int = 0
+    bucket_items: int = BUCKET_ITEMS
     live: int = 0
+    pages: int = 1
 
     def to_fields(self) -> dict[str, str]:
         """The header as the fields of its hash."""
@@ -54,8 +61,9 @@ class Header:
             "shard": str(self.shard),
             "incarnation": str(self.incarnation),
             "state": self.state,
-            "next": str(self.next),
+            "bucket_items": str(self.bucket_items),
             "live": str(self.live),
+            "pages": str(self.pages),
         }
 
     @classmethod
@@ -94,8 +102,9 @@ class Header:
                 shard=int(get("shard")),
                 incarnation=int(get("incarnation")),
                 state=get("state"),
-                next=int(get("next")),
+                bucket_items=int(get("bucket_items")),
                 live=int(get("live")),
+                pages=int(get("pages")),
             )
         except ValueError as exc:
             raise IndexCorrupt(f"{key} cannot be read ({exc}); drop the index and build it again") from exc
@@ -132,3 +141,21 @@ def require_shards(shards: int) -> int:
     if isinstance(shards, bool) or not isinstance(shards, int) or not 1 <= shards <= MOST_SHARDS:
         raise InvalidInput(f"an index has 1 to {MOST_SHARDS} shards, got {shards!r}")
     return shards
+
+
+def require_bucket_items(bucket_items: int) -> int:
+    """The number itself.
+
+    Raises:
+        InvalidInput: it is no integer from 4 to 65,536.
+    """
+    if (
+        isinstance(bucket_items, bool)
+        or not isinstance(bucket_items, int)
+        or not _LEAST_BUCKET <= bucket_items <= _LARGEST_BUCKET
+    ):
+        raise InvalidInput(
+            f"a bucket is split when it holds more than bucket_items, {_LEAST_BUCKET} to {_LARGEST_BUCKET} items, got "
+            f"{bucket_items!r}"
+        )
+    return bucket_items

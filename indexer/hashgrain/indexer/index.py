@@ -10,6 +10,7 @@ from hashgrain.codes.errors import FingerprintMismatch, InvalidInput
 from hashgrain.codes.layout import CodeLayout, HashCodes
 from hashgrain.indexer.cache_size import CacheStats, require_cache_bytes, require_max_staleness
 from hashgrain.indexer.connection import DEFAULT_TIMEOUTS, Connection, Timeouts
+from hashgrain.indexer.header import BUCKET_ITEMS
 from hashgrain.indexer.hot_buckets import HotBuckets
 from hashgrain.indexer.identifiers import ItemId
 from hashgrain.indexer.lifecycle import create_shards, drop_shards, open_shards
@@ -18,7 +19,7 @@ from hashgrain.indexer.results import Hit, IndexStats, Written
 from hashgrain.indexer.search import Searcher
 from hashgrain.indexer.shard import Shard
 from hashgrain.indexer.statistics import index_stats
-from hashgrain.indexer.writing import add_rows, delete_ids, item_rows
+from hashgrain.indexer.writing import add_items, delete_ids, items_of
 
 
 class Index:
@@ -51,6 +52,7 @@ class Index:
         *,
         fingerprint: str | None = None,
         shards: int = 1,
+        bucket_items: int = BUCKET_ITEMS,
         timeouts: Timeouts = DEFAULT_TIMEOUTS,
         cache_bytes: int | None = None,
         max_staleness: float = 0.0,
@@ -63,6 +65,8 @@ class Index:
             layout: the lengths of the codes it will hold.
             fingerprint: of the model that makes them; codes that come with another will be refused.
             shards: into how many parts, each atomic by itself, the items are divided.
+            bucket_items: how many items a bucket may hold before it is split in two. Smaller buckets are compared at a
+                finer grain and cost more memory and commands.
             timeouts: deadlines of every call.
             cache_bytes, max_staleness: see `open`.
 
@@ -73,7 +77,7 @@ class Index:
         connection = Connection.to(redis_url, timeouts)
         return cls._found(
             connection,
-            lambda: create_shards(connection, name, layout, fingerprint, shards),
+            lambda: create_shards(connection, name, layout, fingerprint, shards, bucket_items),
             cache_bytes,
             max_staleness,
         )
@@ -167,7 +171,7 @@ class Index:
         """
         self._require_codes(codes)
         self.require_fingerprint(fingerprint)
-        return add_rows(self._shards, item_rows(ids, codes, payloads, self._layout))
+        return add_items(self._shards, items_of(ids, codes, payloads, self._layout))
 
     def delete(self, ids: Iterable[ItemId]) -> int:
         """Delete items, in batches like `add`; ids that are not there are passed over.

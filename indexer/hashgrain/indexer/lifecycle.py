@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,22 +11,41 @@ import numpy as np
 from hashgrain.codes.errors import IndexCorrupt, IndexExists, IndexMissing, InvalidInput
 from hashgrain.codes.layout import CodeLayout
 from hashgrain.indexer.connection import DEFAULT_TIMEOUTS, Connection, Timeouts
-from hashgrain.indexer.header import CREATING, DROPPING, LIVE, Header, new_incarnation, require_name, require_shards
-from hashgrain.indexer.keys import HEADERS, ShardKeys, index_name
+from hashgrain.indexer.header import (
+    CREATING,
+    DROPPING,
+    LIVE,
+    LOADING,
+    Header,
+    new_incarnation,
+    require_bucket_items,
+    require_name,
+    require_shards,
+)
+from hashgrain.indexer.keys import HEADERS, NARROW, ShardKeys, index_keys, index_name
 from hashgrain.indexer.lua import script
+from hashgrain.indexer.partition import pack_entries
 from hashgrain.indexer.shard import Shard
 from hashgrain.indexer.store_errors import translated
 
 _AT_ONCE = 1000
 
+_DOING = {CREATING: "created", LOADING: "loaded in bulk", DROPPING: "dropped"}
+_HALF = {CREATING: "half-made", LOADING: "half-loaded", DROPPING: "half-dropped"}
+
 
 def create_shards(
-    connection: Connection, name: str, layout: CodeLayout, fingerprint: str | None, shards: int
+    connection: Connection,
+    name: str,
+    layout: CodeLayout,
+    fingerprint: str | None,
+    shards: int,
+    bucket_items: int,
 ) -> list[Shard]:
     """Create an index; over several shards it exists only when shard 0's header has been written last.
 
     Raises:
-        InvalidInput: the name, fingerprint or number of shards cannot be used.
+        InvalidInput: the name, fingerprint, number of shards or size of a bucket cannot be used.
         IndexExists: there is one of that name, whole, half-made or half-dropped.
         IndexCorrupt: another service uses the keys.
     """
@@ -35,7 +54,7 @@ def create_shards(
     if fingerprint is not None and (not isinstance(fingerprint, str) or not fingerprint):
         raise InvalidInput(f"fingerprint must be a non-empty string or None, got {fingerprint!r}")
     state = LIVE if require_shards(shards) == 1 else CREATING
-    first = Header(layout, fingerprint, shards, 0, new_incarnation(), state)
+    first = Header(layout, fingerprint, shards, 0, new_incarnation(), state, require_bucket_items(bucket_items))
     headers = [first, *(replace(first, shard=shard, state=LIVE) for shard in range(1, shards))]
     keys = [ShardKeys(require_name(name), shard) for shard in range(shards)]
     with translated(connection.address):
@@ -62,8 +81,8 @@ def open_shards(connection: Connection, name: str) -> list[Shard]:
         )
     if first.state != LIVE:
         raise IndexMissing(
-            f"index {name!r} is {'being created' if first.state == CREATING else 'being dropped'}, or that was cut "
-            f"short; wait, or clean up with `hashgrain index drop {name} --yes` and create it again"
+            f"index {name!r} is being {_DOING.get(first.state, first.state)}, or that was cut short; wait, or clean up "
+            f"with `hashgrain index drop {name} --yes` and create it again"
         )
     shards = []
     for number in range(first.shards):
@@ -103,9 +122,8 @@ def drop_shards(connection: Connection, name: str) -> None:
     keys = [ShardKeys(name, shard) for shard in range(first.shards)]
     with translated(connection.address):
         for shard in keys:
-            connection.client.eval(script("retire"), 2, shard.meta, shard.version)
-        for shard in keys:
-            _unlink_items(connection, shard)
+            connection.client.eval(script("retire"), 2, shard.meta, shard.stamp)
+        _unlink_items(connection, name, keys)
         for shard in reversed(keys):
             connection.client.unlink(shard.meta)
 
@@ -141,11 +159,15 @@ def read_header(connection: Connection, keys: ShardKeys) -> Header | None:
 def _write_header(connection: Connection, keys: ShardKeys, header: Header) -> None:
     fields = [part for field in header.to_fields().items() for part in field]
     may_overwrite = "1" if header.shard else "0"
+    layout = header.layout
+    fine, coarse = np.zeros((1, layout.fine_bytes), np.uint8), np.zeros((1, layout.coarse_bytes), np.uint8)
+    partition = pack_entries(fine, coarse, [0], [0], [NARROW])
+    named = (*keys.fixed(), keys.bucket(0))
     reply: Any = connection.client.eval(
-        script("create"), 7, *keys.fixed(), may_overwrite, str(header.incarnation), *fields
+        script("create"), len(named), *named, may_overwrite, str(header.incarnation), partition, *fields
     )
     if reply[0] == b"exists":
-        half = {CREATING.encode(): "half-made", DROPPING.encode(): "half-dropped"}.get(reply[1])
+        half = _HALF.get(reply[1].decode(errors="replace"))
         remedy = f"finish that with `hashgrain index drop {keys.name} --yes`" if half else "open it, drop it"
         raise IndexExists(
             f"{'a ' + half if half else 'an'} index {keys.name!r} is in Redis at {connection.address} already; "
@@ -158,14 +180,22 @@ def _write_header(connection: Connection, keys: ShardKeys, header: Header) -> No
         )
 
 
-def _unlink_items(connection: Connection, keys: ShardKeys) -> None:
-    """Delete everything of a retired shard but its header; the occupancy map goes last, since it names the buckets."""
-    bits: Any = connection.client.get(keys.occupied)
-    buckets = np.flatnonzero(np.unpackbits(np.frombuffer(bits or b"", np.uint8))).tolist()
-    for start in range(0, len(buckets), _AT_ONCE):
-        connection.client.unlink(*keys.buckets(buckets[start : start + _AT_ONCE]))
-    connection.client.unlink(*(key for key in keys.fixed() if key not in (keys.meta, keys.occupied)))
-    connection.client.unlink(keys.occupied)
+def _unlink_items(connection: Connection, name: str, keys: Sequence[ShardKeys]) -> None:
+    """Delete everything of an index whose shards are retired, but the headers.
+
+    The keys are found by a scan of the database in small steps: what a creation, a load or a drop that was cut short
+    has left behind, nothing else tells.
+    """
+    headers = {shard.meta.encode() for shard in keys}
+    found: list[bytes] = []
+    for key in connection.client.scan_iter(match=index_keys(name), count=_AT_ONCE):
+        if key not in headers:
+            found.append(key)
+        if len(found) == _AT_ONCE:
+            connection.client.unlink(*found)
+            found = []
+    if found:
+        connection.client.unlink(*found)
 
 
 def _live_names(connection: Connection) -> Iterator[str]:

@@ -6,11 +6,12 @@ from functools import cache
 from importlib import resources
 
 _STAND_ON = {
-    "add": ("buckets",),
-    "delete": ("buckets",),
-    "snapshot": ("buckets",),
-    "peek": ("buckets", "looks"),
-    "mend": ("buckets", "looks"),
+    "add": ("items",),
+    "delete": ("items",),
+    "split": ("items",),
+    "widen": ("items",),
+    "peek": ("items", "looks"),
+    "mend": ("items", "looks"),
 }
 
 

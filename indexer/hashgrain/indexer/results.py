@@ -62,8 +62,8 @@ class IndexStats:
         name, layout, fingerprint, shards: as it was created.
         items: how many items it holds.
         buckets: how many buckets, over all shards.
-        largest_bucket: records in the largest of them, dead ones included.
-        tombstones: how many wait for their bucket's compaction.
+        largest_bucket: records in the largest of them, holes included.
+        holes: how many records are holes, which wait for their bucket to be rewritten.
         payloads: how many items carry one.
         memory: bytes that Redis spends on the index's keys (an estimate: hashes are sampled).
     """
@@ -75,6 +75,6 @@ class IndexStats:
     items: int
     buckets: int
     largest_bucket: int
-    tombstones: int
+    holes: int
     payloads: int
     memory: int

@@ -4,44 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hashgrain.codes.errors import IndexCorrupt, IndexMissing, InvalidInput, StoreError
 from hashgrain.indexer.connection import Connection
-from hashgrain.indexer.header import LIVE, Header
+from hashgrain.indexer.handles import hashes_of, is_hashed, page_of
+from hashgrain.indexer.header import LIVE, LOADING, Header
 from hashgrain.indexer.identifiers import ItemId, decode_id
-from hashgrain.indexer.keys import TOMBSTONE, ShardKeys, bucket_name
+from hashgrain.indexer.keys import ShardKeys
 from hashgrain.indexer.lua import script
+from hashgrain.indexer.partition import Partition
 from hashgrain.indexer.payloads import Payload, decode_payload
-from hashgrain.indexer.records import record_width
+from hashgrain.indexer.records import code_bytes
 from hashgrain.indexer.store_errors import translated
 
 
 @dataclass(frozen=True, eq=False)
 class Directory:
-    """A shard's non-empty buckets at one moment.
+    """A shard's buckets at one moment.
 
     Attributes:
-        version: of the occupancy map; as long as Redis shows the same, the directory is true.
-        occupied: uint32 (B,), their coarse codes as numbers, ascending.
+        partition: their centroids; as long as Redis shows its stamp, it is true.
         live: how many items they hold together.
+        pages: how many pages the places and names of the items are divided among.
     """
 
-    version: bytes
-    occupied: NDArray[np.uint32]
+    partition: Partition
     live: int
-
-
-class ItemRow(NamedTuple):
-    """One item on its way into a shard: encoded id, coarse code as a number, packed fine code, JSON or empty."""
-
-    encoded: bytes
-    coarse: int
-    fine: bytes
-    payload: bytes
+    pages: int
 
 
 class Shard:
@@ -57,103 +50,134 @@ class Shard:
         self.connection = connection
         self.keys = keys
         self.header = header
-        self._add = connection.client.register_script(script("add"))
-        self._delete = connection.client.register_script(script("delete"))
+        self._scripts: dict[str, Any] = {
+            name: connection.client.register_script(script(name)) for name in ("add", "delete", "split", "widen")
+        }
+        self._routes: Partition | None = None
 
-    def add(self, items: Sequence[ItemRow]) -> int:
-        """Write items, each id once; returns how many replaced one of the same id.
+    def write(self, name: str, *arguments: Any) -> list[Any]:
+        """Run a script that works on items; returns what it replies after its 'ok'.
 
-        Raises:
-            StoreFull, IndexMissing, IndexCorrupt, StoreError: nothing of `items` was written.
-        """
-        arguments: list[Any] = []
-        for item in items:
-            arguments += (item.encoded, bucket_name(item.coarse), item.fine, item.payload)
-        return self._write(self._add, arguments)
-
-    def delete(self, encoded: Sequence[bytes]) -> int:
-        """Delete items, each id once; returns how many there were.
+        Args:
+            name: `add`, `delete`, `split` or `widen`.
+            arguments: its ARGV from the fourth on.
 
         Raises:
-            IndexMissing, IndexCorrupt, StoreError: nothing was deleted.
+            Stale, Narrow: the caller's directory is out of date; nothing was written.
+            StoreFull, IndexMissing, IndexCorrupt, InvalidInput, StoreError: nothing was written.
         """
-        return self._write(self._delete, list(encoded))
+        first = (self.header.incarnation, self.keys.prefix, code_bytes(self.header.layout))
+        with translated(self.connection.address):
+            status, *details = self._scripts[name](keys=self.keys.fixed(), args=[*first, *arguments])
+        if status == b"ok":
+            return details
+        raise self._refusal(status, *details)
 
     def directory(self) -> Directory:
         """Read which buckets are there.
 
         Raises:
             IndexMissing: the index was dropped, or dropped and created anew, since it was opened.
+            IndexCorrupt: the partition cannot be read.
         """
-        # The header is read last: where it is still this index's, so was the map before. (Not by MULTI: Redis refuses
-        # to queue even reads when `maxmemory` is reached.)
+        # The header is read last: where it is still this index's, so was the partition before. (Not by MULTI: Redis
+        # refuses to queue even reads when `maxmemory` is reached.)
         with translated(self.connection.address):
             pipe = self.connection.client.pipeline(transaction=False)
-            pipe.mget(self.keys.version, self.keys.occupied)
+            pipe.mget(self.keys.stamp, self.keys.partition)
             pipe.hgetall(self.keys.meta)
-            (version, bits), fields = pipe.execute()
-        if version is None or not fields:
-            raise self._gone()
+            (stamp, stored), fields = pipe.execute()
+        if not fields:
+            raise self.gone()
         header = Header.from_fields(fields, self.keys.meta)
         if not header.same_index(self.header) or header.state != LIVE:
-            raise self._gone()
-        flags = np.unpackbits(np.frombuffer(bits or b"", np.uint8))
-        occupied = np.flatnonzero(flags).astype(np.uint32)
-        if len(occupied) and occupied[-1] >> self.header.layout.coarse_bits:
-            raise IndexCorrupt(
-                f"{self.keys.occupied} marks bucket {occupied[-1]}, a {self.header.layout.coarse_bits}-bit coarse code "
-                f"ends at {(1 << self.header.layout.coarse_bits) - 1}; drop the index and build it again"
-            )
-        return Directory(version, occupied, header.live)
+            raise self.gone(header.state)
+        if stamp is None:
+            raise self.gone()
+        partition = Partition.parse(stamp, stored or b"", self.header.layout, self.keys.partition)
+        return Directory(partition, header.live, header.pages)
 
-    def read(self, directory: Directory, coarse: NDArray[np.uint32]) -> list[bytes] | None:
-        """Read the logs of some buckets of the directory, or None where the directory is out of date.
+    def routes(self) -> Partition:
+        """The partition that items are placed by, as it was when it was last read; see `reroute`.
+
+        Raises:
+            IndexMissing, IndexCorrupt: see `directory`.
+        """
+        routes = self._routes
+        if routes is None:
+            routes = self._routes = self.directory().partition
+        return routes
+
+    def reroute(self) -> None:
+        """Have the partition read anew before more items are placed."""
+        self._routes = None
+
+    def read(self, directory: Directory, numbers: NDArray[np.integer]) -> list[bytes] | None:
+        """Read some buckets of the directory, by number, or None where the directory is out of date.
 
         Raises:
             IndexMissing: the index was dropped since it was opened.
             IndexCorrupt: a bucket that the directory names is not there.
         """
-        keys = self.keys.buckets(coarse.tolist())
+        keys = self.keys.buckets(numbers.tolist())
         with translated(self.connection.address):
-            reply: Any = self.connection.client.mget([self.keys.version.encode(), *keys])
-        version: bytes | None = reply[0]
-        logs: list[bytes | None] = reply[1:]
-        if version is None:
-            raise self._gone()
-        if version != directory.version:
+            reply: Any = self.connection.client.mget([self.keys.stamp.encode(), *keys])
+        stamp: bytes | None = reply[0]
+        buckets: list[bytes | None] = reply[1:]
+        if stamp is None:
+            raise self.gone()
+        if stamp != directory.partition.stamp:
             return None
-        if None in logs:
+        if None in buckets:
             raise IndexCorrupt(
-                f"{keys[logs.index(None)].decode()} is missing, though {self.keys.occupied} names it; a bucket was "
-                "deleted or evicted: set maxmemory-policy to noeviction, drop the index and build it again"
+                f"{keys[buckets.index(None)].decode()} is missing, though {self.keys.partition} names it; a bucket was "
+                "deleted or evicted: set maxmemory-policy to noeviction, and run `hashgrain index check --repair`"
             )
-        return [log for log in logs if log is not None]
+        return [bucket for bucket in buckets if bucket is not None]
 
-    def names(self, numbers: NDArray[np.int64], payloads: bool) -> tuple[list[ItemId | None], list[Payload | None]]:
+    def names(
+        self, handles: NDArray[np.int64], pages: int, payloads: bool
+    ) -> tuple[list[ItemId | None], list[Payload | None]]:
         """Ids and, where asked for, payloads of some items; the id is None where the item is no longer there."""
-        if not len(numbers):
-            return [], []
+        commands = self.naming(handles, pages, payloads)
+        if not commands:
+            return self.named(handles, [], pages, payloads)
         with translated(self.connection.address):
             pipe: Any = self.connection.client.pipeline(transaction=False)
-            for command in self.naming(numbers, payloads):
+            for command in commands:
                 pipe.execute_command(*command)
             replies = pipe.execute()
-        return self.named(replies)
+        return self.named(handles, replies, pages, payloads)
 
-    def naming(self, numbers: NDArray[np.int64], payloads: bool) -> list[list[Any]]:
-        """The commands that `names` sends for some items, one or more."""
-        fields = [b"%d" % number for number in numbers.tolist()]
-        # Payloads first: a number keeps its payload as long as its id, so where the id is there now, the payload was.
-        keys = [self.keys.payloads, self.keys.ids] if payloads else [self.keys.ids]
-        return [["HMGET", key, *fields] for key in keys]
+    def naming(self, handles: NDArray[np.int64], pages: int, payloads: bool) -> list[list[Any]]:
+        """The commands that `names` sends for some items; none where their handles say all.
 
-    def named(self, replies: Sequence[Any]) -> tuple[list[ItemId | None], list[Payload | None]]:
+        Args:
+            handles: int64 (n,), of the items.
+            pages: how many pages there are, as the directory says. Where there are more by now, a name may not be
+                found, and the directory is to be read anew.
+            payloads: whether payloads are asked for.
+        """
+        commands: list[list[Any]] = []
+        if payloads and len(handles):
+            commands.append(["HMGET", self.keys.payloads, *_fields(handles)])
+        for page, members in _by_page(handles, pages):
+            commands.append(["HMGET", self.keys.names(page), *_fields(handles[members])])
+        return commands
+
+    def named(
+        self, handles: NDArray[np.int64], replies: Sequence[Any], pages: int, payloads: bool
+    ) -> tuple[list[ItemId | None], list[Payload | None]]:
         """What `names` makes of the answers to its commands."""
-        *stored, encoded = replies
-        ids = [None if item is None else decode_id(item) for item in encoded]
-        if not stored:
-            return ids, [None] * len(ids)
-        return ids, [decode_payload(item, self.keys.payloads) for item in stored[0]]
+        ids: list[ItemId | None] = handles.tolist()
+        told: list[Payload | None] = [None] * len(ids)
+        rest = iter(replies)
+        if payloads and ids:
+            told = [decode_payload(item, self.keys.payloads) for item in next(rest)]
+        for (_, members), encoded in zip(_by_page(handles, pages), rest, strict=True):
+            for member, item in zip(members.tolist(), encoded, strict=True):
+                ids[member] = None if item is None else decode_id(item)
+        return ids, told
 
     def count(self) -> int:
         """How many items the shard holds.
@@ -165,43 +189,67 @@ class Shard:
             reply: Any = self.connection.client.hmget(self.keys.meta, ["live", "incarnation", "state"])
         live, incarnation, state = reply
         if incarnation != b"%d" % self.header.incarnation or state != LIVE.encode() or live is None:
-            raise self._gone()
+            raise self.gone((state or b"").decode(errors="replace"))
         return int(live)
 
-    def _write(self, registered: Any, arguments: list[Any]) -> int:
-        width = record_width(self.header.layout)
-        with translated(self.connection.address):
-            status, *details = registered(
-                keys=self.keys.fixed(), args=[self.header.incarnation, self.keys.bucket_prefix, width, *arguments]
+    def gone(self, state: str = "") -> IndexMissing:
+        """The error of an index that is not the one that was opened any more, or not in the state that it was in."""
+        if state == LOADING:
+            return IndexMissing(
+                f"index {self.keys.name!r} is being loaded in bulk, or that was cut short; wait, or drop it with "
+                f"`hashgrain index drop {self.keys.name} --yes` and build it again"
             )
-        if status == b"ok":
-            return int(details[0])
-        raise self._refusal(status, *details)
-
-    def _refusal(self, status: bytes, found: Any = b"", length: int = 0) -> StoreError | InvalidInput:
-        shown = found.decode(errors="replace") if isinstance(found, bytes) else str(found)
-        again = "drop the index and build it again"
-        if status == b"missing":
-            return self._gone()
-        if status == b"exhausted":
-            return StoreError(
-                f"index {self.keys.name!r} has given out {shown} of the {TOMBSTONE} item numbers of shard "
-                f"{self.keys.shard} (every write of an id takes one); build it again, with more shards"
-            )
-        if status == b"full":
-            return StoreError(
-                f"bucket {shown} holds {length} bytes, a Redis string takes 512 MiB; "
-                "build the index again with more coarse bits or more shards"
-            )
-        if status == b"broken":
-            width = record_width(self.header.layout)
-            return IndexCorrupt(f"{shown} holds {length} bytes, no multiple of the {width} bytes of a record; {again}")
-        if status == b"absent":
-            return IndexCorrupt(f"{shown} is missing, though an item is said to lie in it; {again}")
-        return IndexCorrupt(f"{self.keys.nums} holds a place that cannot be read for the id {shown!r}; {again}")
-
-    def _gone(self) -> IndexMissing:
         return IndexMissing(
             f"index {self.keys.name!r} was dropped since it was opened; open it again if it was created anew, "
             "else create it"
         )
+
+    def _refusal(self, status: bytes, found: Any = b"", more: Any = 0) -> StoreError | InvalidInput:
+        shown = found.decode(errors="replace") if isinstance(found, bytes) else str(found)
+        mend = f"run `hashgrain index check {self.keys.name} --repair`"
+        if status == b"missing":
+            return self.gone()
+        if status == b"stale":
+            return Stale(f"bucket {shown} of {self.keys.partition} has changed")
+        if status == b"narrow":
+            return Narrow(int(found))
+        if status == b"collision":
+            given = more.decode(errors="replace")
+            return InvalidInput(
+                f"the ids {shown[1:]!r} and {given[1:]!r} have the same 61-bit hash, so the index cannot hold both; "
+                "give the new item another id"
+            )
+        if status == b"broken":
+            return IndexCorrupt(f"{shown} holds {more} bytes, no multiple of the width of its records; {mend}")
+        if status == b"torn":
+            return IndexCorrupt(f"{shown} holds {more} bytes, no multiple of the 7 bytes of a place; {mend}")
+        if status == b"absent":
+            return IndexCorrupt(f"{shown} is missing, though {self.keys.partition} names it; {mend}")
+        return IndexCorrupt(f"{shown} does not say where an item of its page lies; {mend}")
+
+
+class Stale(StoreError):
+    """A writer went by a partition that has changed since; it reads it anew and tries again."""
+
+
+class Narrow(StoreError):
+    """A bucket cannot hold a handle of 8 bytes until it is widened."""
+
+    def __init__(self, bucket: int) -> None:
+        super().__init__(f"bucket {bucket} has 4-byte handles")
+        self.bucket = bucket
+
+
+def _fields(handles: NDArray[np.int64]) -> list[bytes]:
+    """Handles as they are stored in hashes: 8 bytes, little-endian."""
+    fields: list[bytes] = np.ascontiguousarray(handles, "<i8").view("V8").tolist()
+    return fields
+
+
+def _by_page(handles: NDArray[np.int64], pages: int) -> list[tuple[int, NDArray[np.intp]]]:
+    """By page of names, ascending, the positions of the handles that are hashes."""
+    hashed = np.flatnonzero(is_hashed(handles))
+    if not len(hashed):
+        return []
+    page = page_of(hashes_of(handles[hashed]), pages)
+    return [(int(one), hashed[page == one]) for one in np.unique(page)]

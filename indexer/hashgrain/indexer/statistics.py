@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from hashgrain.indexer.records import record_width
+from hashgrain.indexer.records import code_bytes
 from hashgrain.indexer.results import IndexStats
 from hashgrain.indexer.shard import Shard
 from hashgrain.indexer.store_errors import translated
@@ -31,8 +31,8 @@ def index_stats(shards: Sequence[Shard]) -> IndexStats:
         shards=len(shards),
         items=sum(shard.items for shard in found),
         buckets=sum(shard.buckets for shard in found),
-        largest_bucket=max(shard.largest for shard in found) // record_width(header.layout),
-        tombstones=sum(shard.tombstones for shard in found),
+        largest_bucket=max(shard.largest for shard in found),
+        holes=sum(shard.holes for shard in found),
         payloads=sum(shard.payloads for shard in found),
         memory=sum(shard.memory for shard in found),
     )
@@ -43,7 +43,7 @@ class _Measured:
     items: int
     buckets: int
     largest: int
-    tombstones: int
+    holes: int
     payloads: int
     memory: int
 
@@ -51,11 +51,12 @@ class _Measured:
 def _measure(shard: Shard) -> _Measured:
     directory = shard.directory()
     client, keys = shard.connection.client, shard.keys
-    buckets = keys.buckets(directory.occupied.tolist())
-    lengths: list[int] = [0]
+    widths = directory.partition.handle_bytes.astype(np.int64) + code_bytes(shard.header.layout)
+    buckets = keys.buckets(range(len(widths)))
+    lengths: list[int] = []
     memory = 0
     with translated(shard.connection.address):
-        dead: Any = client.hvals(keys.dead)
+        holes: Any = client.hvals(keys.holes)
         payloads: Any = client.hlen(keys.payloads)
         for start in range(0, len(buckets), _AT_ONCE):
             pipe = client.pipeline(transaction=False)
@@ -65,12 +66,18 @@ def _measure(shard: Shard) -> _Measured:
             replies = pipe.execute()
             lengths += replies[0::2]
             memory += sum(size or 0 for size in replies[1::2])
+        for start in range(0, directory.pages, _AT_ONCE):
+            pipe = client.pipeline(transaction=False)
+            for page in range(start, min(start + _AT_ONCE, directory.pages)):
+                pipe.memory_usage(keys.places(page))
+                pipe.memory_usage(keys.names(page))
+            memory += sum(size or 0 for size in pipe.execute())
         memory += sum(client.memory_usage(key) or 0 for key in keys.fixed())
     return _Measured(
         items=directory.live,
         buckets=len(buckets),
-        largest=int(np.max(lengths)),
-        tombstones=sum(int(count) for count in dead),
+        largest=int((np.array(lengths) // widths).max()),
+        holes=sum(int(count) for count in holes),
         payloads=int(payloads),
         memory=memory,
     )

@@ -1,19 +1,29 @@
-"""The way of items into an index: checked as a whole, divided among the shards, cut into batches."""
+"""The way of items into an index: checked as a whole, divided among the shards, cut into batches, placed in buckets."""
 
 from __future__ import annotations
 
+import random
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from hashgrain.codes.errors import InvalidInput, StoreFull
+from hashgrain.codes.errors import InvalidInput, StoreFull, StoreUnavailable
 from hashgrain.codes.layout import CodeLayout, HashCodes
 from hashgrain.codes.packing import coarse_keys
-from hashgrain.indexer.identifiers import ItemId, encode_ids, last_of_each, shard_of
+from hashgrain.indexer.clustering import nearest_centroids
+from hashgrain.indexer.handles import handles_of, hashes_of, is_hashed, shards_of
+from hashgrain.indexer.identifiers import ItemId, encode_ids, last_of_each
+from hashgrain.indexer.keys import NARROW
+from hashgrain.indexer.partition import Partition
 from hashgrain.indexer.payloads import encode_payloads
+from hashgrain.indexer.records import needs_wide
 from hashgrain.indexer.results import Written
-from hashgrain.indexer.shard import ItemRow, Shard
+from hashgrain.indexer.shard import Narrow, Shard, Stale
+from hashgrain.indexer.splitting import split_overfull
 
 BATCH_ITEMS = 1000
 """Items that one step of the server writes: while it does (some milliseconds), nobody else is served."""
@@ -21,14 +31,52 @@ BATCH_ITEMS = 1000
 BATCH_BYTES = 4 << 20
 """Bytes of ids and payloads in one such step; one item alone may exceed it."""
 
+ATTEMPTS = 100
+"""How often a batch is placed anew while other writers split the buckets that it was placed in."""
 
-def item_rows(
+
+@dataclass(frozen=True, eq=False)
+class Items:
+    """Items on their way into an index; element n of everything belongs to item n.
+
+    Attributes:
+        handles: int64 (N,).
+        fine: uint8 (N, fine bytes), packed.
+        packed_coarse: uint8 (N, coarse bytes).
+        coarse: uint32 (N,), the same as numbers.
+        encoded: their encoded ids.
+        payloads: JSON, or empty.
+    """
+
+    handles: NDArray[np.int64]
+    fine: NDArray[np.uint8]
+    packed_coarse: NDArray[np.uint8]
+    coarse: NDArray[np.uint32]
+    encoded: Sequence[bytes]
+    payloads: Sequence[bytes]
+
+    def __len__(self) -> int:
+        return len(self.handles)
+
+    def __getitem__(self, rows: NDArray[np.intp]) -> Items:
+        """The items at some places, in that order."""
+        return Items(
+            self.handles[rows],
+            self.fine[rows],
+            self.packed_coarse[rows],
+            self.coarse[rows],
+            [self.encoded[n] for n in rows.tolist()],
+            [self.payloads[n] for n in rows.tolist()],
+        )
+
+
+def items_of(
     ids: Iterable[ItemId],
     codes: HashCodes,
     payloads: Sequence[Mapping[str, Any] | None] | None,
     layout: CodeLayout,
-) -> list[ItemRow]:
-    """Make the rows to write, each id once: the last of several counts.
+) -> Items:
+    """Make the items to write, each id once: the last of several counts.
 
     Args:
         ids: one per row of `codes`.
@@ -43,27 +91,42 @@ def item_rows(
     if len(encoded) != len(codes):
         raise InvalidInput(f"got {len(encoded)} ids and {len(codes)} codes; give one id per row of codes")
     names = encoded if payloads is None else [item[1:].decode() for item in encoded]
-    stored = encode_payloads(payloads, names)
-    coarse: list[int] = coarse_keys(codes.coarse, layout.coarse_bits).tolist()
-    fine: list[bytes] = np.ascontiguousarray(codes.fine).view(f"V{layout.fine_bytes}").ravel().tolist()
-    rows = list(map(ItemRow, encoded, coarse, fine, stored))
-    return [rows[n] for n in last_of_each(encoded)]
+    items = Items(
+        handles_of(encoded),
+        np.ascontiguousarray(codes.fine),
+        np.ascontiguousarray(codes.coarse),
+        coarse_keys(codes.coarse, layout.coarse_bits),
+        encoded,
+        encode_payloads(payloads, names),
+    )
+    kept = last_of_each(encoded)
+    if len(kept) < len(items):
+        items = items[np.array(kept)]
+    order = np.argsort(items.handles, kind="stable")
+    same = np.flatnonzero(np.diff(items.handles[order]) == 0)
+    if len(same):
+        one, two = (items.encoded[order[n]][1:].decode() for n in (same[0], same[0] + 1))
+        raise InvalidInput(
+            f"the ids {one!r} and {two!r} have the same 61-bit hash, so an index cannot hold both; give one of them "
+            "another id"
+        )
+    return items
 
 
-def add_rows(shards: Sequence[Shard], rows: Sequence[ItemRow]) -> Written:
-    """Write rows batch by batch, shard by shard.
+def add_items(shards: Sequence[Shard], items: Items) -> Written:
+    """Write items batch by batch, shard by shard.
 
     Raises:
         StoreFull: with the number of items that were written before.
-        StoreError: see `Shard.add`.
+        StoreError: see `Shard.write`.
     """
     written = replaced = 0
-    for shard, mine in zip(shards, _by_shard(rows, len(shards)), strict=True):
-        for batch in _batches(mine):
+    for shard, rows in _by_shard(items.handles, shards):
+        for batch in _batches(items, rows):
             try:
-                replaced += shard.add(batch)
+                replaced += _add(shard, items[batch])
             except StoreFull as exc:
-                raise StoreFull(f"{exc} ({written} of {len(rows)} items were written before it)") from exc
+                raise StoreFull(f"{exc} ({written} of {len(items)} items were written before it)") from exc
             written += len(batch)
     return Written(written - replaced, replaced)
 
@@ -73,36 +136,96 @@ def delete_ids(shards: Sequence[Shard], ids: Iterable[ItemId]) -> int:
 
     Raises:
         InvalidInput: an id cannot be one.
-        StoreError: see `Shard.delete`.
+        StoreError: see `Shard.write`.
     """
-    mine: list[list[bytes]] = [[] for _ in shards]
-    for item in dict.fromkeys(encode_ids(ids)):
-        mine[shard_of(item, len(shards))].append(item)
-    return sum(
-        shard.delete(encoded[start : start + BATCH_ITEMS])
-        for shard, encoded in zip(shards, mine, strict=True)
-        for start in range(0, len(encoded), BATCH_ITEMS)
+    encoded = list(dict.fromkeys(encode_ids(ids)))
+    handles = handles_of(encoded)
+    deleted = 0
+    for shard, rows in _by_shard(handles, shards):
+        for start in range(0, len(rows), BATCH_ITEMS):
+            batch = rows[start : start + BATCH_ITEMS]
+            named: list[Any] = []
+            for place in np.flatnonzero(is_hashed(handles[batch])).tolist():
+                named += (place, encoded[batch[place]])
+            deleted += int(shard.write("delete", _columns(*_keys(handles[batch])), *named)[0])
+    return deleted
+
+
+def _add(shard: Shard, items: Items) -> int:
+    """Write one batch; returns how many items replaced one of the same id."""
+    hashed = is_hashed(items.handles)
+    more: list[Any] = []
+    for place in range(len(items)):
+        if hashed[place] or items.payloads[place]:
+            more += (place, items.encoded[place] if hashed[place] else b"", items.payloads[place])
+    for attempt in range(ATTEMPTS):
+        partition = shard.routes()
+        try:
+            replaced, *overfull = shard.write("add", *_placed(shard, items, partition), *more)
+        except Narrow as exc:
+            shard.write("widen", exc.bucket)
+            shard.reroute()
+        except Stale:
+            shard.reroute()
+            if attempt > 1:
+                time.sleep(random.uniform(0, 0.001 * min(attempt, 20)))
+        else:
+            split_overfull(shard, overfull[0::2])
+            return int(replaced)
+    raise StoreUnavailable(
+        f"other writers have split the buckets under {ATTEMPTS} attempts to write; let fewer write at once"
     )
 
 
-def _by_shard(rows: Sequence[ItemRow], shards: int) -> list[list[ItemRow]]:
-    if shards == 1:
-        return [list(rows)]
-    parts: list[list[ItemRow]] = [[] for _ in range(shards)]
-    for row in rows:
-        parts[shard_of(row.encoded, shards)].append(row)
-    return parts
+def _placed(shard: Shard, items: Items, partition: Partition) -> tuple[bytes, bytes]:
+    """The buckets that a batch goes to, and the batch, as add.lua takes them."""
+    bucket, far, near = nearest_centroids(items.fine, items.coarse, partition.fine, partition.coarse)
+    numbers, which = np.unique(bucket, return_inverse=True)
+    wide = needs_wide(items.handles) & (partition.handle_bytes[bucket] == NARROW)
+    if wide.any():
+        for number in np.unique(bucket[wide]).tolist():
+            shard.write("widen", number)
+        shard.reroute()
+    radii = np.zeros((2, len(numbers)), np.int64)
+    np.maximum.at(radii[0], which, far)
+    np.maximum.at(radii[1], which, near)
+    chosen = _columns(
+        numbers.astype("<u4"),
+        partition.fine[numbers],
+        partition.packed_coarse[numbers],
+        radii[0].astype("<u2"),
+        radii[1].astype("<u1"),
+    )
+    return chosen, _columns(which.astype("<u2"), *_keys(items.handles), items.fine, items.packed_coarse)
 
 
-def _batches(rows: Sequence[ItemRow]) -> Iterator[list[ItemRow]]:
-    batch: list[ItemRow] = []
-    size = 0
-    for row in rows:
-        weight = len(row.encoded) + len(row.payload)
-        if batch and (len(batch) == BATCH_ITEMS or size + weight > BATCH_BYTES):
-            yield batch
-            batch, size = [], 0
-        batch.append(row)
+def _keys(handles: NDArray[np.int64]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+    return hashes_of(handles).astype("<u4"), handles.astype("<i8")
+
+
+def _columns(*columns: NDArray[Any]) -> bytes:
+    """Arrays of as many rows, side by side, row by row as bytes."""
+    rows = [np.ascontiguousarray(column).view(np.uint8).reshape(len(column), -1) for column in columns]
+    return np.concatenate(rows, axis=1).tobytes()
+
+
+def _by_shard(handles: NDArray[np.int64], shards: Sequence[Shard]) -> Iterator[tuple[Shard, NDArray[np.intp]]]:
+    """Each shard with the places of its items, ascending."""
+    if len(shards) == 1:
+        yield shards[0], np.arange(len(handles))
+        return
+    shard_of = shards_of(handles, len(shards))
+    for number, shard in enumerate(shards):
+        yield shard, np.flatnonzero(shard_of == number)
+
+
+def _batches(items: Items, rows: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
+    start, size = 0, 0
+    for place, row in enumerate(rows.tolist()):
+        weight = len(items.encoded[row]) + len(items.payloads[row])
+        if place > start and (place - start == BATCH_ITEMS or size + weight > BATCH_BYTES):
+            yield rows[start:place]
+            start, size = place, 0
         size += weight
-    if batch:
-        yield batch
+    if len(rows) > start:
+        yield rows[start:]

@@ -125,7 +125,7 @@ local function find(hash, handle, count)
     elseif not narrow or string.sub(handle, 5) == '\0\0\0\0' then
       local bytes = narrow and string.sub(handle, 1, 4) or handle
       local found = seek(bucket.text, bytes, bucket.width, CODES + 1, CODES + 1)
-      if found then
+      if found and bytes ~= HOLE[bucket.handle] then
         return number, at, holder, found - CODES
       end
     end

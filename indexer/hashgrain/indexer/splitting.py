@@ -1,0 +1,123 @@
+"""Buckets that have outgrown their size are split in two, so that an index grows by itself.
+
+The writer that overfilled a bucket splits it, after its items are written: it reads the bucket, divides its items by
+2-majority (see `clustering`), and has the server put both halves in place at once, provided that nothing has changed
+meanwhile. (SPFresh, SOSP 2023, keeps the cells of a vector index even by splits of this kind.) A writer that is cut
+short leaves a large bucket behind, which is no harm: the next one that adds to it splits it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hashgrain.codes.hamming import popcount
+from hashgrain.codes.layout import CodeLayout
+from hashgrain.indexer.clustering import two_majority
+from hashgrain.indexer.handles import hashes_of
+from hashgrain.indexer.keys import HOLES, MOST_BUCKETS, NARROW
+from hashgrain.indexer.partition import entry_bytes, pack_entries
+from hashgrain.indexer.records import code_bytes
+from hashgrain.indexer.shard import Shard
+from hashgrain.indexer.store_errors import translated
+
+ATTEMPTS = 3
+"""How often a bucket is read anew where others change it; after that it stays whole until the next write."""
+
+_FULL = 0.75  # a bucket of so many of its items or fewer is long for its holes only
+
+
+def split_overfull(shard: Shard, buckets: Iterable[int]) -> None:
+    """Split the buckets of these numbers until none holds more items than it should.
+
+    Raises:
+        IndexMissing, IndexCorrupt, StoreError: the items are where they were.
+    """
+    waiting = list(buckets)
+    while waiting:
+        waiting += _split(shard, waiting.pop())
+
+
+def _split(shard: Shard, number: int) -> list[int]:
+    """Split one bucket; returns the numbers of those that are still too large."""
+    limit = shard.header.bucket_items
+    for _ in range(ATTEMPTS):
+        found = _read(shard, number)
+        if found is None:
+            return []
+        stored, entry, buckets = found
+        live = _live_rows(stored, shard.header.layout, entry[-1])
+        if len(live) <= max(_FULL * limit, 1) or buckets >= MOST_BUCKETS:
+            return []
+        one, two = _halves(live, shard.header.layout, entry[-1])
+        digest = hashlib.sha1(stored, usedforsecurity=False).hexdigest()
+        arguments = (number, digest, entry, buckets, one.records, two.records, one.entry, two.entry, two.hashes)
+        if shard.write("split", *arguments) == [1]:
+            shard.reroute()
+            return [number] * (one.size > limit) + [buckets] * (two.size > limit)
+    return []
+
+
+def _read(shard: Shard, number: int) -> tuple[bytes, bytes, int] | None:
+    """A bucket's bytes and entry, and how many buckets there are; None where it is no longer there."""
+    width = entry_bytes(shard.header.layout)
+    with translated(shard.connection.address):
+        pipe: Any = shard.connection.client.pipeline(transaction=False)
+        pipe.getrange(shard.keys.partition, number * width, (number + 1) * width - 1)
+        pipe.strlen(shard.keys.partition)
+        pipe.get(shard.keys.bucket(number))
+        entry, length, stored = pipe.execute()
+    if stored is None or len(entry) != width:
+        return None
+    return stored, entry, length // width
+
+
+@dataclass(frozen=True, eq=False)
+class _Half:
+    """What one half of a bucket is stored as."""
+
+    size: int
+    records: bytes
+    entry: bytes
+    hashes: bytes
+
+
+def _live_rows(stored: bytes, layout: CodeLayout, handle_bytes: int) -> NDArray[np.uint8]:
+    """The records of a bucket that are no holes, uint8 (N, width)."""
+    codes = code_bytes(layout)
+    rows = np.frombuffer(stored, np.uint8).reshape(-1, codes + handle_bytes)
+    return rows[_handles(rows, codes) != HOLES[handle_bytes]]
+
+
+def _handles(rows: NDArray[np.uint8], codes: int) -> NDArray[np.int64]:
+    handles = np.ascontiguousarray(rows[:, codes:])
+    return handles.view("<u4" if handles.shape[1] == NARROW else "<i8").ravel().astype(np.int64)
+
+
+def _halves(rows: NDArray[np.uint8], layout: CodeLayout, handle_bytes: int) -> tuple[_Half, _Half]:
+    """Both halves, the larger one first: it stays where it is."""
+    codes, fine_bytes = code_bytes(layout), layout.fine_bytes
+    fine, coarse = np.ascontiguousarray(rows[:, :fine_bytes]), np.ascontiguousarray(rows[:, fine_bytes:codes])
+    halves = two_majority(fine, coarse, layout)
+    made = []
+    for half, members in enumerate((halves.first, ~halves.first)):
+        far = int(_bits(fine[members] ^ halves.fine[half]).max())
+        near = int(_bits(coarse[members] ^ halves.packed_coarse[half]).max())
+        entry = pack_entries(
+            halves.fine[half : half + 1], halves.packed_coarse[half : half + 1], [far], [near], [handle_bytes]
+        )
+        mine = rows[members]
+        hashes = hashes_of(_handles(mine, codes)).astype("<u4").tobytes()
+        made.append(_Half(len(mine), mine.tobytes(), entry, hashes))
+    made.sort(key=lambda half: -half.size)
+    return made[0], made[1]
+
+
+def _bits(differing: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Set bits of every row."""
+    return popcount(differing).sum(axis=1, dtype=np.int64)
