@@ -60,7 +60,12 @@ def read(url: str, workload: Workload, progress: Progress, reader: int, cache_by
             done = progress.done.tolist()
             finished = min(done) == workload.steps - 1
             queries = random_codes(
-                int(rng.integers(1, 4)), LAYOUT, int(rng.integers(2**32)), centres=workload.centres, logits=True
+                int(rng.integers(1, 4)),
+                LAYOUT,
+                int(rng.integers(2**32)),
+                centres=workload.centres,
+                logits=True,
+                era=workload.era(max(0, *done)),
             )
             question = {"k": MANY, "rank": "total", "payloads": True, "exact": True} if finished else ask(rng)
             if workload.overlapping:
@@ -91,8 +96,6 @@ def ask(rng: np.random.Generator) -> dict[str, Any]:
         {},
     ]
     chosen = how[rng.choice(len(how), p=[0.3, 0.2, 0.1, 0.15, 0.15, 0.1])]
-    if "within" in chosen and rank == "fine":
-        rank = "total"
     k = MANY if rng.random() < 0.6 else int(rng.integers(1, 30))
     if rng.random() < 0.1:
         chosen["deadline"] = float(rng.choice([0.001, 0.005, 0.05]))
@@ -117,7 +120,7 @@ class _Seen:
     ) -> None:
         asked = [(hit, queries[row : row + 1]) for row, hit in enumerate(hits)]
         for hit, query in asked:
-            require_orderly(hit, question["k"])
+            require_orderly(hit, question)
             if question.get("exact") and question["k"] == MANY and not hit.partial:
                 assert hit.candidates == len(hit.ids), "every live record is compared, and found"
             if self._rivals:

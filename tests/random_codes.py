@@ -8,11 +8,18 @@ from hashgrain.codes import CodeLayout, HashCodes
 
 
 def random_codes(
-    rows: int, layout: CodeLayout, seed: int = 0, *, centres: int = 3, flips: float = 0.1, logits: bool = False
+    rows: int,
+    layout: CodeLayout,
+    seed: int = 0,
+    *,
+    centres: int = 3,
+    flips: float = 0.1,
+    logits: bool = False,
+    era: int = 0,
 ) -> HashCodes:
     """`rows` codes, each a centre with a share `flips` of its bits turned over; with logits if asked."""
-    # The centres depend on the layout alone, so that batches of several seeds meet in the same buckets.
-    around = np.random.default_rng(7).random((centres, layout.coarse_bits + layout.fine_bits)) < 0.5
+    # The centres depend on layout and era alone, so that batches of several seeds meet in the same buckets.
+    around = np.random.default_rng(7 + era).random((centres, layout.coarse_bits + layout.fine_bits)) < 0.5
     rng = np.random.default_rng(seed)
     bits = around[rng.integers(centres, size=rows)] ^ (rng.random((rows, around.shape[1])) < flips)
     coarse, fine = bits[:, : layout.coarse_bits], bits[:, layout.coarse_bits :]

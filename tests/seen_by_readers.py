@@ -7,18 +7,28 @@ from typing import Any
 
 from hashgrain.codes import HashCodes
 from hashgrain.indexer import Hit
-from hashgrain.indexer.identifiers import encode_ids, shard_of
+from hashgrain.indexer.handles import handles_of, shards_of
+from hashgrain.indexer.identifiers import encode_ids
 from write_history import LAYOUT, Row, Workload, history
 
 State = dict[str | int, Row]
 Answer = dict[str | int, tuple[int, Any]]
 
 
-def require_orderly(hit: Hit, k: int) -> None:
-    """No id twice, no more than k, and the nearest first."""
+def home_shards(ids: Sequence[str | int], shards: int) -> dict[str | int, int]:
+    """By id, the shard that it belongs to."""
+    return dict(zip(ids, shards_of(handles_of(encode_ids(ids)), shards).tolist(), strict=True))
+
+
+def require_orderly(hit: Hit, question: dict[str, Any]) -> None:
+    """No id twice, no more than k, none too far, and the nearest first."""
+    k, distances = question["k"], hit.distances.tolist()
     assert len(set(hit.ids)) == len(hit.ids) <= k, f"{len(hit.ids)} ids, {len(set(hit.ids))} different ones, k {k}"
-    distances = hit.distances.tolist()
     assert distances == sorted(distances), distances
+    assert all(distance <= question.get("within", distance) for distance in distances), (question, distances)
+    if not hit.partial:
+        assert hit.complete_radius >= question.get("radius", -1), (question, hit.complete_radius)
+        assert hit.exact or not ("exact" in question or "within" in question), question
 
 
 class Owner:
@@ -31,10 +41,7 @@ class Owner:
 
     def __init__(self, workload: Workload, writer: int) -> None:
         self._writes = history(workload, writer)
-        self._shards = {
-            item: shard_of(encoded, workload.shards)
-            for item, encoded in zip(workload.ids(writer), encode_ids(workload.ids(writer)), strict=True)
-        }
+        self._shards = home_shards(workload.ids(writer), workload.shards)
         self._writer, self._first = writer, -1
         self._states: list[State] = [{}]
         self._seen = [-1] * workload.shards

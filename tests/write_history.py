@@ -29,8 +29,10 @@ class Workload:
         seed: of everything.
         writers, steps: how many writers, and how many writes each does.
         items: ids of each writer; of all together, where they overlap.
-        shards: of the index.
-        centres, flips: see `random_codes`; few of both make few buckets, which are rewritten all the time.
+        shards, bucket_items: of the index; small buckets split often.
+        centres, flips: see `random_codes`; few of both make items that are alike, and buckets that are written all the
+            time.
+        era_steps: after so many steps codes lie elsewhere, so that buckets there fill up and split again; 0 for never.
         pause_ms: the longest pause of a writer between two writes; readers need some moment to read in.
         readers: how many search meanwhile. However slow these are, writers do not run away from them: each must have
             searched once in `PACE` steps.
@@ -44,8 +46,10 @@ class Workload:
     steps: int = 150
     items: int = 25
     shards: int = 1
+    bucket_items: int = 6
     centres: int = 6
     flips: float = 0.1
+    era_steps: int = 0
     pause_ms: float = 12
     readers: int = 4
     overlapping: bool = False
@@ -55,6 +59,10 @@ class Workload:
         """A writer's ids, integers and strings."""
         owner = 0 if self.overlapping else writer
         return [f"{owner}-{n}" if n % 2 else 1000 * owner + n for n in range(self.items)]
+
+    def era(self, step: int) -> int:
+        """Where codes lie at a step; see `random_codes`."""
+        return step // self.era_steps if self.era_steps else 0
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
@@ -117,7 +125,9 @@ def history(workload: Workload, writer: int) -> Iterator[Write]:
         stamp = {"by": writer, "step": step}
         # Where writers overlap, the payload is what tells whose write an item shows.
         bare = not workload.overlapping and step % 4 == 3
-        codes = random_codes(len(ids), LAYOUT, seed, centres=workload.centres, flips=workload.flips)
+        codes = random_codes(
+            len(ids), LAYOUT, seed, centres=workload.centres, flips=workload.flips, era=workload.era(step)
+        )
         yield Write(step, ids, None if deleting else codes, [None if bare else stamp] * len(ids))
 
 
