@@ -1,4 +1,4 @@
-"""Which buckets one reading takes for a query, and how far its budget goes in them."""
+"""Which buckets one reading takes for some queries, and how far their budget goes in them."""
 
 from __future__ import annotations
 
@@ -7,68 +7,99 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hashgrain.indexer.probing import KEY_BITS, Probing
+from hashgrain.indexer.keys import MOST_BUCKETS
+from hashgrain.indexer.probing import Probing
 from hashgrain.indexer.request import SearchRequest
+from hashgrain.indexer.spans import Candidates
 
 FIRST_STEP = 1024
 """Candidates that the first reading is to bring where a deadline is given, so that there is a best so far."""
 
 _STEP_GROWTH = 4  # what one reading gave is read again by the next: in all, a third more than without a deadline
 _PREFETCH = 1.5  # buckets read at first, as a multiple of what the mean bucket size suggests
-_EVERY = 1 << KEY_BITS
+_EVERY = MOST_BUCKETS * 1024  # in all shards
 
 
-def first_reach(items: int, buckets: int, request: SearchRequest) -> int:
-    """How many buckets the first reading may take for a query, in an index of some items in some buckets."""
+def reach_of(step: int, items: int, buckets: int, request: SearchRequest) -> int:
+    """How many buckets a reading may take for a query, in an index of some items in some buckets.
+
+    Args:
+        step: how many readings before did not meet the budget.
+        items, buckets: of the index.
+        request: what is asked.
+    """
     if request.deadline is None and request.candidates is None:
         return _EVERY
     wanted = request.candidates or FIRST_STEP
     if request.deadline is not None:
         wanted = min(wanted, FIRST_STEP)
-    return int(_PREFETCH * wanted / max(items / max(buckets, 1), 1.0)) + 4
-
-
-def next_reach(reach: int, request: SearchRequest) -> int:
-    """How many the next reading may take, where `reach` did not meet the budget."""
-    return reach * (2 if request.deadline is None else _STEP_GROWTH)
+    first = int(_PREFETCH * wanted / max(items / max(buckets, 1), 1.0)) + 4
+    return min(first * (2 if request.deadline is None else _STEP_GROWTH) ** step, _EVERY)
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """The buckets that one reading takes for one query.
+    """The buckets that one reading takes for some queries.
 
     Attributes:
-        buckets: intp (P,), positions in the order of the occupied buckets; nearest first wherever not all that the
-            query may ask for is taken.
-        whole: whether the query cannot ask for any bucket beyond these.
+        buckets: int64 (P,), positions in the directories: those of one query after another; nearest first wherever
+            not all that a query may ask for is taken. Queries that take the same may share a part of it.
+        begin, end: int64 (Q,), which part of `buckets` is that of each query.
+        whole: bool (Q,), whether the query cannot ask for any bucket beyond these.
     """
 
-    buckets: NDArray[np.intp]
-    whole: bool
+    buckets: NDArray[np.int64]
+    begin: NDArray[np.int64]
+    end: NDArray[np.int64]
+    whole: NDArray[np.bool_]
 
     @classmethod
     def of(cls, probing: Probing, reach: int, request: SearchRequest) -> Plan:
-        """Plan to read at most `reach` buckets."""
-        occupied = len(probing)
-        if request.candidates is not None:
-            return cls(probing.nearest(reach), reach >= occupied)
-        if request.probes is not None:
-            return cls(probing.nearest(min(request.probes, reach)), min(request.probes, occupied) <= reach)
-        radius = request.coarse_radius
-        asked = probing.everywhere if radius is None else probing.within(radius)
-        if len(asked) <= reach:
-            return cls(asked, True)
-        return cls(probing.ordered(asked)[:reach], False)
+        """Plan to read at most `reach` buckets for each query."""
+        if request.radius is not None or request.within is not None:
+            return cls._of_near(probing, reach, request)
+        asked = len(probing) if request.probes is None else min(request.probes, len(probing))
+        if request.exact and asked <= reach:
+            return cls._of_all(probing)
+        nearest = probing.nearest(min(asked, reach))
+        queries, each = nearest.shape
+        begin = np.arange(queries) * each
+        return cls(nearest.ravel(), begin, begin + each, np.full(queries, asked <= reach))
 
-    def spend(self, sizes: NDArray[np.int64], request: SearchRequest) -> tuple[int, bool]:
-        """How many of the buckets the budget takes, the first ones, and whether that meets it.
+    @classmethod
+    def _of_all(cls, probing: Probing) -> Plan:
+        """All buckets, once for all queries."""
+        none = np.zeros(probing.queries, np.int64)
+        return cls(probing.everywhere, none, none + len(probing), np.ones(probing.queries, np.bool_))
 
-        Args:
-            sizes: int64 (P,), live records of each.
-            request: what is asked.
-        """
-        if request.candidates is not None and len(sizes):
-            held = sizes.cumsum()
-            if held[-1] >= request.candidates:
-                return int(held.searchsorted(request.candidates)) + 1, True
-        return len(sizes), self.whole
+    @classmethod
+    def _of_near(cls, probing: Probing, reach: int, request: SearchRequest) -> Plan:
+        """The buckets that can hold an item as near as is asked; the nearest of them where they are too many."""
+        if request.within is None:
+            asked = probing.within(request.radius or 0, coarse=True)
+        else:
+            asked = probing.within(request.within, coarse=False)
+        whole = np.array([len(buckets) <= reach for buckets in asked])
+        if not whole.all():
+            order = probing.nearest(len(probing))
+            for n in np.flatnonzero(~whole).tolist():
+                asked[n] = order[n][np.isin(order[n], asked[n], assume_unique=True)][:reach]
+        end = np.cumsum([len(buckets) for buckets in asked])
+        return cls(np.concatenate(asked), end - [len(buckets) for buckets in asked], end, whole)
+
+    def union(self, probing: Probing) -> NDArray[np.int64]:
+        """The positions of buckets that any query takes, ascending; the very array of all where it is all."""
+        if len(self.buckets) >= len(probing) and np.any(self.end - self.begin == len(probing)):
+            return probing.everywhere
+        if len(self.begin) == 1:
+            return np.sort(self.buckets)
+        flags = np.zeros(len(probing), np.bool_)
+        flags[self.buckets] = True
+        return np.flatnonzero(flags)
+
+    def met(self, candidates: Candidates, request: SearchRequest) -> NDArray[np.bool_]:
+        """Whether the candidates of each query, bool (Q,), are all that it asks for."""
+        if request.candidates is None:
+            return self.whole
+        met: NDArray[np.bool_] = self.whole | (candidates.records >= request.candidates)
+        return met

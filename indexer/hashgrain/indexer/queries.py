@@ -1,75 +1,71 @@
-"""Queries: the logits that a search needs of them, and one query prepared for both stages."""
+"""Queries: the logits that a search needs of them, and several queries prepared for both stages."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hashgrain.codes.errors import InvalidInput
-from hashgrain.codes.layout import HashCodes
+from hashgrain.codes.hamming import word_type
+from hashgrain.codes.layout import CodeLayout, HashCodes
 from hashgrain.codes.packing import coarse_keys
-from hashgrain.indexer.occupancy import Occupancy
-from hashgrain.indexer.probing import Probing, margin_weights, unit_weights
-from hashgrain.indexer.request import SearchRequest
+from hashgrain.indexer.request import Rank, SearchRequest
+from hashgrain.indexer.spans import coarse_type
 
 REFINED_BY = {"total": ("coarse", "fine"), "fine": ("fine",), "coarse": ("coarse",)}
 """By ranking, the codes whose margins `refine` adds up: those that the ranking counts."""
+
+_COUNTS = {"total": (1, 1), "fine": (1, 0), "coarse": (0, 1)}
+"""By ranking, how often the fine and the coarse distance count in the distance."""
 
 
 def require_logits(codes: HashCodes, request: SearchRequest) -> None:
     """Refuse queries whose margins cannot be used, before anything is read.
 
     Raises:
-        InvalidInput: logits that `refine` needs are missing, or logits that the search would use are not finite.
+        InvalidInput: logits that `refine` needs are missing or not finite.
     """
-    needed = REFINED_BY[request.rank] if request.refine is not None else ()
-    for kind in ("coarse", "fine"):
+    for kind in () if request.refine is None else REFINED_BY[request.rank]:
         logits = codes.coarse_logits if kind == "coarse" else codes.fine_logits
-        if logits is None and kind in needed:
+        if logits is None:
+            needed = " and ".join(REFINED_BY[request.rank])
             raise InvalidInput(
-                f"refine with rank={request.rank!r} adds up the query's {' and '.join(needed)} logits, but the codes "
-                f"carry no {kind} logits; encode the queries with logits=True, or leave refine out"
+                f"refine with rank={request.rank!r} adds up the query's {needed} logits, but the codes carry no {kind} "
+                "logits; encode the queries with logits=True, or leave refine out"
             )
-        used = kind == "coarse" or kind in needed  # stage one weighs its probes by the coarse logits
-        if logits is not None and used and not np.isfinite(logits).all():
+        if not np.isfinite(logits).all():
             row = int((~np.isfinite(logits)).any(axis=1).argmax())
-            raise InvalidInput(f"the {kind} logits of query {row} are not finite; check the model, or leave them out")
+            raise InvalidInput(f"the {kind} logits of query {row} are not finite; check the model, or leave refine out")
 
 
 @dataclass(frozen=True, eq=False)
-class Query:
-    """One query over the buckets of one reading.
+class Queries:
+    """Some queries, as both stages compare them.
 
     Attributes:
-        codes: of several queries.
-        row: which of them it is.
-        coarse: its coarse code, as a number.
-        probing: the order in which it reads the buckets.
+        codes: their Q codes.
+        words: (Q, W), the packed fine codes as the words of `Span.words`.
+        coarse: uint16 or uint32 (Q,), the coarse codes as numbers; see `coarse_type`.
+        times: 0 or 1 each, how often the fine and the coarse distance count in the distance of the ranking.
     """
 
     codes: HashCodes
-    row: int
-    coarse: int
-    probing: Probing
+    words: NDArray[np.unsignedinteger]
+    coarse: NDArray[np.unsignedinteger]
+    times: tuple[int, int]
 
     @classmethod
-    def each(cls, codes: HashCodes, rows: Iterable[int], occupancy: Occupancy) -> dict[int, Query]:
-        """Prepare some of the queries for the occupied buckets; by row."""
-        keys = coarse_keys(codes.coarse, occupancy.bits).tolist()
-        logits = codes.coarse_logits
-        weights = [unit_weights(occupancy.bits)] * len(keys) if logits is None else margin_weights(logits)
-        return {row: cls(codes, row, keys[row], Probing(occupancy, keys[row], weights[row])) for row in rows}
+    def of(cls, codes: HashCodes, layout: CodeLayout, rank: Rank) -> Queries:
+        """Prepare codes of the layout."""
+        words = np.array(codes.fine, order="C").view(word_type(layout.fine_bytes))  # Numba compiles anew for a view
+        coarse = coarse_keys(codes.coarse, layout.coarse_bits).astype(coarse_type(layout))
+        return cls(codes, words, coarse, _COUNTS[rank])
 
-    @property
-    def fine(self) -> NDArray[np.uint8]:
-        """uint8 (fine bytes,), its packed fine code."""
-        fine: NDArray[np.uint8] = self.codes.fine[self.row]
-        return fine
+    def __len__(self) -> int:
+        return len(self.coarse)
 
-    @property
-    def alone(self) -> HashCodes:
-        """Its codes, and logits, as a single row."""
-        return self.codes[self.row : self.row + 1]
+    def __getitem__(self, rows: NDArray[np.intp]) -> Queries:
+        """Some of the queries, in that order."""
+        return Queries(self.codes[rows], self.words[rows], self.coarse[rows], self.times)

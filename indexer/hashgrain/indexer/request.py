@@ -24,7 +24,7 @@ class SearchRequest:
     """One search, checked.
 
     `radius` says where to look (in which buckets, by coarse bits), `within` what to find (which items, by the
-    distance of the ranking); either way the search is complete within that many bits.
+    distance of the ranking); either way no item is missed that is as near as that.
 
     Args:
         k: how many neighbours.
@@ -32,12 +32,12 @@ class SearchRequest:
         candidates: take buckets, nearest first, until they hold this many live records; 4096, or k or `refine` if
             that is more, where nothing else says how far to look.
         probes: take this many buckets.
-        radius: take every bucket whose coarse code differs from the query's in this many bits or less; whatever they
-            hold may be among the answers.
+        radius: take every bucket that can hold an item whose coarse code differs from the query's in this many bits or
+            less; whatever they hold may be among the answers.
         exact: take every bucket.
         payloads: whether the answer carries the items' payloads.
         within: answer with items at this distance or less, none of which is missed (the k nearest, if they are
-            more); for `total` and `coarse`. Takes every bucket that can hold one.
+            more). Takes every bucket that can hold one.
         refine: order the best R of the ranking again by the query's margins, and answer with the k best of these.
         deadline: seconds after which the best so far is the answer.
 
@@ -65,11 +65,6 @@ class SearchRequest:
         given += ["exact"] if self.exact else []
         if len(given) > 1:
             raise InvalidInput(f"{' and '.join(given)} each say how far to look; give only one of them")
-        if self.within is not None and self.rank == "fine":
-            raise InvalidInput(
-                "within needs rank total or coarse: an item's fine distance does not tell which buckets to read; "
-                "or search with exact and leave out what is farther"
-            )
         if self.refine is not None and self.refine < self.k:
             raise InvalidInput(f"refine orders the best {self.refine} again, but k is {self.k}; refine k items or more")
         if not given:
@@ -79,14 +74,6 @@ class SearchRequest:
     def depth(self) -> int:
         """How many items stage two passes on: k, or as many as are to be refined."""
         return self.k if self.refine is None else self.refine
-
-    @property
-    def coarse_radius(self) -> int | None:
-        """Every bucket within this many coarse bits is to be read; None where no radius is asked for.
-
-        An item has at least the total distance by which its bucket differs, so `within` needs no bucket beyond.
-        """
-        return self.radius if self.within is None else self.within
 
     def _check_types(self) -> None:
         for name, least in _INTEGERS:

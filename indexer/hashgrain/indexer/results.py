@@ -22,10 +22,10 @@ class Hit:
         distances: uint16 (len(ids),), in bits: the Hamming distance of the ranking that was asked for, of a refined
             answer as well (where it need not ascend).
         payloads: the items' payloads (None for an item without), or None where they were not asked for.
-        candidates: how many live records were compared with the query.
-        buckets: how many distinct coarse codes they came from.
+        candidates: how many items were compared with the query.
+        buckets: how many buckets they came from.
         complete_radius: r such that every item whose coarse code differs from the query's in r bits or less was read;
-            all coarse bits where the whole index was, -1 where not even the query's own bucket was.
+            all coarse bits where the whole index was, -1 where not even all with the query's own coarse code were.
         exact: whether the answer is proven to be what the same search gives when it reads every bucket. Of a refined
             answer: that the items which were refined are the best R of the whole index. A partial answer may be
             proven, too.

@@ -112,7 +112,7 @@ def scan(
         for low in range(begin, end, _BLOCK):
             high = min(low + _BLOCK, end)
             some = far[: high - low]
-            least = _distances(words[low * width : high * width], query, some)
+            least = distances(words[low * width : high * width], query, some)
             least |= least * times_fine << FINE_BITS
             if times_near:
                 least = _places(some, coarse[low:high], query_coarse, times_fine, places[: high - low])
@@ -138,42 +138,14 @@ def settle_each(best: NDArray[np.int64], held: NDArray[np.int64]) -> None:
     for q in range(len(held)):
         heap = best[q]
         for end in range(held[q] - 1, 0, -1):
-            place, handle, shard, row, bucket = heap[end]
+            place, handle, shard = heap[end, PLACE], heap[end, HANDLE], heap[end, SHARD]
+            row, bucket = heap[end, ROW], heap[end, BUCKET]
             heap[end] = heap[0]
             _keep(heap[:end], end, place, handle, shard, row, bucket)
 
 
 @compiled
-def locate(
-    buckets: NDArray[np.int64],
-    start: NDArray[np.int64],
-    count: NDArray[np.int64],
-    wanted: NDArray[np.int64],
-    rows: NDArray[np.int64],
-) -> None:
-    """Find some buckets among those of a span.
-
-    Args:
-        buckets, start, count: int64 (P,), see `Span`.
-        wanted: int64 (n,), buckets in any order; one that ascends is found fastest.
-        rows: int64 (2, n), takes the first row and the number of rows of each, 0 rows of one that is not there.
-    """
-    at = -1
-    for n in range(len(wanted)):
-        at += 1
-        if at >= len(buckets) or buckets[at] != wanted[n]:
-            at, left = 0, len(buckets)
-            while left > 1:  # a binary search whose steps the processor need not guess
-                half = left // 2
-                at += half if buckets[at + half - 1] < wanted[n] else 0
-                left -= half
-        there = at < len(buckets) and buckets[at] == wanted[n]
-        rows[0, n] = start[at] if there else 0
-        rows[1, n] = count[at] if there else 0
-
-
-@compiled
-def _distances(
+def distances(
     words: NDArray[np.unsignedinteger], query: NDArray[np.unsignedinteger], distances: NDArray[np.uint16]
 ) -> np.int64:
     """Hamming distance of every row, written to `distances`; returns the smallest. One row or more."""

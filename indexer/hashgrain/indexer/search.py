@@ -1,8 +1,9 @@
 """The two-stage search over the shards of an index.
 
-Each shard is read in one atomic step (the buckets together with the version of the occupancy map), so a query sees
-every write that was acknowledged before it began, and none of a batch or all of it within a shard. Where the map has
-changed, or a winner was deleted or replaced between reading its record and its id, the query starts afresh.
+Each shard is read in one atomic step (the buckets together with the stamp of the partition), so a query sees every
+write that was acknowledged before it began, and none of a batch or all of it within a shard. Where the partition has
+changed, or a winner was deleted between reading its record and its name, the query starts afresh; and so it does where
+a winner was replaced before its payload was read.
 
 A searcher may keep buckets (see `hot_buckets`). Then a query that would start afresh for the second time reads all
 that it needs in one atomic step, as one without them does, so that writers hold up neither more than the other.
@@ -25,14 +26,16 @@ from hashgrain.codes.errors import StoreUnavailable
 from hashgrain.codes.layout import CodeLayout, HashCodes
 from hashgrain.indexer.deadline import Deadline
 from hashgrain.indexer.directories import Directories
+from hashgrain.indexer.fresh_reading import FreshReading
+from hashgrain.indexer.handles import FIRST_HASHED
 from hashgrain.indexer.hot_buckets import HotBuckets
-from hashgrain.indexer.occupancy import Occupancy
-from hashgrain.indexer.planning import Plan, first_reach, next_reach
-from hashgrain.indexer.queries import Query, require_logits
-from hashgrain.indexer.reading import FreshReading, Reading
+from hashgrain.indexer.planning import Plan, reach_of
+from hashgrain.indexer.probing import Probing
+from hashgrain.indexer.queries import Queries, require_logits
+from hashgrain.indexer.reading import Asked, Reading
 from hashgrain.indexer.request import SearchRequest
 from hashgrain.indexer.results import Hit
-from hashgrain.indexer.selection import Selection, unread
+from hashgrain.indexer.selection import Selection, nothing_read
 from hashgrain.indexer.shard import Shard
 from hashgrain.indexer.spans import Candidates
 from hashgrain.indexer.warming import warm_up
@@ -75,19 +78,21 @@ class Searcher:
                 group = codes[start : start + GROUP] if len(codes) > GROUP else codes
                 found = self._search_group(group, request, deadline, may_be_empty=bool(hits))
                 hits |= {start + row: hit for row, hit in found.items()}
-        return [hits[row] if row in hits else unread(request) for row in range(len(codes))]
+        return [hits[row] if row in hits else nothing_read(request) for row in range(len(codes))]
 
     def _search_group(
         self, codes: HashCodes, request: SearchRequest, deadline: Deadline, may_be_empty: bool
     ) -> dict[int, Hit]:
         """Answers by row: final ones of all, or what there is when the deadline passes."""
         hits: dict[int, Hit] = {}
-        reach: dict[int, int] = {}
-        lost = 0
+        step = lost = 0
         while waiting := [row for row in range(len(codes)) if row not in hits or hits[row].partial]:
             try:
-                taken = self._take(codes, waiting, reach, request, self._hot if lost < HOT_ATTEMPTS else None)
-                named = {} if taken is None else taken.hits(request)
+                queries = Queries.of(
+                    codes if len(waiting) == len(codes) else codes[np.array(waiting)], self._layout, request.rank
+                )
+                taken = self._take(queries, step, request, self._hot if lost < HOT_ATTEMPTS else None)
+                named = None if taken is None else taken.hits(request)
             except StoreUnavailable as exc:
                 if not deadline.passed:
                     raise
@@ -97,95 +102,102 @@ class Searcher:
                         "the load of Redis"
                     ) from exc
                 break
-            hits |= named
+            hits |= {waiting[query]: hit for query, hit in (named or {}).items()}
             if deadline.passed and (hits or may_be_empty):
                 break
-            if taken is None or len(named) < len(taken.selections):
+            if taken is None or named is None or len(named) < len(taken.queries):
+                if named is not None:
+                    self._known = None  # names may be missing because there are more pages of them
                 lost += 1
                 _wait(lost)
+            elif not taken.met.all():
+                step += 1
         return hits
 
-    def _take(
-        self,
-        codes: HashCodes,
-        waiting: list[int],
-        reach: dict[int, int],
-        request: SearchRequest,
-        hot: HotBuckets | None,
-    ) -> Taken | None:
+    def _take(self, queries: Queries, step: int, request: SearchRequest, hot: HotBuckets | None) -> Taken | None:
         """Rank what one reading gives, of kept buckets if `hot` is given; None where there is none to rely on.
 
-        A query whose budget this reading does not meet gets a longer `reach`, and is left out unless a deadline may
-        make this its answer.
+        Queries whose budget this reading does not meet are left out unless a deadline may make this their answer.
         """
         whole = self._directories()
-        queries = Query.each(codes, waiting, whole.occupancy)
-        plans = {}
-        for row, query in queries.items():
-            reach.setdefault(row, first_reach(whole.live, len(whole.occupied), request))
-            plans[row] = Plan.of(query.probing, reach[row], request)
-        wanted = _union([plan.buckets for plan in plans.values()], whole.occupancy)
-        reading: Reading | None
-        reading = hot.read(whole, wanted) if hot else FreshReading.of(self._shards, whole, wanted, self._layout)
+        probing = Probing(whole, queries)
+        plan = Plan.of(probing, reach_of(step, whole.live, len(whole), request), request)
+        wanted = plan.union(probing)
+        reading: Reading | None = hot.read(whole, wanted) if hot else FreshReading.of(self._shards, whole, wanted)
         if reading is None:
             self._known = None
             return None
-        taken = {}
-        for row, plan in plans.items():
-            candidates = Candidates.of(plan.buckets, reading.spans)
-            spent, met = plan.spend(candidates.sizes, request)
-            if not met:
-                reach[row] = next_reach(reach[row], request)
-            if met or request.deadline is not None:
-                mine = candidates.first(spent)
-                taken[row] = Selection.of(mine, whole.occupied, queries[row], request, self._layout, met=met)
-        return Taken(reading, taken, len(self._shards))
+        candidates = Candidates.of(plan.buckets, plan.begin, plan.end, reading.spans, request.candidates)
+        met = plan.met(candidates, request)
+        rows = np.arange(len(queries))
+        if request.deadline is None and not met.all():
+            rows = np.flatnonzero(met)
+            queries, candidates = queries[rows], candidates[rows]
+            probing = Probing(whole, queries)
+        return Taken(reading, rows.tolist(), met, Selection.of(candidates, probing, queries, request, self._layout))
 
     def _directories(self) -> Directories:
         found = self._known
         if found is None:
-            found = self._known = Directories([shard.directory() for shard in self._shards], self._layout.coarse_bits)
+            found = self._known = Directories([shard.directory() for shard in self._shards], self._layout)
         return found
 
 
 @dataclass(frozen=True, eq=False)
 class Taken:
-    """The selections of some queries, by row, out of one reading of so many shards."""
+    """What one reading gives for some queries.
+
+    Attributes:
+        reading: the reading.
+        queries: which of them have an answer in `selection`, in its order.
+        met: bool (Q,), of all queries, whether their budget was met.
+        selection: the answers.
+    """
 
     reading: Reading
-    selections: dict[int, Selection]
-    shards: int
+    queries: list[int]
+    met: NDArray[np.bool_]
+    selection: Selection
 
-    def hits(self, request: SearchRequest) -> dict[int, Hit]:
-        """Look up the winners' ids; a query of which one is no longer there is left out."""
-        if not self.selections:
-            return {}
-        shards = np.concatenate([selection.winners.shard for selection in self.selections.values()])
-        numbers = np.concatenate([selection.winners.number for selection in self.selections.values()])
-        mine = {shard: np.unique(numbers[shards == shard]) for shard in range(self.shards)}
-        names = self.reading.names(mine, request.payloads)
+    def hits(self, request: SearchRequest) -> dict[int, Hit] | None:
+        """Look up the winners' names; a query of which one is no longer there is left out.
+
+        Returns None where the reading turns out not to hold.
+        """
+        winners = self.selection.winners
+        asked = np.arange(winners.handle.shape[1]) < winners.held[:, None]
+        if not request.payloads:
+            asked &= winners.handle >= FIRST_HASHED
+        names = self.reading.names(self._asked(asked), request.payloads)
         if names is None:
-            return {}
+            return None
         hits = {}
-        for row, selection in self.selections.items():
-            places = zip(selection.winners.shard.tolist(), selection.winners.number.tolist(), strict=True)
-            found = [names[place] for place in places]
-            ids = [item for item, _ in found if item is not None]
-            if len(ids) == len(found):
-                hits[row] = selection.hit(ids, [payload for _, payload in found] if request.payloads else None)
+        handles, held = winners.handle.tolist(), winners.held.tolist()
+        for n, query in enumerate(self.queries):
+            mine = handles[n][: held[n]]
+            ids = [handle if handle < FIRST_HASHED else names[handle][0] for handle in mine] if names else mine
+            payloads = None
+            if request.payloads:
+                ids = [names[handle][0] for handle in mine]
+                payloads = [names[handle][1] for handle in mine]
+            if None not in ids:
+                hits[query] = self.selection.hit(n, ids, payloads, partial=not self.met[query])
         return hits
 
-
-def _union(asked: Sequence[NDArray[np.intp]], occupancy: Occupancy) -> NDArray[np.intp]:
-    """The positions of buckets that any query asks for, ascending; the very array of all where it is all."""
-    if any(len(buckets) == len(occupancy) for buckets in asked):
-        return occupancy.everywhere
-    if len(asked) == 1:
-        return np.sort(asked[0])
-    flags = np.zeros(len(occupancy), np.bool_)
-    for buckets in asked:
-        flags[buckets] = True
-    return np.flatnonzero(flags)
+    def _asked(self, asked: NDArray[np.bool_]) -> dict[int, Asked]:
+        """By shard, those winners that a mask, bool (Q, depth), marks."""
+        winners, candidates = self.selection.winners, self.selection.candidates
+        query, place = np.nonzero(asked)
+        if not len(query):
+            return {}
+        handle, shard, row = (part[query, place] for part in (winners.handle, winners.shard, winners.row))
+        bucket = candidates.buckets[candidates.begin[query] + winners.bucket[query, place]]
+        found = {}
+        for number in np.unique(shard).tolist():
+            mine = np.flatnonzero(shard == number)
+            handles, first = np.unique(handle[mine], return_index=True)
+            found[number] = Asked(handles, row[mine[first]], bucket[mine[first]])
+        return found
 
 
 def _wait(lost: int) -> None:

@@ -1,16 +1,16 @@
-"""What one reading gives for one query: its nearest items, what they cost, and what is proven of them."""
+"""What one reading gives for some queries: their nearest items, what they cost, and what is proven of them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hashgrain.codes.layout import CodeLayout
 from hashgrain.indexer.identifiers import ItemId
 from hashgrain.indexer.payloads import Payload
-from hashgrain.indexer.queries import Query
+from hashgrain.indexer.probing import NOTHING_UNREAD, Probing
+from hashgrain.indexer.queries import Queries
 from hashgrain.indexer.ranking import Winners, rank_candidates
 from hashgrain.indexer.refining import refine
 from hashgrain.indexer.request import SearchRequest
@@ -20,59 +20,76 @@ from hashgrain.indexer.spans import Candidates
 
 @dataclass(frozen=True, eq=False)
 class Selection:
-    """An answer whose items have no names yet; see `Hit` for what the fields mean."""
+    """The answers to some queries, whose items have no names yet; see `Hit` for what the fields mean.
+
+    Attributes:
+        winners: the items of the answers.
+        candidates: where they were found.
+        complete_radius, exact: of each query.
+    """
 
     winners: Winners
-    candidates: int
-    buckets: int
-    complete_radius: int
-    exact: bool
-    partial: bool
+    candidates: Candidates
+    complete_radius: list[int]
+    exact: list[bool]
 
     @classmethod
     def of(
         cls,
         candidates: Candidates,
-        occupied: NDArray[np.uint32],
-        query: Query,
+        probing: Probing,
+        queries: Queries,
         request: SearchRequest,
         layout: CodeLayout,
-        *,
-        met: bool,
     ) -> Selection:
-        """Rank the records of some buckets.
+        """Rank what some queries read.
 
         Args:
-            candidates: what the query reads.
-            occupied: uint32 (B,), the coarse codes of the occupied buckets.
-            query: the query.
+            candidates: what they read.
+            probing: how they read it.
+            queries: the queries.
             request: what is asked.
             layout: the code lengths.
-            met: whether these are all the buckets that the request asks for.
         """
-        buckets = candidates.buckets
-        winners = rank_candidates(candidates, occupied, query.fine, query.coarse, request)
-        radius = query.probing.complete_radius(buckets)
-        exact = len(buckets) == len(occupied) or winners.proven(request, radius)
+        winners = rank_candidates(candidates, queries, request)
+        coarse, ranked = probing.unread(candidates.buckets, candidates.begin, candidates.end).tolist()
+        exact = [proven(winners, q, bound, request) for q, bound in enumerate(ranked)]
         if request.refine is not None:
-            winners = refine(winners, candidates, occupied, query, request, layout)
-        return cls(winners, len(candidates), len(buckets), radius, exact, partial=not met)
+            winners = refine(winners, candidates, queries, request, layout)
+        radius = [min(bound - 1, layout.coarse_bits) for bound in coarse]
+        return cls(winners, candidates, radius, exact)
 
-    def hit(self, ids: list[ItemId], payloads: list[Payload | None] | None) -> Hit:
-        """The answer, with the names of its winners."""
+    def hit(self, query: int, ids: list[ItemId], payloads: list[Payload | None] | None, *, partial: bool) -> Hit:
+        """The answer to a query, with the names of its winners."""
         return Hit(
             ids,
-            self.winners.distances,
+            self.winners.distances[query, : len(ids)],
             payloads,
-            self.candidates,
-            self.buckets,
-            self.complete_radius,
-            self.exact,
-            self.partial,
+            int(self.candidates.records[query]),
+            int(self.candidates.end[query] - self.candidates.begin[query]),
+            self.complete_radius[query],
+            self.exact[query],
+            partial,
         )
 
 
-def unread(request: SearchRequest) -> Hit:
+def proven(winners: Winners, query: int, unread: int, request: SearchRequest) -> bool:
+    """Whether reading every bucket would give a query the same winners, in the same order.
+
+    Args:
+        winners: the `request.depth` best of what was read.
+        query: which of the queries.
+        unread: the smallest distance, in the ranking, at which a bucket that was not read can hold an item.
+        request: what is asked. An unread item cannot belong to the answer where it lies beyond the distance `within`,
+            or behind all winners (at the same distance it could win the tie).
+    """
+    if unread == NOTHING_UNREAD or (request.within is not None and request.within < unread):
+        return True
+    held = int(winners.held[query])
+    return held == request.depth and int(winners.distances[query, held - 1]) < unread
+
+
+def nothing_read(request: SearchRequest) -> Hit:
     """The answer to a query that nothing was read for before the deadline passed."""
-    nothing: list[Payload | None] | None = [] if request.payloads else None
-    return Hit([], np.empty(0, np.uint16), nothing, 0, 0, complete_radius=-1, exact=False, partial=True)
+    payloads: list[Payload | None] | None = [] if request.payloads else None
+    return Hit([], np.empty(0, np.uint16), payloads, 0, 0, complete_radius=-1, exact=False, partial=True)

@@ -13,6 +13,8 @@ from hashgrain.codes.hamming import word_type
 from hashgrain.codes.layout import CodeLayout
 from hashgrain.indexer.records import Records, needs_wide
 
+_UNBOUNDED = 1 << 62
+
 
 def coarse_type(layout: CodeLayout) -> np.dtype[np.unsignedinteger]:
     """The dtype in which coarse codes are compared: uint16, or uint32 where they have more bits."""
@@ -58,7 +60,7 @@ class Span:
 
     def locate(self, wanted: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """First row and number of rows, int64 (P,), of other buckets in any order; none of what is not here."""
-        from hashgrain.indexer.scanning import locate  # loads the compiler: only for those who search
+        from hashgrain.indexer.locating import locate  # loads the compiler: only for those who search
 
         if wanted is self.buckets:
             return self.start, self.count
@@ -69,12 +71,13 @@ class Span:
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """The rows of the buckets of some queries.
+    """The rows that some queries are compared with.
 
     Attributes:
-        buckets: int64 (P,), positions in the directories: those of one query after another, each in the query's order;
-            queries may share a part of it.
+        buckets: int64 (P,), positions in the directories: those of one query after another, each in the query's order.
+            Queries may share a part of it.
         begin, end: int64 (Q,), which part of `buckets` is that of each query.
+        records: int64 (Q,), how many records it has.
         spans: one per shard, in order.
         rows: by shard, first row and number of rows of each of the buckets, int64 (P,).
     """
@@ -82,18 +85,34 @@ class Candidates:
     buckets: NDArray[np.int64]
     begin: NDArray[np.int64]
     end: NDArray[np.int64]
+    records: NDArray[np.int64]
     spans: Sequence[Span]
     rows: Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]]
 
     @classmethod
     def of(
-        cls, buckets: NDArray[np.int64], begin: NDArray[np.int64], end: NDArray[np.int64], spans: Sequence[Span]
+        cls,
+        buckets: NDArray[np.int64],
+        begin: NDArray[np.int64],
+        end: NDArray[np.int64],
+        spans: Sequence[Span],
+        budget: int | None = None,
     ) -> Candidates:
-        """Find the rows of some buckets."""
-        return cls(buckets, begin, end, spans, [span.locate(buckets) for span in spans])
+        """Find the rows of some buckets: of all, or of each query's first that hold as many records as the budget."""
+        from hashgrain.indexer.locating import spend_each
 
-    @cached_property
-    def sizes(self) -> NDArray[np.int64]:
-        """int64 (P,), how many records each bucket has; it lies in one shard."""
-        (_, sizes), *others = self.rows
-        return sum((count for _, count in others), start=sizes)
+        rows = [span.locate(buckets) for span in spans]
+        (_, sizes), *others = rows  # a bucket lies in one shard
+        for _, count in others:
+            sizes = sizes + count
+        taken, records = np.empty((2, len(begin)), np.int64)
+        spend_each(sizes, begin, end, _UNBOUNDED if budget is None else min(budget, _UNBOUNDED), taken, records)
+        return cls(buckets, begin, taken, records, spans, rows)
+
+    def __len__(self) -> int:
+        return len(self.begin)
+
+    def __getitem__(self, queries: NDArray[np.intp]) -> Candidates:
+        """Those of some queries, in that order."""
+        part = self.begin[queries], self.end[queries], self.records[queries]
+        return Candidates(self.buckets, *part, self.spans, self.rows)

@@ -1,4 +1,4 @@
-"""Compile, or load from where compiled code is kept, all that a search calls: once for each process and fine code."""
+"""Compile, or load from where compiled code is kept, all that a search calls: once for each process and layout."""
 
 from __future__ import annotations
 
@@ -6,23 +6,32 @@ from functools import cache
 
 import numpy as np
 
-from hashgrain.codes.layout import CodeLayout
-from hashgrain.indexer.occupancy import Occupancy
-from hashgrain.indexer.probing import Probing, unit_weights
-from hashgrain.indexer.ranking import rank_candidates
+from hashgrain.codes.layout import CodeLayout, HashCodes
+from hashgrain.indexer.directories import Directories
+from hashgrain.indexer.keys import NARROW
+from hashgrain.indexer.partition import Partition, pack_entries
+from hashgrain.indexer.planning import Plan
+from hashgrain.indexer.probing import Probing
+from hashgrain.indexer.queries import Queries
 from hashgrain.indexer.records import Records
 from hashgrain.indexer.request import SearchRequest
+from hashgrain.indexer.selection import Selection
+from hashgrain.indexer.shard import Directory
 from hashgrain.indexer.spans import Candidates, Span
 
 
 @cache
 def warm_up(layout: CodeLayout) -> None:
     """Answer a query by hand from two buckets, so that no later one of this layout has to wait for the compiler."""
-    occupancy = Occupancy(np.arange(2, dtype=np.uint32), layout.coarse_bits)
-    probing = Probing(occupancy, 0, unit_weights(layout.coarse_bits))
-    nearest = probing.nearest(1)
-    probing.complete_radius(nearest)
-    none = np.empty(0, np.int64)
-    span = Span.of(occupancy.everywhere, Records(none, none, np.empty((0, layout.fine_bytes), np.uint8)))
-    query = np.zeros(layout.fine_bytes, np.uint8)
-    rank_candidates(Candidates.of(nearest, [span]), occupancy.codes, query, 0, SearchRequest(1))
+    codes = HashCodes(np.zeros((2, layout.coarse_bytes), np.uint8), np.zeros((2, layout.fine_bytes), np.uint8))
+    entries = pack_entries(codes.fine, codes.coarse, [0, 0], [0, 0], [NARROW, NARROW])
+    whole = Directories([Directory(Partition.parse(b"", entries, layout, ""), live=2, pages=1)], layout)
+    queries = Queries.of(codes[:1], layout, "total")
+    for handles in ([0, 1], [0, -1]):  # kept as uint32, and as int64
+        records = Records(np.arange(2), np.array(handles), np.zeros(2, np.uint32), codes.fine)
+        spans = [Span.of(whole.everywhere, records, layout)]
+        for request in (SearchRequest(1, probes=1), SearchRequest(1, within=0)):
+            probing = Probing(whole, queries)
+            plan = Plan.of(probing, 1, request)
+            candidates = Candidates.of(plan.buckets, plan.begin, plan.end, spans)
+            Selection.of(candidates, probing, queries, request, layout)
