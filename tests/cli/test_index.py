@@ -68,9 +68,9 @@ def test_create_has_defaults_and_prints_json(run: Run) -> None:
         "fingerprint": None,
         "shards": 1,
         "items": 0,
-        "buckets": 0,
+        "buckets": 1,
         "largest_bucket": 0,
-        "tombstones": 0,
+        "holes": 0,
         "payloads": 0,
     }
 
@@ -157,19 +157,22 @@ def test_delete_reads_ids_from_standard_input(run: Run, redis_url: str, monkeypa
 
 def test_stats_prints_a_table(run: Run, redis_url: str) -> None:
     with Index.create(redis_url, "photos", LAYOUT, fingerprint="abc") as index:
-        index.add(range(1000), random_codes(1000, LAYOUT, centres=1, flips=0), [{}] * 1000)
-        memory = index.stats().memory
+        index.add(range(1000), random_codes(1000, LAYOUT, centres=1, flips=0.01), [{}] * 1000)
+        index.delete(range(1, 1000, 50))
+        found = index.stats()
     assert run("index", "stats", "photos") == (
         0,
         "index            photos\n"
         "codes            12-bit coarse and 64-bit fine codes, model abc\n"
-        "items            1,000, 1,000 with a payload\n"
+        "items            980, 980 with a payload\n"
         "shards           1\n"
-        "buckets          1, the largest of 1,000 records\n"
-        "tombstones       0\n"
-        f"memory           {memory:,} bytes, {memory / 1000:.1f} per item\n",
+        f"buckets          {found.buckets}, the largest of {found.largest_bucket} records\n"
+        "holes            20\n"
+        f"memory           {found.memory:,} bytes, {found.memory / 980:.1f} per item\n",
         "",
     )
+    assert found.buckets > 1
+    assert found.largest_bucket <= 512
 
 
 def test_stats_of_a_missing_index_fail_with_the_next_step(run: Run) -> None:

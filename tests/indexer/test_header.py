@@ -8,9 +8,9 @@ import pytest
 
 from hashgrain.codes import CodeLayout
 from hashgrain.codes.errors import IndexCorrupt, InvalidInput, SchemaMismatch
-from hashgrain.indexer.header import Header, require_name, require_shards
+from hashgrain.indexer.header import Header, require_bucket_items, require_name, require_shards
 
-HEADER = Header(CodeLayout(12, 128), "abc", 3, 1, 12345, "live", 17, 5)
+HEADER = Header(CodeLayout(12, 128), "abc", 3, 1, 12345, "live", bucket_items=64, live=17, pages=5)
 
 
 def stored(header: Header, **changes: str | None) -> dict[bytes, bytes]:
@@ -30,13 +30,16 @@ def test_a_missing_field_is_named(field: str) -> None:
         Header.from_fields(stored(HEADER, **{field: None}), "the-key")
 
 
-@pytest.mark.parametrize("version", ["2", "0", "x"])
+@pytest.mark.parametrize("version", ["1", "0", "x"])
 def test_another_schema_is_refused_with_both_numbers_whatever_else_it_holds(version: str) -> None:
-    with pytest.raises(SchemaMismatch, match=f"schema version {version}, this code knows 1"):
+    with pytest.raises(SchemaMismatch, match=f"schema version {version}, this code knows 2"):
         Header.from_fields(stored(HEADER, schema=version, coarse_bits=None), "the-key")
 
 
-@pytest.mark.parametrize(("field", "value"), [("coarse_bits", "40"), ("next", "many"), ("live", ""), ("shards", "1.5")])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("coarse_bits", "40"), ("pages", "many"), ("live", ""), ("bucket_items", "8.0"), ("shards", "1.5")],
+)
 def test_a_value_that_cannot_be_read_is_told_with_the_key(field: str, value: str) -> None:
     with pytest.raises(IndexCorrupt, match="the-key cannot be read"):
         Header.from_fields(stored(HEADER, **{field: value}), "the-key")
@@ -44,7 +47,7 @@ def test_a_value_that_cannot_be_read_is_told_with_the_key(field: str, value: str
 
 @pytest.mark.parametrize("other", [{"incarnation": 1}, {"shards": 4}, {"layout": CodeLayout(12, 64)}])
 def test_headers_of_two_indexes_are_told_apart(other: dict[str, object]) -> None:
-    assert HEADER.same_index(replace(HEADER, shard=2, next=0, live=0))
+    assert HEADER.same_index(replace(HEADER, shard=2, live=0, pages=1))
     assert not HEADER.same_index(replace(HEADER, **other))  # type: ignore[arg-type]
 
 
@@ -62,3 +65,14 @@ def test_names_of_letters_digits_and_a_few_signs_pass() -> None:
 def test_a_number_of_shards_out_of_range_is_refused(shards: object) -> None:
     with pytest.raises(InvalidInput, match="1 to 1024 shards, got"):
         require_shards(shards)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("bucket_items", [3, 0, -1, 65_537, 8.0, True, None, "512"])
+def test_a_size_of_buckets_out_of_range_is_refused(bucket_items: object) -> None:
+    with pytest.raises(InvalidInput, match="more than bucket_items, 4 to 65536 items, got"):
+        require_bucket_items(bucket_items)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("bucket_items", [4, 512, 65_536])
+def test_sizes_of_buckets_in_range_pass(bucket_items: int) -> None:
+    assert require_bucket_items(bucket_items) == bucket_items

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -27,9 +28,9 @@ class CutShortError(Exception):
     """Stands for the death of a process in the middle of its work."""
 
 
-def cut_after(calls: int, monkeypatch: pytest.MonkeyPatch, function: str) -> None:
-    """Let a function of `lifecycle` work `calls` times, then fail."""
-    whole, done = getattr(lifecycle, function), []
+def cut_after(calls: int, monkeypatch: pytest.MonkeyPatch, function: str, holder: Any = lifecycle) -> None:
+    """Let a function of `lifecycle`, or a method of another holder, work `calls` times, then fail."""
+    whole, done = getattr(holder, function), []
 
     def counted(*arguments: Any) -> Any:
         if len(done) == calls:
@@ -37,7 +38,7 @@ def cut_after(calls: int, monkeypatch: pytest.MonkeyPatch, function: str) -> Non
         done.append(1)
         return whole(*arguments)
 
-    monkeypatch.setattr(lifecycle, function, counted)
+    monkeypatch.setattr(holder, function, counted)
 
 
 def die_at_commit(name: str) -> str:
@@ -77,6 +78,7 @@ def test_a_missing_index_is_told_with_the_next_step(redis_url: str) -> None:
         ({"fingerprint": ""}, "fingerprint must be a non-empty string"),
         ({"fingerprint": 5}, "fingerprint must be a non-empty string"),
         ({"shards": 0}, "1 to 1024 shards"),
+        ({"bucket_items": 3}, "more than bucket_items, 4 to 65536 items, got 3"),
     ],
 )
 def test_what_cannot_be_created_leaves_nothing(
@@ -111,7 +113,7 @@ def test_headers_that_a_dead_creator_left_in_other_shards_do_not_stand_in_the_wa
     redis_url: str, client: redis.Redis
 ) -> None:
     Index.create(redis_url, "x", CodeLayout(8, 32), shards=3).close()
-    client.delete("hg:{x:0}:meta", "hg:{x:0}:version")
+    client.delete(*client.keys("hg:{x:0}:*"))
     with Index.create(redis_url, "x", LAYOUT, shards=3) as index:
         index.add(range(20), random_codes(20, LAYOUT))
     with Index.open(redis_url, "x") as index:
@@ -129,16 +131,18 @@ def test_a_creator_whose_index_was_dropped_meanwhile_is_told(redis_url: str, mon
         Index.create(redis_url, "x", LAYOUT, shards=2)
 
 
-@pytest.mark.parametrize("done", [0, 1, 2])
+@pytest.mark.parametrize("done", [0, 1, 6])
 def test_a_drop_cut_short_goes_on_when_it_is_repeated(
     redis_url: str, client: redis.Redis, monkeypatch: pytest.MonkeyPatch, done: int
 ) -> None:
-    with Index.create(redis_url, "x", LAYOUT, shards=3) as index:
-        index.add(range(100), random_codes(100, LAYOUT), [{"n": n} for n in range(100)])
+    with Index.create(redis_url, "x", LAYOUT, shards=3, bucket_items=8) as index:
+        index.add([f"i{n}" for n in range(100)], random_codes(100, LAYOUT), [{"n": n} for n in range(100)])
         with monkeypatch.context() as patch:
-            cut_after(done, patch, "_unlink_items")
+            patch.setattr(lifecycle, "_AT_ONCE", 2)
+            cut_after(done, patch, "unlink", redis.Redis)
             with pytest.raises(CutShortError):
                 index.drop()
+        assert len(client.keys()) > 20
         for call in (
             lambda: index.search(random_codes(1, LAYOUT)),
             lambda: index.add(["a"], random_codes(1, LAYOUT)),
@@ -188,9 +192,9 @@ def test_indexes_are_listed_by_name_among_other_keys(redis_url: str, client: red
 
 def test_another_schema_version_is_refused(redis_url: str, client: redis.Redis) -> None:
     Index.create(redis_url, "x", LAYOUT).close()
-    client.hset("hg:{x:0}:meta", "schema", "2")
+    client.hset("hg:{x:0}:meta", "schema", "1")
     for call in (lambda: Index.open(redis_url, "x"), lambda: drop_index(redis_url, "x")):
-        with pytest.raises(SchemaMismatch, match="schema version 2, this code knows 1"):
+        with pytest.raises(SchemaMismatch, match="schema version 1, this code knows 2"):
             call()
 
 
@@ -218,8 +222,9 @@ def test_keys_of_another_service_are_neither_read_nor_overwritten(redis_url: str
         with pytest.raises(IndexCorrupt, match="another service uses that key"):
             call()
     client.delete("hg:{x:0}:meta")
-    client.set("hg:{x:0}:ids", "theirs")
-    with pytest.raises(IndexCorrupt, match=r"hg:\{x:0\}:ids exists, though there is no index 'x'"):
-        Index.create(redis_url, "x", LAYOUT)
-    assert client.keys() == [b"hg:{x:0}:ids"]
-    assert client.get("hg:{x:0}:ids") == b"theirs"
+    for key in ("hg:{x:0}:payloads", "hg:{x:0}:b:000000"):
+        client.set(key, "theirs")
+        with pytest.raises(IndexCorrupt, match=f"{re.escape(key)} exists, though there is no index 'x'"):
+            Index.create(redis_url, "x", LAYOUT)
+        assert client.keys() == [key.encode()]
+        assert client.getdel(key) == b"theirs"

@@ -144,7 +144,7 @@ def stats(name: str, redis: str | None, as_json: bool) -> None:
     click.echo(f"items            {found.items:,}, {found.payloads:,} with a payload")
     click.echo(f"shards           {found.shards}")
     click.echo(f"buckets          {found.buckets:,}, the largest of {found.largest_bucket:,} records")
-    click.echo(f"tombstones       {found.tombstones:,}")
+    click.echo(f"holes            {found.holes:,}")
     click.echo(f"memory           {found.memory:,} bytes, {found.memory / max(found.items, 1):.1f} per item")
 
 
