@@ -12,7 +12,7 @@ one script changes them atomically. An item belongs to one shard, by its id (see
     hg:{name:s}:partition STRING  one entry of fixed width per bucket, that of bucket n at n times the width
     hg:{name:s}:b:xxxxxx  STRING  bucket n (six hexadecimal digits): records of fixed width, in any order; an empty
                                   bucket is an empty string
-    hg:{name:s}:holes     HASH    bucket (decimal digits) → how many holes it has; no field where none
+    hg:{name:s}:holes     HASH    bucket (decimal digits) → its holes, 16 bits each; no field where none
     hg:{name:s}:p:xxxxxx  STRING  page n of places: where each item lies; absent where there is none
     hg:{name:s}:n:xxxxxx  HASH    page n of names: handle (8 bytes) → encoded id, of the items whose handle is a hash
     hg:{name:s}:payloads  HASH    handle (8 bytes) → payload as JSON; no field where the item has none
@@ -26,12 +26,15 @@ a new centroid, the other takes the next number.
 
 A record is the packed fine code, the packed coarse code, and the item's *handle* (see `handles`), a signed number of
 64 bits, little-endian; in a bucket of 4-byte handles, its lower half (the upper half is zero then). Where an item was
-taken away the record's handle is a *hole*, a value that no item has; its codes mean nothing. A bucket is rewritten
-without its holes as soon as they are a quarter of it, and when it is split.
+taken away the record's handle is that of a *hole*, a value that no item has; its codes mean nothing. The next item
+that comes takes the place of a hole. `holes` says where they are, counting records from 0 (little-endian, in any
+order; those from 65,536 on are not listed). A bucket is rewritten without them as soon as they are half of it, and when
+it is split.
 
-A place is seven bytes: the hash of the handle (32 bits, little-endian) and the number of the item's bucket (24 bits,
-little-endian). Two items may have the same hash: the handle in the bucket decides. Pages grow one by one, by linear
-hashing (Litwin, VLDB 1980; see `handles.page_of`); a name lies on the page of names with the number of its place's.
+A place is eight bytes: the hash of the handle (32 bits, little-endian), the number of the item's bucket (24 bits,
+little-endian), and a hint (8 bits): a quarter of the record's position in its bucket, 255 from position 1,020 on. A
+hint may be out of date: the record is looked for there first. Two items may have the same hash: the handle in the
+bucket decides. Pages grow one by one, by linear hashing (Litwin, VLDB 1980; see `handles.page_of`); a name lies on the page of names with the number of its place's.
 
 The index exists while shard 0's header says `live`: that is written last by a creation over several shards, and is
 the first thing that a drop takes back. `loading` marks an index whose first items are being loaded in bulk: nobody
@@ -47,8 +50,12 @@ SCHEMA_VERSION = 2
 
 HASH_BYTES = 4
 BUCKET_BYTES = 3
-PLACE_BYTES = HASH_BYTES + BUCKET_BYTES
-"""Bytes of one place: the hash of a handle, and the number of a bucket."""
+HINT_BYTES = 1
+PLACE_BYTES = HASH_BYTES + BUCKET_BYTES + HINT_BYTES
+"""Bytes of one place: the hash of a handle, the number of a bucket, and where in the bucket to look first."""
+
+HINT_RECORDS = 4
+"""Records that one hint stands for."""
 
 RADII_BYTES = 4
 """Bytes that follow the centroid in an entry of the partition: fine radius (2), coarse radius (1), handle bytes (1)."""
@@ -61,7 +68,7 @@ HOLES = {NARROW: 0xFFFF_FFFF, WIDE: -(1 << 63)}
 
 MOST_BUCKETS = 1 << (8 * BUCKET_BYTES)
 
-PAGE_ITEMS = 256
+PAGE_ITEMS = 64
 """Mean number of places on a page: one more page is made where there are more."""
 
 

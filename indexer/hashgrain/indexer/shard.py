@@ -14,7 +14,7 @@ from hashgrain.indexer.connection import Connection
 from hashgrain.indexer.handles import hashes_of, is_hashed, page_of
 from hashgrain.indexer.header import LIVE, LOADING, Header
 from hashgrain.indexer.identifiers import ItemId, decode_id
-from hashgrain.indexer.keys import ShardKeys
+from hashgrain.indexer.keys import PLACE_BYTES, ShardKeys
 from hashgrain.indexer.lua import script
 from hashgrain.indexer.partition import Partition
 from hashgrain.indexer.payloads import Payload, decode_payload
@@ -222,7 +222,7 @@ class Shard:
         if status == b"broken":
             return IndexCorrupt(f"{shown} holds {more} bytes, no multiple of the width of its records; {mend}")
         if status == b"torn":
-            return IndexCorrupt(f"{shown} holds {more} bytes, no multiple of the 7 bytes of a place; {mend}")
+            return IndexCorrupt(f"{shown} holds {more} bytes, no multiple of the {PLACE_BYTES} bytes of a place; {mend}")
         if status == b"absent":
             return IndexCorrupt(f"{shown} is missing, though {self.keys.partition} names it; {mend}")
         return IndexCorrupt(f"{shown} does not say where an item of its page lies; {mend}")

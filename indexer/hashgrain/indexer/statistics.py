@@ -77,7 +77,7 @@ def _measure(shard: Shard) -> _Measured:
         items=directory.live,
         buckets=len(buckets),
         largest=int((np.array(lengths) // widths).max()),
-        holes=sum(int(count) for count in holes),
+        holes=sum(len(positions) // 2 for positions in holes),
         payloads=int(payloads),
         memory=memory,
     )

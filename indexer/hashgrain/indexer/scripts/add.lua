@@ -7,7 +7,7 @@
 -- ARGV[6...]  by threes, for items that have a name or a payload: which item, counted from 0; its encoded id where the
 --          handle is a hash, else empty; its payload as JSON, else empty
 --
--- Returns {'ok', number of replaced items, number and length of every bucket that is now longer than `bucket_items`...},
+-- Returns {'ok', number of replaced items, number and items of every bucket that now holds more than `bucket_items`...},
 -- or a refusal with nothing written: {'missing'}, {'stale', bucket}: its centroid is another; {'narrow', bucket}: it
 -- cannot hold so wide a handle; {'collision', id there, id given}, {'broken', key, length}, {'torn', key, length},
 -- {'absent', key}.
@@ -31,10 +31,8 @@ for at = 1, #ARGV[4], step do
   if fine > fine_was or coarse > coarse_was then
     raised[#raised + 1] = { number, struct.pack('<I2B', math.max(fine, fine_was), math.max(coarse, coarse_was)) }
   end
-  if call('EXISTS', bucket_key(number)) == 0 then
-    return { 'absent', bucket_key(number) }
-  end
   chosen[#chosen + 1] = number
+  changing(number)
 end
 
 local extra = {}
@@ -42,16 +40,43 @@ for at = 6, #ARGV, 3 do
   extra[tonumber(ARGV[at])] = at
 end
 
+step = 14 + CODES
+local hashes = {}
+for at = 3, #ARGV[5], step do
+  hashes[#hashes + 1] = string.sub(ARGV[5], at, at + 3)
+end
+read_pages(hashes, count)
+if broken then
+  return broken
+end
+
+-- Where the items are now, if they are there.
+local handles, found, others = {}, {}, {}
+for item = 1, #hashes do
+  local at = (item - 1) * step + 1
+  handles[item] = string.sub(ARGV[5], at + 6, at + 13)
+  local place, holder, record = find(pages[page_of(struct.unpack('<I4', hashes[item]), count)], hashes[item], handles[item])
+  if place then
+    found[item] = { place, holder, record }
+    if not buckets[holder].length then
+      others[#others + 1] = holder
+      changing(holder)
+    end
+  end
+end
+if broken then
+  return broken
+end
+read_holes(chosen)
+read_holes(others)
+
 local replaced, added, moved = 0, 0, {}
 local names, payloads, without = {}, {}, {}
-step = 14 + CODES
-local item = 0
-for at = 1, #ARGV[5], step do
-  local which = struct.unpack('<I2', ARGV[5], at)
-  local hash = string.sub(ARGV[5], at + 2, at + 5)
-  local handle = string.sub(ARGV[5], at + 6, at + 13)
+for item = 1, #hashes do
+  local at = (item - 1) * step + 1
+  local hash, handle, here = hashes[item], handles[item], found[item]
+  local number = chosen[struct.unpack('<I2', ARGV[5], at) + 1]
   local codes = string.sub(ARGV[5], at + 14, at + step - 1)
-  local number = chosen[which + 1]
   local bucket = buckets[number]
   local stored = handle
   if bucket.handle == 4 then
@@ -60,43 +85,35 @@ for at = 1, #ARGV[5], step do
       return { 'narrow', number }
     end
   end
-  local page, place, holder, record = find(hash, handle, count)
-  if broken then
-    return broken
-  end
-  local more = extra[item]
+  local page = page_of(struct.unpack('<I4', hash), count)
+  local more = extra[item - 1]
   if more and ARGV[more + 1] ~= '' then
-    local key = names_key(page or place)
-    local known = call('HGET', key, handle)
+    local known = call('HGET', names_key(page), handle)
     if known and known ~= ARGV[more + 1] then
       return { 'collision', known, ARGV[more + 1] }
     elseif not known then
-      names[#names + 1] = { key, handle, ARGV[more + 1] }
+      names[#names + 1] = { names_key(page), handle, ARGV[more + 1] }
     end
   end
-  if page then
-    replaced = replaced + 1
-    if holder == number then
-      bucket.written[#bucket.written + 1] = { record, codes }
-    else
-      local old = buckets[holder]
-      old.holes[#old.holes + 1] = record
-      bucket.added[#bucket.added + 1] = codes .. stored
-      moved[#moved + 1] = { page, place, struct.pack('<I3', number) }
-    end
+  if here and here[2] == number then
+    bucket.writes[#bucket.writes + 1] = { here[3] * bucket.width, codes }
+  elseif here then
+    take_away(buckets[here[2]], here[3])
+    moved[#moved + 1] = { page, here[1], where(number, put(bucket, codes .. stored)) }
   else
     added = added + 1
-    bucket.added[#bucket.added + 1] = codes .. stored
-    local into = pages[place].added
-    into[#into + 1] = hash .. struct.pack('<I3', number)
+    local into = pages[page].added
+    into[#into + 1] = hash .. where(number, put(bucket, codes .. stored))
+  end
+  if here then
+    replaced = replaced + 1
   end
   if more and ARGV[more + 2] ~= '' then
     payloads[#payloads + 1] = handle
     payloads[#payloads + 1] = ARGV[more + 2]
-  elseif page then
+  elseif here then
     without[#without + 1] = handle
   end
-  item = item + 1
 end
 
 -- The first write must be one that Redis refuses when `maxmemory` is reached: it decides for the whole script.
@@ -108,15 +125,12 @@ if #raised > 0 then
   call('INCR', STAMP)
 end
 local reply = { 'ok', replaced }
-for number, bucket in pairs(buckets) do
-  if #bucket.written + #bucket.holes + #bucket.added > 0 then
-    local length = write_bucket(number, bucket)
-    if length > limit then
-      reply[#reply + 1] = number
-      reply[#reply + 1] = length
-    end
+write_buckets(function(number, items)
+  if items > limit then
+    reply[#reply + 1] = number
+    reply[#reply + 1] = items
   end
-end
+end)
 for _, one in ipairs(moved) do
   call('SETRANGE', places_key(one[1]), one[2] + 3, one[3])
 end

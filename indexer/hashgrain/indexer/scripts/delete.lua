@@ -16,18 +16,28 @@ for at = 5, #ARGV, 2 do
   named[tonumber(ARGV[at])] = ARGV[at + 1]
 end
 
-local handles, names, gone = {}, {}, {}
+local hashes = {}
+for at = 1, #ARGV[4], 12 do
+  hashes[#hashes + 1] = string.sub(ARGV[4], at, at + 3)
+end
+read_pages(hashes, count)
+if broken then
+  return broken
+end
+
+local handles, names, gone, holders, taken = {}, {}, {}, {}, {}
 for at = 1, #ARGV[4], 12 do
   local hash, handle = string.sub(ARGV[4], at, at + 3), string.sub(ARGV[4], at + 4, at + 11)
-  local page, place, holder, record = find(hash, handle, count)
-  if broken then
-    return broken
-  end
+  local page = page_of(struct.unpack('<I4', hash), count)
+  local place, holder, record = find(pages[page], hash, handle)
   local name = named[(at - 1) / 12]
-  if page and (not name or call('HGET', names_key(page), handle) == name) then
+  if place and (not name or call('HGET', names_key(page), handle) == name) then
     handles[#handles + 1] = handle
-    local bucket = buckets[holder]
-    bucket.holes[#bucket.holes + 1] = record
+    if not buckets[holder].length then
+      holders[#holders + 1] = holder
+      changing(holder)
+    end
+    taken[#taken + 1] = { holder, record }
     gone[page] = gone[page] or {}
     gone[page][place] = true
     if name then
@@ -35,8 +45,14 @@ for at = 1, #ARGV[4], 12 do
     end
   end
 end
-if #handles == 0 then
+if broken then
+  return broken
+elseif #handles == 0 then
   return { 'ok', 0 }
+end
+read_holes(holders)
+for _, one in ipairs(taken) do
+  take_away(buckets[one[1]], one[2])
 end
 
 -- The first write is one that Redis allows when `maxmemory` is reached, and the rest goes with it: deleting is the
@@ -47,11 +63,7 @@ for _, one in ipairs(names) do
   call('HDEL', unpack(one))
 end
 call('HINCRBY', META, 'live', -#handles)
-for number, bucket in pairs(buckets) do
-  if #bucket.holes > 0 then
-    write_bucket(number, bucket)
-  end
-end
+write_buckets()
 for number, places in pairs(gone) do
   local text, kept = pages[number].text, {}
   for at = 1, #text, PLACE do

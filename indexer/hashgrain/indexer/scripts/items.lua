@@ -6,7 +6,7 @@
 -- KEYS[1] meta       header                        (hash)
 -- KEYS[2] stamp      counts the partition's changes (string)
 -- KEYS[3] partition  centroids and radii           (string)
--- KEYS[4] holes      bucket → holes                (hash)
+-- KEYS[4] holes      bucket → positions of holes   (hash)
 -- KEYS[5] payloads   handle → JSON                 (hash)
 -- ARGV[1] incarnation of the index that the caller opened
 -- ARGV[2] what every key of the shard begins with; they share the hash tag of KEYS
@@ -18,8 +18,10 @@
 local META, STAMP, PARTITION, HOLES, PAYLOADS = unpack(KEYS)
 local INCARNATION, PREFIX, CODES = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local ENTRY = CODES + 4
-local PLACE = 7
-local PAGE_ITEMS = 256
+local PLACE = 8
+local PAGE_ITEMS = 64
+local NEAR = 4 -- records that a hint stands for
+local LISTED = 65536 -- records of a bucket, from 0, that can be listed as holes
 local HOLE = { [4] = '\255\255\255\255', [8] = '\0\0\0\0\0\0\0\128' }
 local AT_ONCE = 2000 -- arguments of one command: a call costs more than a field, and Lua passes fewer than 8000
 
@@ -69,111 +71,200 @@ local function seek(text, bytes, step, from, first)
   return at
 end
 
--- What the script has read, and will write: by page {text}, by bucket {text, width, taken, put, added}.
+-- What the script has read, and will write, by number: pages {text, added}; buckets {entry, handle, width, length, free,
+-- writes, added}, of which `length` (in records) and `free` (positions of holes) are read for those that change.
 local pages, buckets = {}, {}
 local broken -- a refusal that was found while reading
 
-local function page_at(number)
-  local page = pages[number]
-  if not page then
-    page = { text = call('GET', places_key(number)) or '', added = {} }
-    if #page.text % PLACE ~= 0 then
-      broken = broken or { 'torn', places_key(number), #page.text }
+-- Call `take` with every one of a list of numbers and what a command with as many keys or fields replies for it.
+local function for_each(numbers, command, names, take, ...)
+  for from = 1, #numbers, AT_ONCE do
+    local last = math.min(from + AT_ONCE - 1, #numbers)
+    local words = { ... }
+    for at = from, last do
+      words[#words + 1] = names and names(numbers[at]) or numbers[at]
     end
-    pages[number] = page
+    local reply = call(command, unpack(words))
+    for at = from, last do
+      take(numbers[at], reply[at - from + 1])
+    end
   end
-  return page
+end
+
+local whole_partition
+if call('STRLEN', PARTITION) <= 1048576 then -- reading it once takes less time than reading many entries of it
+  whole_partition = call('GET', PARTITION) or ''
 end
 
 local function bucket_at(number)
   local bucket = buckets[number]
   if not bucket then
-    bucket = { holes = {}, written = {}, added = {} }
-    local entry = call('GETRANGE', PARTITION, number * ENTRY, number * ENTRY + ENTRY - 1)
-    bucket.entry = entry
-    bucket.handle = string.byte(entry, ENTRY)
-    bucket.width = CODES + (bucket.handle or 0)
+    local first = number * ENTRY
+    local entry = whole_partition and string.sub(whole_partition, first + 1, first + ENTRY)
+      or call('GETRANGE', PARTITION, first, first + ENTRY - 1)
+    local handle = string.byte(entry, ENTRY)
+    bucket = { key = bucket_key(number), entry = entry, handle = handle, width = CODES + (handle or 0) }
     buckets[number] = bucket
   end
   return bucket
 end
 
-local function text_of(number)
+-- Have what is needed to change a bucket: how long it is; and `change_all` reads where its holes are.
+local function changing(number)
   local bucket = bucket_at(number)
-  if not bucket.text then
-    bucket.text = call('GET', bucket_key(number))
-    if not bucket.text or #bucket.text % bucket.width ~= 0 then
-      broken = broken or { bucket.text and 'broken' or 'absent', bucket_key(number), bucket.text and #bucket.text }
-      bucket.text = ''
+  if not bucket.length then
+    local bytes = call('STRLEN', bucket.key)
+    if bytes % bucket.width ~= 0 then
+      broken = broken or { 'broken', bucket.key, bytes }
+    elseif bytes == 0 and call('EXISTS', bucket.key) == 0 then
+      broken = broken or { 'absent', bucket.key }
     end
+    bucket.length = bytes / bucket.width
+    bucket.free, bucket.writes, bucket.added = {}, {}, {}
   end
   return bucket
 end
 
--- Where an item lies: its page, the position of its place there, its bucket's number, and the position of its record;
--- nil where it is not there. `hash` is 4 bytes, `handle` 8.
-local function find(hash, handle, count)
-  local number = page_of(struct.unpack('<I4', hash), count)
-  local page = page_at(number)
+local function read_holes(numbers)
+  for_each(numbers, 'HMGET', nil, function(number, holes)
+    local free = buckets[number].free
+    for at = 1, #(holes or ''), 2 do
+      free[#free + 1] = struct.unpack('<I2', holes, at)
+    end
+  end, HOLES)
+end
+
+-- Read the pages of some hashes.
+local function read_pages(hashes, count)
+  local missing = {}
+  for _, hash in ipairs(hashes) do
+    local number = page_of(struct.unpack('<I4', hash), count)
+    if not pages[number] then
+      pages[number] = { added = {} }
+      missing[#missing + 1] = number
+    end
+  end
+  for_each(missing, 'MGET', places_key, function(number, text)
+    pages[number].text = text or ''
+    if text and #text % PLACE ~= 0 then
+      broken = broken or { 'torn', places_key(number), #text }
+    end
+  end)
+end
+
+-- The position of a record, counted from 0, in a bucket that may have it; nil where it has not. Looks where the hint
+-- says, and then everywhere.
+local function record_of(number, handle, hint)
+  local bucket = bucket_at(number)
+  local bytes = handle
+  if bucket.handle == 4 then
+    if string.sub(handle, 5) ~= '\0\0\0\0' then
+      return nil
+    end
+    bytes = string.sub(handle, 1, 4)
+  end
+  if bytes == HOLE[bucket.handle] or not bucket.handle then
+    return nil
+  end
+  local first = NEAR * hint * bucket.width
+  local near = call('GETRANGE', bucket.key, first, first + NEAR * bucket.width - 1)
+  local at = seek(near, bytes, bucket.width, CODES + 1, CODES + 1)
+  if at then
+    return NEAR * hint + (at - CODES - 1) / bucket.width
+  end
+  at = seek(call('GET', bucket.key) or '', bytes, bucket.width, CODES + 1, CODES + 1)
+  return at and (at - CODES - 1) / bucket.width
+end
+
+-- Where an item lies, once its page is read: the position of its place in the page, its bucket's number, and the
+-- position of its record; nil where it is not there. `hash` is 4 bytes, `handle` 8.
+local function find(page, hash, handle)
   local at = seek(page.text, hash, PLACE, 1, 1)
   while at do
-    local holder = struct.unpack('<I3', page.text, at + 4)
-    local bucket = text_of(holder)
-    local narrow = bucket.handle == 4
-    if broken then
-      return nil
-    elseif not narrow or string.sub(handle, 5) == '\0\0\0\0' then
-      local bytes = narrow and string.sub(handle, 1, 4) or handle
-      local found = seek(bucket.text, bytes, bucket.width, CODES + 1, CODES + 1)
-      if found and bytes ~= HOLE[bucket.handle] then
-        return number, at, holder, found - CODES
-      end
+    local number, hint = struct.unpack('<I3B', page.text, at + 4)
+    local record = record_of(number, handle, hint)
+    if record then
+      return at, number, record
     end
     at = seek(page.text, hash, PLACE, at + PLACE, 1)
   end
-  return nil, number
+  return nil
 end
 
--- Rewrite a bucket without its holes.
-local function compact(number, bucket)
-  local key = bucket_key(number)
-  local text, hole = call('GET', key), HOLE[bucket.handle]
-  local kept, from = {}, 1
-  local at = seek(text, hole, bucket.width, CODES + 1, CODES + 1)
-  while at do
-    local start = at - CODES
-    if start > from then
-      kept[#kept + 1] = string.sub(text, from, start - 1)
-    end
-    from = start + bucket.width
-    at = seek(text, hole, bucket.width, from + CODES, CODES + 1)
-  end
-  kept[#kept + 1] = string.sub(text, from)
-  call('SET', key, table.concat(kept))
-  call('HDEL', HOLES, number)
+-- The last four bytes of the place of a record: its bucket, and a hint to its position.
+local function where(number, record)
+  return struct.pack('<I3B', number, math.min(math.floor(record / NEAR), 255))
 end
 
--- Write what was collected of a bucket; returns its length in records.
-local function write_bucket(number, bucket)
-  local key = bucket_key(number)
-  for _, one in ipairs(bucket.written) do
-    call('SETRANGE', key, one[1] - 1, one[2])
+-- Plan to put a record into a bucket: into a hole, or at its end; returns its position.
+local function put(bucket, record)
+  local free = bucket.free
+  if #free > 0 then
+    local at = free[#free]
+    free[#free] = nil
+    bucket.writes[#bucket.writes + 1] = { at * bucket.width, record }
+    bucket.touched = true
+    return at
   end
-  for _, at in ipairs(bucket.holes) do
-    call('SETRANGE', key, at - 1 + CODES, HOLE[bucket.handle])
+  bucket.added[#bucket.added + 1] = record
+  return bucket.length + #bucket.added - 1
+end
+
+-- Plan to make a hole of a record.
+local function take_away(bucket, record)
+  bucket.writes[#bucket.writes + 1] = { record * bucket.width + CODES, HOLE[bucket.handle] }
+  bucket.touched = true
+  bucket.taken = (bucket.taken or 0) + 1
+  if record < LISTED then
+    bucket.free[#bucket.free + 1] = record
   end
-  local length
-  if #bucket.added > 0 then
-    length = call('APPEND', key, table.concat(bucket.added))
-  else
-    length = #bucket.text
-  end
-  if #bucket.holes > 0 then
-    local holes = call('HINCRBY', HOLES, number, #bucket.holes)
-    if 4 * holes * bucket.width >= length then
-      compact(number, bucket)
-      length = length - holes * bucket.width
+end
+
+-- Rewrite a bucket without its holes; returns its length in records.
+local function compact(bucket)
+  local text, hole = call('GET', bucket.key), HOLE[bucket.handle]
+  local kept = {}
+  for at = 1, #text, bucket.width do
+    if string.sub(text, at + CODES, at + bucket.width - 1) ~= hole then
+      kept[#kept + 1] = string.sub(text, at, at + bucket.width - 1)
     end
   end
-  return length / bucket.width
+  call('SET', bucket.key, table.concat(kept))
+  return #kept
+end
+
+-- Write what was planned of the buckets, and rewrite those that have become half holes. Calls `told` with the number of
+-- every bucket that has changed and how many items it holds.
+local function write_buckets(told)
+  local listed, whole = {}, {}
+  for number, bucket in pairs(buckets) do
+    if bucket.length then
+      for _, one in ipairs(bucket.writes) do
+        call('SETRANGE', bucket.key, one[1], one[2])
+      end
+      if #bucket.added > 0 then
+        call('APPEND', bucket.key, table.concat(bucket.added))
+      end
+      local length, free = bucket.length + #bucket.added, bucket.free
+      if bucket.taken and 2 * #free >= length then
+        length, free = compact(bucket), {}
+      end
+      if bucket.touched then
+        if #free == 0 then
+          whole[#whole + 1] = number
+        else
+          for at = 1, #free do
+            free[at] = struct.pack('<I2', free[at])
+          end
+          listed[#listed + 1] = number
+          listed[#listed + 1] = table.concat(free)
+        end
+      end
+      if told then
+        told(number, length - #free)
+      end
+    end
+  end
+  on_fields('HDEL', HOLES, whole)
+  on_fields('HSET', HOLES, listed)
 end

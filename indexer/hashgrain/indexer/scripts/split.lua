@@ -7,7 +7,7 @@
 -- ARGV[7]  the number of the new bucket
 -- ARGV[8], ARGV[9]    the records that stay and those that move
 -- ARGV[10], ARGV[11]  the entries of both
--- ARGV[12]  the hashes of the items that move, 4 bytes each
+-- ARGV[12]  the hashes of the items that move, 4 bytes each, in the order of their records
 --
 -- Returns {'ok', 1}, or {'ok', 0} where the bucket has changed, with nothing written; {'missing'} where the index is
 -- no longer there; {'torn', key, length}, {'lost', key} where a place is not where it should be.
@@ -25,33 +25,37 @@ if call('STRLEN', PARTITION) ~= new * ENTRY then
 end
 
 local count = tonumber(call('HGET', META, 'pages'))
-local old, moved, taken = struct.pack('<I3', number), {}, {}
+local hashes = {}
 for at = 1, #ARGV[12], 4 do
-  local hash = string.sub(ARGV[12], at, at + 3)
+  hashes[#hashes + 1] = string.sub(ARGV[12], at, at + 3)
+end
+read_pages(hashes, count)
+if broken then
+  return broken
+end
+local old, moved, taken = struct.pack('<I3', number), {}, {}
+for record, hash in ipairs(hashes) do
   local page = page_of(struct.unpack('<I4', hash), count)
-  local places = page_at(page).text
+  local places = pages[page].text
   taken[page] = taken[page] or {}
   local place = seek(places, hash .. old, PLACE, 1, 1)
   while place and taken[page][place] do
     place = seek(places, hash .. old, PLACE, place + PLACE, 1)
   end
-  if broken then
-    return broken
-  elseif not place then
+  if not place then
     return { 'lost', places_key(page) }
   end
   taken[page][place] = true
-  moved[#moved + 1] = { places_key(page), place + 3 }
+  moved[#moved + 1] = { places_key(page), place + 3, where(new, record - 1) }
 end
 
-local after = struct.pack('<I3', new)
 call('SET', bucket_key(new), ARGV[9])
 call('SET', bucket_key(number), ARGV[8])
 call('SETRANGE', PARTITION, number * ENTRY, ARGV[10])
 call('APPEND', PARTITION, ARGV[11])
 call('HDEL', HOLES, number)
 for _, one in ipairs(moved) do
-  call('SETRANGE', one[1], one[2], after)
+  call('SETRANGE', unpack(one))
 end
 call('INCR', STAMP)
 return { 'ok', 1 }

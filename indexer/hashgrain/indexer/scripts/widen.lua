@@ -15,9 +15,11 @@ if #bucket.entry < ENTRY then
 elseif bucket.handle == 8 then
   return { 'ok', 1 }
 end
-local text = text_of(number).text
-if broken then
-  return broken
+local text = call('GET', bucket_key(number))
+if not text then
+  return { 'absent', bucket_key(number) }
+elseif #text % bucket.width ~= 0 then
+  return { 'broken', bucket_key(number), #text }
 end
 local wide = {}
 for at = 1, #text, bucket.width do
