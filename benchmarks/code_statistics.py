@@ -21,17 +21,17 @@ class CodeStatistics:
     """How codes crowd.
 
     Attributes:
-        buckets: different coarse codes.
-        entropy: of the bucket that an item is in, in bits.
-        largest: share of the items that the largest bucket holds.
-        singles: buckets of one item.
+        codes: different coarse codes.
+        entropy: of the coarse code, in bits.
+        largest: share of the items that have the most frequent coarse code.
+        singles: coarse codes of one item.
         balance: mean over the fine bits of |share of ones - 1/2|.
         repeated: share of the items whose fine code another, earlier item has.
         nearest, tenth: median over the queries of the fine Hamming distance to the nearest and the 10th nearest
             of the first 50,000 items.
     """
 
-    buckets: int
+    codes: int
     entropy: float
     largest: float
     singles: int

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import multiprocessing
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.sharedctypes import Synchronized
@@ -19,15 +18,18 @@ from numpy.typing import NDArray
 from benchmarks.codes import GeneratedCodes
 from benchmarks.contenders import Contender, cheapest, milliseconds
 from benchmarks.recall import K
-from hashgrain.codes import HashCodes
+from hashgrain.codes import CodeLayout, HashCodes
 from hashgrain.codes.errors import StoreUnavailable
 from hashgrain.indexer import Hit, Index
-from hashgrain.indexer.occupancy import Occupancy
-from hashgrain.indexer.queries import Query
+from hashgrain.indexer.directories import Directories
+from hashgrain.indexer.keys import NARROW
+from hashgrain.indexer.partition import Partition, pack_entries
+from hashgrain.indexer.probing import Probing
+from hashgrain.indexer.queries import Queries
+from hashgrain.indexer.shard import Directory
 
 NAME = "benchmark"
-SHARES = (0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0)
-CHUNK = 200_000
+SHARES = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1.0)
 BESIDE_S = 3.0
 STALE_S = 0.01
 """How far behind the second hot searcher may be."""
@@ -46,14 +48,13 @@ class Loaded:
     own_size: float
 
 
-def load(url: str, items: HashCodes, layout: Any, name: str = NAME, named: Callable[[int], Any] = int) -> Loaded:
-    """Create an index and add all items under the ids that `named` gives their numbers."""
-    with redis.Redis.from_url(url) as server, Index.create(url, name, layout) as index:
+def load(url: str, ids: Any, items: HashCodes, name: str = NAME, **settings: Any) -> Loaded:
+    """Create an index and load all items in bulk."""
+    layout = CodeLayout(8 * items.coarse.shape[1], 8 * items.fine.shape[1])
+    with redis.Redis.from_url(url) as server, Index.create(url, name, layout, **settings) as index:
         before = used_memory(server)
-        ids = [named(number) for number in range(len(items))]
         begin = time.perf_counter()
-        for start in range(0, len(items), CHUNK):
-            index.add(ids[start : start + CHUNK], items[start : start + CHUNK])
+        index.load(ids, items)
         rate = len(items) / (time.perf_counter() - begin)
         return Loaded(rate, (used_memory(server) - before) / len(items), index.stats().memory / len(items))
 
@@ -92,12 +93,15 @@ def contenders(index: Index, how: str, candidates: int, loaded: Loaded | None) -
     ]
 
 
-def stage_one(queries: HashCodes) -> float:
-    """Median us of finding the nearest buckets of a query, by its margins, among random ones of 16 bits."""
-    assert queries.coarse_logits is not None
-    drawn = np.random.default_rng(5).choice(1 << 16, PROBED_BUCKETS, replace=False)
-    occupancy = Occupancy(np.sort(drawn).astype(np.uint32), 16)
-    probes = [query.probing for query in Query.each(queries, range(len(queries)), occupancy).values()]
+def stage_one(made: GeneratedCodes, queries: HashCodes) -> float:
+    """Median us of finding a query's nearest 100 buckets of 50,000, whose centroids are random items' codes."""
+    layout = made.layout
+    drawn = np.random.default_rng(5).integers(made.items, size=PROBED_BUCKETS)
+    codes = made.codes()[drawn]
+    zeros = np.zeros(PROBED_BUCKETS, np.int64)
+    entries = pack_entries(codes.fine, codes.coarse, zeros, zeros, np.full(PROBED_BUCKETS, NARROW, np.uint8))
+    whole = Directories([Directory(Partition.parse(b"0", entries, layout, "random"), made.items, 1)], layout)
+    probes = [Probing(whole, Queries.of(queries[row : row + 1], layout, "fine")) for row in range(len(queries))]
     probes[0].nearest(TAKEN_BUCKETS)  # loads what is compiled
     return 1000 * float(np.median([milliseconds(partial(one.nearest, TAKEN_BUCKETS), 5) for one in probes]))
 

@@ -17,7 +17,7 @@ FINE_KEY_BITS = 16
 
 
 def index_curve(index: Index, queries: HashCodes, kth: NDArray[np.int64], shares: list[float]) -> Curve:
-    """The index in Redis, its budget of candidates set to each share; without coarse logits it probes by Hamming."""
+    """The index in Redis, its budget of candidates set to each share."""
     items = len(index)
     curve = []
     for share in shares:
@@ -30,7 +30,7 @@ def index_curve(index: Index, queries: HashCodes, kth: NDArray[np.int64], shares
 def split_key_curve(items: HashCodes, queries: HashCodes, kth: NDArray[np.int64], shares: list[float]) -> Curve:
     """Buckets keyed by the coarse code and the first 16 fine bits, probed by the margins of both: computed, not stored.
 
-    It is what splitting every bucket by 16 bits would give, whatever its size.
+    A partition by bits of the codes themselves, however small its buckets are, to compare with.
     """
     assert queries.coarse_logits is not None
     assert queries.fine_logits is not None

@@ -72,7 +72,8 @@ local function seek(text, bytes, step, from, first)
 end
 
 -- What the script has read, and will write, by number: pages {text, added}; buckets {entry, handle, width, length, free,
--- writes, added}, of which `length` (in records) and `free` (positions of holes) are read for those that change.
+-- writes, added}, of which `length` (in records) and `free` (positions of holes, 2 bytes each) are read for those that
+-- change.
 local pages, buckets = {}, {}
 local broken -- a refusal that was found while reading
 
@@ -120,17 +121,14 @@ local function changing(number)
       broken = broken or { 'absent', bucket.key }
     end
     bucket.length = bytes / bucket.width
-    bucket.free, bucket.writes, bucket.added = {}, {}, {}
+    bucket.free, bucket.writes, bucket.added = '', {}, {}
   end
   return bucket
 end
 
 local function read_holes(numbers)
   for_each(numbers, 'HMGET', nil, function(number, holes)
-    local free = buckets[number].free
-    for at = 1, #(holes or ''), 2 do
-      free[#free + 1] = struct.unpack('<I2', holes, at)
-    end
+    buckets[number].free = holes or ''
   end, HOLES)
 end
 
@@ -200,8 +198,8 @@ end
 local function put(bucket, record)
   local free = bucket.free
   if #free > 0 then
-    local at = free[#free]
-    free[#free] = nil
+    local at = struct.unpack('<I2', free, #free - 1)
+    bucket.free = string.sub(free, 1, -3)
     bucket.writes[#bucket.writes + 1] = { at * bucket.width, record }
     bucket.touched = true
     return at
@@ -216,7 +214,7 @@ local function take_away(bucket, record)
   bucket.touched = true
   bucket.taken = (bucket.taken or 0) + 1
   if record < LISTED then
-    bucket.free[#bucket.free + 1] = record
+    bucket.free = bucket.free .. struct.pack('<I2', record)
   end
 end
 
@@ -246,22 +244,19 @@ local function write_buckets(told)
         call('APPEND', bucket.key, table.concat(bucket.added))
       end
       local length, free = bucket.length + #bucket.added, bucket.free
-      if bucket.taken and 2 * #free >= length then
-        length, free = compact(bucket), {}
+      if bucket.taken and #free >= length then
+        length, free = compact(bucket), ''
       end
       if bucket.touched then
         if #free == 0 then
           whole[#whole + 1] = number
         else
-          for at = 1, #free do
-            free[at] = struct.pack('<I2', free[at])
-          end
           listed[#listed + 1] = number
-          listed[#listed + 1] = table.concat(free)
+          listed[#listed + 1] = free
         end
       end
       if told then
-        told(number, length - #free)
+        told(number, length - #free / 2)
       end
     end
   end
