@@ -1,22 +1,20 @@
 """Buckets that a searcher keeps between searches, kept true by Redis, which tells of every key that changes.
 
-A search goes by what is kept, and looks up the names of its winners on the very connection on which changes are told.
-With that answer it knows of every write that was acknowledged before it began (see `tracking`); where none of them,
-and no later one that it has been told of, concerns what it went by, the answer is that of the moment just before the
-names were looked up. Else the search starts afresh. So a search whose buckets are all kept needs one round trip, and
-sees what a search that keeps nothing sees. Where searches may be stale for some time, an answer on that connection
-serves those that follow within it, and they need none, as long as they find every name among those that are kept.
+A search goes by what is kept, and then asks for an answer on the very connection on which changes are told: for the
+names of its winners where it does not know them, else for any. With that answer it knows of every write that was
+acknowledged before it began (see `tracking`); where none of them, and no later one that it has been told of, concerns
+what it went by, the search's answer is that of the moment just before. Else the search starts afresh. So a search
+whose buckets are all kept needs one round trip, and sees what a search that keeps nothing sees. Where searches may be
+stale for some time, an answer on that connection serves those that follow within it: they ask nothing, as long as
+they find all that they need kept, names included.
 """
 
 from __future__ import annotations
 
-import os
 import re
-import threading
 import time
-import weakref
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -26,24 +24,23 @@ from numpy.typing import NDArray
 from hashgrain.codes.errors import StoreError, StoreUnavailable
 from hashgrain.indexer.arena import Arena
 from hashgrain.indexer.cache_size import CacheStats
-from hashgrain.indexer.deadline import seconds_left
+from hashgrain.indexer.changes import Changes
 from hashgrain.indexer.directories import Directories
 from hashgrain.indexer.hot_reading import HotReading
 from hashgrain.indexer.kept_names import KeptNames
-from hashgrain.indexer.keys import index_prefix
 from hashgrain.indexer.records import Records
-from hashgrain.indexer.shard import Directory, Shard
-from hashgrain.indexer.store_errors import translated
+from hashgrain.indexer.shard import Shard
+from hashgrain.indexer.sole_use import SoleUse
+from hashgrain.indexer.tending import Tending
 from hashgrain.indexer.tracking import Command, Tracking
-
-TEND_S = 1.0
-"""How often to take note of changes between searches: what is told and not read piles up in the server's memory."""
-
 
 FETCHES = 4
 """How often to read what is missing, before all that is needed is read in one step."""
 
-_BUCKET = re.compile(rb"[0-9a-f]{6}")
+AT_ONCE = 1024
+"""Buckets that one command reads: between commands the server serves others."""
+
+_NUMBER = re.compile(rb"[0-9a-f]{6}")
 
 
 class HotBuckets:
@@ -59,21 +56,21 @@ class HotBuckets:
     def __init__(self, shards: Sequence[Shard], cache_bytes: int, max_staleness: float = 0.0) -> None:
         self._shards = shards
         self._max_staleness = max_staleness
-        self._names = KeptNames() if max_staleness else None
         self._layout = shards[0].header.layout
-        budget = int(cache_bytes) // len(shards)
-        self._arenas = [Arena(self._layout.fine_bytes, budget) for _ in shards]
+        self._arenas = [Arena(self._layout, int(cache_bytes) // len(shards)) for _ in shards]
+        self._names = KeptNames(int(cache_bytes))
+        self._changes = Changes(len(shards))
         self._verified: list[bytes | None] = [None] * len(shards)
-        self._readings: weakref.WeakSet[HotReading] = weakref.WeakSet()
-        self._of_key = {shard.keys.version.rpartition(":")[0].encode(): n for n, shard in enumerate(shards)}
-        self._of_bucket = {shard.keys.bucket_prefix[:-1].encode(): n for n, shard in enumerate(shards)}
+        self._whole: Directories | None = None
+        self._everywhere: list[NDArray[np.int64]] = []
         self._tick = self._hits = self._misses = self._drops = self._evictions = 0
-        self._address = shards[0].connection.address
-        prefix = index_prefix(shards[0].keys.name)
-        self._tracking = Tracking(shards[0].connection, prefix, self._note, self._forget)
-        self._lock, self._owner = threading.RLock(), os.getpid()
-        self._closed = threading.Event()
-        self._tended = False
+        connection = shards[0].connection
+        self._of_stamp = {shard.keys.stamp.encode(): n for n, shard in enumerate(shards)}
+        self._of_bucket = {shard.keys.bucket_prefix.encode(): n for n, shard in enumerate(shards)}
+        told = [part for shard in shards for part in (shard.keys.bucket_prefix, shard.keys.stamp)]
+        self._tracking = Tracking(connection, told, self._note, self._forget)
+        self._alone = SoleUse(connection.address)
+        self._tending = Tending(self.tend)
 
     def open(self) -> None:
         """Connect, so that a server that cannot tell of changes is known at once.
@@ -82,11 +79,12 @@ class HotBuckets:
             StoreUnavailable: no server there.
             StoreError: it cannot tell of changes.
         """
-        with self._alone():
+        with self._alone:
+            self._tending.start()
             self._tracking.open()
 
-    def read(self, whole: Directories, wanted: NDArray[np.intp]) -> HotReading | None:
-        """Have buckets, given as positions in `whole.occupied`, ascending: those kept, and the others from Redis.
+    def read(self, whole: Directories, wanted: NDArray[np.int64]) -> HotReading | None:
+        """Have the buckets at some positions, ascending: those kept, and the others from Redis.
 
         Returns None where a directory is out of date, or the connection was lost.
 
@@ -94,7 +92,8 @@ class HotBuckets:
             IndexCorrupt: a bucket cannot be read.
             StoreUnavailable: no answer in time.
         """
-        with self._alone():
+        with self._alone:
+            self._tending.start()
             try:
                 self._tracking.drain()
                 return self._read(whole, wanted)
@@ -102,177 +101,154 @@ class HotBuckets:
                 _raise_if_late(exc)
                 return None
 
+    def confirm(self, commands: Sequence[Command], together: bool) -> list[Any] | None:
+        """Have answers after which all is told of that was acknowledged before; None where the connection was lost.
+
+        Args:
+            commands: to be answered; none where only what is told matters.
+            together: whether to have told, too, what was written just before the commands were served: the server
+                may answer before it tells of what it did in the same turn, but not before it takes up another.
+
+        Raises:
+            StoreUnavailable: no answer in time.
+        """
+        answers: list[Any] = []
+        with self._alone:
+            try:
+                if commands:
+                    self._tracking.ask(commands, answers.append)
+                if together or not commands:
+                    self._tracking.ping()
+            except StoreUnavailable as exc:
+                _raise_if_late(exc)
+                return None
+        return answers
+
     def stats(self) -> CacheStats:
         """What is kept, and how well that does."""
-        with self._alone():
+        with self._alone:
             return CacheStats(
                 self._hits,
                 self._misses,
                 self._drops,
                 self._evictions,
-                sum(arena.buckets for arena in self._arenas),
+                sum(arena.kept for arena in self._arenas),
                 sum(arena.nbytes for arena in self._arenas),
             )
 
     def tend(self) -> None:
-        """Take note of what was told meanwhile, unless a search is doing so."""
-        if self._owner == os.getpid() and self._lock.acquire(blocking=False):
+        """Take note of what was told meanwhile, and give garbage back, unless a search is going on."""
+        if self._alone.enter_now():
             try:
                 if self._tracking.is_open:
                     self._tracking.drain()
+                for arena in self._arenas:
+                    arena.tidy()
             except StoreError:
                 pass  # everything was let go; the next search connects again, or tells what is wrong
             finally:
-                self._lock.release()
+                self._alone.leave()
 
     def close(self) -> None:
         """Disconnect, and let go of everything."""
-        with self._alone(tended=False):
-            self._closed.set()
-            self._tended = False
+        with self._alone:
+            self._tending.stop()
             self._tracking.close()
 
-    def _read(self, whole: Directories, wanted: NDArray[np.intp]) -> HotReading | None:
-        mine = [_of_shard(whole, directory, wanted) for directory in whole.shards]
+    def _read(self, whole: Directories, wanted: NDArray[np.int64]) -> HotReading | None:
+        mine = [whole.shard_positions(wanted, number) for number in range(len(self._shards))]
+        numbers = [some for _, some in mine]
         read = 0
         for _ in range(FETCHES):  # while buckets are read, others may change that were kept
-            missing = self._missing(whole.shards, mine)
-            if missing is None:
+            if not self._follow(whole):
                 return None
-            if all(version is not None for version in self._verified) and not any(map(len, missing)):
+            missing = [arena.missing(some) for arena, some in zip(self._arenas, numbers, strict=True)]
+            if None not in self._verified and not any(map(len, missing)):
                 break
-            if not self._fetch(whole.shards, missing):
+            if not self._fetch(whole, missing):
                 return None
             read += sum(map(len, missing))
         else:
             return None
         self._tick += 1
         spans = []
-        for (buckets, places), arena in zip(mine, self._arenas, strict=True):
-            spans.append(arena.span(places, buckets, self._tick))
-            self._evictions += arena.trim()
-        self._hits += max(sum(len(places) for _, places in mine) - read, 0)
+        for (positions, some), arena, everywhere in zip(mine, self._arenas, self._everywhere, strict=True):
+            spans.append(arena.span(some, positions, everywhere, self._tick))
+            self._evictions += arena.trim() if read else 0
+        self._hits += max(sum(map(len, numbers)) - read, 0)
         self._misses += read
-        recent = time.monotonic() - self._tracking.known_until <= self._max_staleness
-        reading = HotReading(self._shards, whole, spans, self._confirm, self._names, may_ask_nothing=recent)
-        self._readings.add(reading)
-        return reading
+        # What was read just now may show a write of which it is not told yet that it changed a kept bucket as well.
+        recent = not read and time.monotonic() - self._tracking.known_until < self._max_staleness
+        telling = (self._changes, self.confirm, self._names)
+        return HotReading(self._shards, whole, numbers, spans, *telling, may_ask_nothing=recent)
 
-    def _missing(
-        self, directories: Sequence[Directory], mine: Sequence[tuple[NDArray[np.intp], NDArray[np.intp]]]
-    ) -> list[NDArray[np.intp]] | None:
-        """By shard, the places of the buckets that are not kept; None where a directory is known to be out of date."""
-        missing = []
-        for (_, places), arena, directory, verified in zip(
-            mine, self._arenas, directories, self._verified, strict=True
-        ):
-            if verified not in (None, directory.version):
-                return None
-            if arena.occupied is not directory.occupied:
-                arena.align(directory.occupied)
-            missing.append(arena.missing(places))
-        return missing
+    def _follow(self, whole: Directories) -> bool:
+        """Have places for the buckets of some directories; False where one is known to be out of date."""
+        for directory, stamp in zip(whole.shards, self._verified, strict=True):
+            if stamp not in (None, directory.partition.stamp):
+                return False
+        if whole is not self._whole:
+            self._everywhere = [whole.everywhere]  # the very array: a search of everything is known by it
+            if len(self._shards) > 1:
+                self._everywhere = [whole.everywhere[slice(*part)] for part in pairwise(whole.first.tolist())]
+            for number, directory in enumerate(whole.shards):
+                self._arenas[number].align(len(directory.partition))
+                self._changes.align(number, len(directory.partition))
+            self._whole = whole
+        return True
 
-    def _fetch(self, directories: Sequence[Directory], missing: Sequence[NDArray[np.intp]]) -> bool:
+    def _fetch(self, whole: Directories, missing: Sequence[NDArray[np.int64]]) -> bool:
         """Read buckets that are not kept; False where a directory is out of date, or a bucket is not there."""
-        asked = [n for n, places in enumerate(missing) if len(places) or self._verified[n] is None]
-        if not asked:
-            return True
-        coarse = {n: directories[n].occupied[missing[n]] for n in asked}
-        keys = {n: self._shards[n].keys for n in asked}
-        commands = [["MGET", keys[n].version, *keys[n].buckets(coarse[n].tolist())] for n in asked]
-        waiting = iter(asked)
+        parts = [
+            (shard, numbers[begin : begin + AT_ONCE])
+            for shard, numbers in enumerate(missing)
+            if len(numbers) or self._verified[shard] is None
+            for begin in range(0, max(len(numbers), 1), AT_ONCE)
+        ]
+        keys = [shard.keys for shard in self._shards]
+        commands = [["MGET", keys[n].stamp, *keys[n].buckets(numbers.tolist())] for n, numbers in parts]
+        waiting = iter(parts)
         current: list[bool] = []
 
         def take(answer: list[bytes | None]) -> None:  # at once: the next thing told may concern what was just read
-            n = next(waiting)
-            version, *logs = answer
-            found = [log for log in logs if log is not None]
-            current.append(version == directories[n].version and len(found) == len(logs))
+            n, numbers = next(waiting)
+            partition = whole.shards[n].partition
+            stamp, *stored = answer
+            found = [bucket for bucket in stored if bucket is not None]
+            current.append(self._whole is whole and stamp == partition.stamp and len(found) == len(stored))
             if current[-1]:
-                order = np.arange(len(found), dtype=np.int64)
-                self._arenas[n].put(missing[n], Records.parse(found, order, self._layout, keys[n], coarse[n]))
-                self._verified[n] = version
+                handle_bytes = partition.handle_bytes[numbers]
+                self._arenas[n].put(numbers, Records.parse(found, handle_bytes, numbers, self._layout, keys[n]))
+                self._verified[n] = stamp
 
         self._tracking.ask(commands, take)
         return all(current)
 
-    def _confirm(self, reading: HotReading, commands: Sequence[Command]) -> list[Any] | None:
-        answers: list[Any] = []
-        with self._alone():
-            try:
-                self._tracking.ask(commands, answers.append)
-            except StoreUnavailable as exc:
-                _raise_if_late(exc)
-                return None
-            self._readings.discard(reading)
-        return answers
-
     def _note(self, keys: Sequence[bytes]) -> None:
         changed: dict[int, list[int]] = {}
         for key in keys:
-            head, _, tail = key.rpartition(b":")
-            shard = self._of_bucket.get(head)
-            if shard is not None and _BUCKET.fullmatch(tail):
-                changed.setdefault(shard, []).append(int(tail, 16))
-            elif tail == b"version" and head in self._of_key:
-                self._verified[self._of_key[head]] = None
-                for reading in self._readings:
-                    reading.void()
-        for shard, coarse in changed.items():
-            self._drops += self._arenas[shard].drop(np.array(coarse, np.uint32))
-            for reading in self._readings:
-                reading.change(shard, coarse)
+            shard = self._of_bucket.get(key[:-6])
+            if shard is not None and _NUMBER.fullmatch(key, len(key) - 6):
+                changed.setdefault(shard, []).append(int(key[-6:], 16))
+            elif key in self._of_stamp:
+                self._verified[self._of_stamp[key]] = None
+                self._changes.note_all()
+        for shard, some in changed.items():
+            numbers = np.array(some, np.int64)
+            self._drops += self._arenas[shard].drop(numbers)
+            self._changes.note(shard, numbers)
 
     def _forget(self) -> None:
-        if self._names is not None:
-            self._names.clear()
+        self._names.clear()
+        self._whole = None
         for shard, arena in enumerate(self._arenas):
-            self._drops += arena.buckets
+            self._drops += arena.kept
             arena.clear()
             self._verified[shard] = None
-        for reading in self._readings:
-            reading.void()
-
-    @contextmanager
-    def _alone(self, tended: bool = True) -> Iterator[None]:
-        """Keep other threads out, but wait for them no longer than the search's deadline."""
-        if self._owner != os.getpid():  # the lock may have been held when the process was forked
-            self._lock, self._owner, self._tended = threading.RLock(), os.getpid(), False
-        left = seconds_left()
-        if not self._lock.acquire(timeout=left if left < threading.TIMEOUT_MAX else -1):
-            with translated(self._address):
-                raise redis.TimeoutError("the deadline of the search passed")
-        try:
-            if tended and not self._tended:
-                self._closed, self._tended = threading.Event(), True
-                tending = threading.Thread(target=_tend, args=(weakref.ref(self), self._closed), daemon=True)
-                tending.start()
-            yield
-        finally:
-            self._lock.release()
-
-
-def _of_shard(
-    whole: Directories, directory: Directory, wanted: NDArray[np.intp]
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Those of the wanted buckets that the shard has, and their places in its directory; both ascend."""
-    if len(directory.occupied) == len(whole.occupied):
-        return wanted, wanted
-    mine = wanted[np.isin(whole.occupied[wanted], directory.occupied, assume_unique=True)]
-    return mine, np.searchsorted(directory.occupied, whole.occupied[mine])
+        self._changes.note_all()
 
 
 def _raise_if_late(exc: StoreUnavailable) -> None:
     """What comes late may mean that the deadline passed; a connection that broke is made anew by the next try."""
     if isinstance(exc.__cause__, redis.TimeoutError):
         raise exc
-
-
-def _tend(kept: weakref.ref[HotBuckets], closed: threading.Event) -> None:
-    while not closed.wait(TEND_S):
-        buckets = kept()
-        if buckets is None:
-            return
-        buckets.tend()
-        del buckets

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from hashgrain.indexer.changes import Changes
 from hashgrain.indexer.directories import Directories
 from hashgrain.indexer.kept_names import KeptNames
-from hashgrain.indexer.reading import Names, Numbers
+from hashgrain.indexer.reading import Asked, Names
 from hashgrain.indexer.shard import Shard
 from hashgrain.indexer.spans import Span
 from hashgrain.indexer.tracking import Command
@@ -21,9 +23,12 @@ class HotReading:
     Args:
         shards: of the index.
         whole: the directories that the reading goes by.
+        numbers: by shard, the buckets that it gives.
         spans: one per shard, in order.
-        confirm: sends commands on the tracked connection, and gives their answers; None where it was lost.
-        kept: names that earlier searches looked up; those of this reading are added. None where each asks anew.
+        changes: what is told of all buckets.
+        confirm: sends commands on the tracked connection, and gives their answers once all is told of that was
+            acknowledged before (see `HotBuckets.confirm`); None where it was lost.
+        kept: names that earlier searches looked up; those of this reading are added.
         may_ask_nothing: whether what Redis has told so far is recent enough to answer by.
     """
 
@@ -31,62 +36,52 @@ class HotReading:
         self,
         shards: Sequence[Shard],
         whole: Directories,
+        numbers: Sequence[NDArray[np.int64]],
         spans: Sequence[Span],
-        confirm: Callable[[HotReading, Sequence[Command]], list[Any] | None],
-        kept: KeptNames | None,
+        changes: Changes,
+        confirm: Callable[[Sequence[Command], bool], list[Any] | None],
+        kept: KeptNames,
         *,
         may_ask_nothing: bool,
     ) -> None:
         self._shards = shards
         self._whole = whole
+        self._numbers = numbers
         self.spans = spans
+        self._changes = changes
+        self._moment = changes.moment
         self._confirm = confirm
         self._kept = kept
         self._may_ask_nothing = may_ask_nothing
-        self._changed: list[list[int]] = [[] for _ in shards]
-        self._void = False
-
-    def change(self, shard: int, coarse: Sequence[int]) -> None:
-        """Take note that buckets have changed since they were read."""
-        self._changed[shard] += coarse
-
-    def void(self) -> None:
-        """Take note that anything may have changed."""
-        self._void = True
 
     @property
     def holds(self) -> bool:
-        """Whether nothing that was read has changed since."""
-        if self._void:
-            return False
-        for changed, span in zip(self._changed, self.spans, strict=True):
-            if changed and np.isin(self._whole.occupied[span.buckets], changed).any():
-                return False
-        return True
+        """Whether nothing that was read has changed since, as far as is known."""
+        return not self._changes.since(self._moment, self._numbers)
 
-    def names(self, numbers: Numbers, payloads: bool) -> Names | None:
+    def names(self, asked: Mapping[int, Asked], payloads: bool) -> Names | None:
         """See `Reading`. The way to Redis is the one on which changes are told, so the answer proves the reading."""
-        if self._kept is not None and self._may_ask_nothing and not payloads:
-            known = self._kept.find(numbers)
-            if known is not None and self.holds:
-                return known
-        commands: list[Command] = []
-        ends = {}
-        for shard, mine in numbers.items():
-            if len(mine):
-                commands += self._shards[shard].naming(mine, payloads)
-            ends[shard] = len(commands)
-        answers = self._confirm(self, commands or [["PING"]])
+        if not payloads:
+            known = self._kept.find(handle for mine in asked.values() for handle in mine.handle.tolist())
+            if known is not None:
+                told = self._may_ask_nothing or self._confirm([], False) is not None
+                return known if told and self.holds else None
+        commands = {
+            number: self._shards[number].naming(mine.handle, self._pages(number), payloads)
+            for number, mine in asked.items()
+        }
+        answers = self._confirm([command for some in commands.values() for command in some], payloads)
         if answers is None or not self.holds:
             return None
         found: Names = {}
-        begin = 0
-        for shard, mine in numbers.items():
-            if len(mine):
-                named = self._shards[shard].named(answers[begin : ends[shard]])
-                for number, item, payload in zip(mine.tolist(), *named, strict=True):
-                    found[shard, number] = (item, payload)
-            begin = ends[shard]
-        if self._kept is not None:
-            self._kept.add(found)
+        rest = iter(answers)
+        for number, mine in asked.items():
+            replies = [next(rest) for _ in commands[number]]
+            named = self._shards[number].named(mine.handle, replies, self._pages(number), payloads)
+            for handle, item, payload in zip(mine.handle.tolist(), *named, strict=True):
+                found[handle] = (item, payload)
+        self._kept.add(found)
         return found
+
+    def _pages(self, number: int) -> int:
+        return self._whole.shards[number].pages

@@ -1,39 +1,51 @@
-"""Names that a searcher has looked up: ids by shard and number.
+"""Names that a searcher has looked up: ids by handle, of the items whose handle is a hash.
 
-A shard never gives a number out twice, so what was found under one stays true for as long as it is found in a bucket.
-(Where a repair gives a number its right name back, searchers that were open before go on with the wrong one.)
+An id has one handle for ever. So what was found under a handle stays true for as long as the handle is found in a
+bucket (unless another id with the same hash of 61 bits has taken its place: see `handles`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from hashgrain.indexer.handles import FIRST_HASHED
 from hashgrain.indexer.identifiers import ItemId
-from hashgrain.indexer.reading import Names, Numbers
+from hashgrain.indexer.reading import Names
 
 MOST_NAMES = 1 << 17
-"""How many are kept; some 20 MB with short ids."""
+"""How many are kept at most; some 20 MB with short ids."""
+
+
+_SHARE = 1024  # bytes of buckets for each name, so that short ids take a sixth of what buckets may
 
 
 class KeptNames:
-    """A bounded map from shard and number to id; where it is full, it begins anew. Threads may share it."""
+    """A bounded map from handle to id; where it is full, it begins anew. Threads may share it.
 
-    def __init__(self) -> None:
-        self._ids: dict[tuple[int, int], ItemId] = {}
+    Args:
+        cache_bytes: how much is kept of buckets.
+    """
+
+    def __init__(self, cache_bytes: int) -> None:
+        self._most = min(cache_bytes // _SHARE, MOST_NAMES)
+        self._ids: dict[int, ItemId] = {}
 
     def __len__(self) -> int:
         return len(self._ids)
 
     def add(self, names: Names) -> None:
         """Keep what was found."""
-        found = {place: item for place, (item, _) in names.items() if item is not None}
-        if len(self._ids) + len(found) > MOST_NAMES:
+        found = {handle: item for handle, (item, _) in names.items() if handle >= FIRST_HASHED and item is not None}
+        if len(self._ids) + len(found) > self._most:
             self.clear()
-        self._ids.update(found)
+        if len(found) <= self._most:
+            self._ids.update(found)
 
-    def find(self, numbers: Numbers) -> Names | None:
+    def find(self, handles: Iterable[int]) -> Names | None:
         """The names of some items, without payloads; None where one is not known."""
         ids = self._ids
         try:
-            return {(shard, n): (ids[shard, n], None) for shard, mine in numbers.items() for n in mine.tolist()}
+            return {handle: (ids[handle], None) for handle in handles}
         except KeyError:
             return None
 
