@@ -1,83 +1,110 @@
-"""Stage one against a plain sort by (weight, Hamming distance, code)."""
+"""Stage one against plain sorts and plain looks at every bucket and every item."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 
-from hashgrain.indexer.occupancy import Occupancy
-from hashgrain.indexer.probing import Probing, margin_weights, unit_weights
+from hashgrain.codes import CodeLayout
+from hashgrain.codes.hamming import hamming
+from hashgrain.indexer.probing import NOTHING_UNREAD, Probing
+from hashgrain.indexer.queries import Queries
+from hashgrain.indexer.request import RANKS
+from made_buckets import MadeBuckets, made_buckets
+from random_codes import random_codes
 
-LOGIT = st.floats(-100, 100, width=32)
-
-
-@settings(deadline=None)
-@given(st.integers(8, 24), st.data())
-def test_buckets_come_in_the_order_of_the_plain_sort(bits: int, data: st.DataObject) -> None:
-    code = st.integers(0, 2**bits - 1)
-    occupied = np.array(sorted(data.draw(st.sets(code, min_size=1, max_size=40))), np.uint32)
-    query = data.draw(code)
-    logits = data.draw(st.none() | arrays(np.float32, bits, elements=LOGIT))
-    weights = unit_weights(bits) if logits is None else margin_weights(logits)
-
-    def place(bucket: int) -> tuple[int, int, int]:
-        differing = [bit for bit in range(bits) if (bucket ^ query) >> (bits - 1 - bit) & 1]
-        return sum(int(weights[bit]) for bit in differing), len(differing), bucket
-
-    probing = Probing(Occupancy(occupied, bits), query, weights)
-    wanted = sorted(range(len(occupied)), key=lambda position: place(int(occupied[position])))
-    for count in (1, len(occupied) // 2, len(occupied), len(occupied) + 5):
-        assert probing.nearest(count).tolist() == wanted[:count] or count == 0
+LAYOUTS = st.builds(CodeLayout, st.sampled_from([8, 13, 16, 20, 24]), st.sampled_from([32, 40, 64, 96, 128, 256]))
+BUCKETS = st.lists(st.sampled_from([1, 2, 7, 30]), min_size=1, max_size=3)
 
 
-def test_the_largest_weights_do_not_overflow() -> None:
-    occupied = np.array([0, 1, 2**24 - 1], np.uint32)
-    probing = Probing(Occupancy(occupied, 24), 0, margin_weights(np.full(24, 3e38, np.float32)))
-    assert probing.nearest(3).tolist() == [0, 1, 2]
-    assert probing.nearest(2).tolist() == [0, 1]
+def ranked(rank: str, fine: Any, coarse: Any) -> Any:
+    return {"total": fine + coarse, "fine": fine, "coarse": coarse}[rank]
 
 
-def test_a_bit_that_the_query_is_unsure_of_is_crossed_first() -> None:
-    # Bit 0 (the highest) has a small margin: the bucket across it comes before one across a sure bit.
-    logits = np.array([0.1, 5, 5, 5, 5, 5, 5, 5], np.float32)
-    probing = Probing(Occupancy(np.array([0b00000001, 0b10000000], np.uint32), 8), 0, margin_weights(logits))
-    assert probing.nearest(2).tolist() == [1, 0]
-
-
-def test_the_weights_of_several_queries_are_those_of_each() -> None:
-    logits = np.random.default_rng(0).normal(size=(5, 16)).astype(np.float32)
-    logits[2] = 0
-    assert margin_weights(logits).tolist() == [margin_weights(row).tolist() for row in logits]
-
-
-def test_margins_of_nothing_weigh_nothing() -> None:
-    assert margin_weights(np.zeros(8, np.float32)).tolist() == [0] * 8
-
-
-def test_the_complete_radius_is_one_below_the_nearest_unread_bucket() -> None:
-    probing = Probing(Occupancy(np.array([0b0, 0b1, 0b111], np.uint32), 8), 0, unit_weights(8))
-    for read, radius in (([0, 1], 2), ([0, 2], 0), ([1, 2], -1), ([], -1), ([0, 1, 2], 8)):
-        assert probing.complete_radius(np.array(read, np.intp)) == radius
-    assert probing.within(1).tolist() == [0, 1]
+def bounds(made: MadeBuckets, queries: Queries) -> tuple[Any, Any]:
+    """No item's fine, and coarse, code is nearer: int (Q, B)."""
+    partitions = [directory.partition for directory in made.whole.shards]
+    found = []
+    for kind, mine in (("fine", queries.codes.fine), ("packed_coarse", queries.codes.coarse)):
+        centroids = np.concatenate([getattr(part, kind) for part in partitions])
+        radii = np.concatenate([getattr(part, kind.replace("packed_", "") + "_radius") for part in partitions])
+        found.append(np.maximum(hamming(mine, centroids).astype(int) - radii, 0))
+    return found[0], found[1]
 
 
 @settings(deadline=None)
-@given(st.integers(8, 11), st.integers(0, 2**32), st.sampled_from([0.01, 0.3, 0.9, 1.0]), st.integers(0, 12))
-def test_the_complete_radius_is_that_of_a_look_at_every_bucket(bits: int, seed: int, share: float, far: int) -> None:
-    """Whatever was read: all within some radius, and some of the others."""
+@given(LAYOUTS, BUCKETS, st.sampled_from(RANKS), st.integers(0, 40), st.integers(0, 2**32))
+def test_buckets_come_by_distance_then_fine_distance_then_position(
+    layout: CodeLayout, buckets: list[int], rank: Any, count: int, seed: int
+) -> None:
+    made, codes = made_buckets(layout, 5, buckets, seed), random_codes(3, layout, seed + 2)
+    found = Probing(made.whole, Queries.of(codes, layout, rank)).nearest(count)
+    partitions = [directory.partition for directory in made.whole.shards]
+    fine = hamming(codes.fine, np.concatenate([part.fine for part in partitions])).astype(int)
+    coarse = hamming(codes.coarse, np.concatenate([part.packed_coarse for part in partitions])).astype(int)
+    for query in range(3):
+        places = zip(ranked(rank, fine, coarse)[query].tolist(), fine[query].tolist(), range(sum(buckets)), strict=True)
+        assert found[query].tolist() == [position for _, _, position in sorted(places)][:count]
+
+
+@settings(deadline=None)
+@given(LAYOUTS, BUCKETS, st.sampled_from(RANKS), st.integers(0, 40), st.integers(0, 6), st.integers(0, 2**32))
+def test_no_item_so_near_lies_in_another_bucket(
+    layout: CodeLayout, buckets: list[int], rank: Any, distance: int, spare: int, seed: int
+) -> None:
+    made, codes = made_buckets(layout, 60, buckets, seed, spare=spare), random_codes(3, layout, seed + 2)
+    queries = Queries.of(codes, layout, rank)
+    probing = Probing(made.whole, queries)
+    fine, coarse = (
+        hamming(codes.fine, made.items.fine).astype(int),
+        hamming(codes.coarse, made.items.coarse).astype(int),
+    )
+    fine_bound, coarse_bound = bounds(made, queries)
+    for by_coarse in (False, True):
+        found = probing.within(distance, coarse=by_coarse)
+        away = coarse if by_coarse else ranked(rank, fine, coarse)
+        bound = coarse_bound if by_coarse else ranked(rank, fine_bound, coarse_bound)
+        for query in range(3):
+            assert set(made.bucket[away[query] <= distance].tolist()) <= set(found[query].tolist())
+            assert found[query].tolist() == np.flatnonzero(bound[query] <= distance).tolist()
+
+
+@settings(deadline=None)
+@given(LAYOUTS, BUCKETS, st.sampled_from(RANKS), st.integers(0, 2**32))
+def test_the_bounds_of_what_is_unread_are_the_smallest_of_its_buckets(
+    layout: CodeLayout, buckets: list[int], rank: Any, seed: int
+) -> None:
+    """Each query has read other buckets: some, none, all."""
+    made, codes = made_buckets(layout, 60, buckets, seed), random_codes(3, layout, seed + 2)
+    queries = Queries.of(codes, layout, rank)
+    fine, coarse = bounds(made, queries)
     rng = np.random.default_rng(seed)
-    occupied = np.flatnonzero(rng.random(1 << bits) < share).astype(np.uint32)
-    query = int(rng.integers(1 << bits))
-    probing = Probing(Occupancy(occupied, bits), query, unit_weights(bits))
-    near = np.array([(code ^ query).bit_count() for code in occupied.tolist()], np.int64)
-    read = (near < far) | (rng.random(len(near)) < 0.5)
-    wanted = int(near[~read].min()) - 1 if not read.all() else bits
-    assert probing.complete_radius(np.flatnonzero(read)) == wanted
+    some = np.flatnonzero(rng.random(sum(buckets)) < 0.5)
+    read = np.concatenate([some, rng.permutation(sum(buckets))])
+    begin, end = np.array([0, 0, len(some)]), np.array([len(some), 0, len(read)])
+    found = Probing(made.whole, queries).unread(read, begin, end)
+    for query in range(3):
+        left = np.setdiff1d(np.arange(sum(buckets)), read[begin[query] : end[query]])
+        if len(left):
+            wanted = [coarse[query, left].min(), ranked(rank, fine, coarse)[query, left].min()]
+        else:
+            wanted = [NOTHING_UNREAD, NOTHING_UNREAD]
+        assert found[:, query].tolist() == wanted
 
 
-def test_an_empty_directory_has_nothing_to_probe_and_is_complete() -> None:
-    probing = Probing(Occupancy(np.array([], np.uint32), 8), 5, unit_weights(8))
-    assert probing.nearest(3).tolist() == []
-    assert probing.complete_radius(np.array([], np.int64)) == 8
+def test_the_order_and_the_bounds_of_many_buckets_cross_the_borders_of_blocks() -> None:
+    layout = CodeLayout(16, 64)
+    made, codes = made_buckets(layout, 40, [700, 650], 3), random_codes(2, layout, 5)
+    queries = Queries.of(codes, layout, "total")
+    probing = Probing(made.whole, queries)
+    fine, coarse = bounds(made, queries)
+    order = probing.nearest(1350)
+    read = order[:, :1340].ravel()
+    unread = probing.unread(read, np.array([0, 1340]), np.array([1340, 2680]))
+    for query in range(2):
+        assert sorted(order[query].tolist()) == list(range(1350))
+        left = order[query, 1340:]
+        assert unread[:, query].tolist() == [coarse[query, left].min(), (fine + coarse)[query, left].min()]

@@ -10,8 +10,7 @@ from hypothesis.extra.numpy import arrays
 from hashgrain.codes import CodeLayout, HashCodes
 from hashgrain.codes.packing import coarse_keys
 from hashgrain.indexer import SearchRequest
-from hashgrain.indexer.occupancy import Occupancy
-from hashgrain.indexer.queries import Query
+from hashgrain.indexer.queries import Queries
 from hashgrain.indexer.ranking import Winners
 from hashgrain.indexer.records import Records
 from hashgrain.indexer.refining import Margins, refine
@@ -26,28 +25,34 @@ def query(coarse: np.ndarray, fine: np.ndarray) -> HashCodes:
 
 
 def refined(codes: HashCodes, items: HashCodes, request: SearchRequest, layout: CodeLayout) -> list[int]:
-    """Refine the items of `items` as if stage two had given them in this order."""
-    buckets, bucket = np.unique(coarse_keys(items.coarse, layout.coarse_bits), return_inverse=True)
-    rows = np.arange(len(items))
-    order = np.argsort(bucket, kind="stable")
-    span = Span.of(np.arange(len(buckets)), Records(bucket[order], rows[order], items.fine[order]))
-    winners = Winners(np.zeros(len(items), np.uint16), np.zeros_like(rows), rows, np.argsort(order), bucket)
-    asked = Query.each(codes, [0], Occupancy(buckets, layout.coarse_bits))[0]
-    candidates = Candidates.of(span.buckets, [span])
-    return refine(winners, candidates, buckets, asked, request, layout).number.tolist()
+    """Refine the items of `items`, of two shards, as if stage two had given them in this order; their positions."""
+    rows, coarse = np.arange(len(items)), coarse_keys(items.coarse, layout.coarse_bits)
+    shard, row = rows % 2, rows // 2
+    spans = [
+        Span.of(np.array([n]), Records(np.zeros(len(mine), np.int64), mine, coarse[mine], items.fine[mine]), layout)
+        for n, mine in enumerate((rows[0::2], rows[1::2]))
+    ]
+    candidates = Candidates.of(np.arange(2), np.zeros(1, np.int64), np.full(1, 2), spans)
+    columns = (rows, shard, row, shard)
+    winners = Winners(
+        np.array([len(items)]), np.zeros((1, len(items)), np.uint16), *(column[None] for column in columns)
+    )
+    found = refine(winners, candidates, Queries.of(codes, layout, request.rank), request, layout)
+    assert found.distances.shape == found.handle.shape == found.row.shape
+    return found.handle[0, : found.held[0]].tolist()
 
 
 def test_both_codes_are_measured_on_one_scale() -> None:
     margins = Margins.of(query(np.full(8, -2.0, np.float32), np.full(32, 4.0, np.float32)), "total", LAYOUT)
-    assert margins.coarse.tolist() == [2**27] * 8
+    assert margins.coarse.tolist() == [0] * 24 + [2**27] * 8
     assert margins.fine.tolist() == [2**28] * 32
 
 
 def test_a_code_that_the_ranking_does_not_count_weighs_nothing() -> None:
     codes = query(np.full(8, -2.0, np.float32), np.full(32, 4.0, np.float32))
-    assert Margins.of(codes, "fine", LAYOUT).coarse.tolist() == [0] * 8
+    assert Margins.of(codes, "fine", LAYOUT).coarse.tolist() == [0] * 32
     coarse = Margins.of(codes, "coarse", LAYOUT)
-    assert (coarse.coarse.tolist(), coarse.fine.tolist()) == ([2**28] * 8, [0] * 32)
+    assert (coarse.coarse.tolist(), coarse.fine.tolist()) == ([0] * 24 + [2**28] * 8, [0] * 32)
 
 
 @settings(deadline=None)
@@ -64,7 +69,7 @@ def test_items_come_by_the_plain_sum_of_the_margins_and_keep_their_order_in_ties
     bits[6:] = bits[:6]  # every item twice, so that there are ties
     items = HashCodes(np.packbits(bits[:, :coarse_bits], axis=1), np.packbits(bits[:, coarse_bits:], axis=1))
     margins = Margins.of(asked, "total", layout)
-    weights = [*margins.coarse.tolist(), *margins.fine.tolist()]
+    weights = [*margins.coarse.tolist()[32 - coarse_bits :], *margins.fine.tolist()]
     assert asked.coarse_logits is not None
     assert asked.fine_logits is not None
     mine = [*(asked.coarse_logits[0] > 0).tolist(), *(asked.fine_logits[0] > 0).tolist()]
@@ -87,3 +92,21 @@ def test_nothing_to_refine_is_nothing() -> None:
     asked = query(np.zeros(8, np.float32), np.zeros(32, np.float32))
     empty = HashCodes(np.zeros((0, 1), np.uint8), np.zeros((0, 4), np.uint8))
     assert refined(asked, empty, SearchRequest(2, refine=2), LAYOUT) == []
+
+
+def test_every_query_is_refined_by_its_own_margins() -> None:
+    """The second query has fewer winners than the first, and other margins."""
+    logits = np.ones((2, 40), np.float32)
+    logits[0, 8:24], logits[1, 24:] = 9, 9
+    asked = HashCodes.from_logits(logits[:, :8], logits[:, 8:])
+    fine = np.array([[0, 0, 255, 255], [255, 255, 0, 0], [255, 255, 255, 255]], np.uint8)
+    records = Records(np.zeros(3, np.int64), np.arange(3), np.full(3, 255, np.uint32), fine)
+    span = Span.of(np.zeros(1, np.int64), records, LAYOUT)
+    candidates = Candidates.of(span.buckets, np.zeros(2, np.int64), np.ones(2, np.int64), [span])
+    rows = np.array([[0, 1, 2], [0, 1, 2]])
+    winners = Winners(np.array([3, 2]), rows.astype(np.uint16), rows, rows * 0, rows, rows * 0)
+    request = SearchRequest(2, refine=3)
+    found = refine(winners, candidates, Queries.of(asked, LAYOUT, "total"), request, LAYOUT)
+    assert found.held.tolist() == [2, 2]
+    assert found.handle.tolist() == [[2, 1], [0, 1]]
+    assert found.distances.tolist() == found.handle.tolist()

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from hashgrain.codes.errors import InvalidInput
-from hashgrain.indexer import SearchRequest
+from hashgrain.indexer import Rank, SearchRequest
+from hashgrain.indexer.request import RANKS
 
 
 @pytest.mark.parametrize(("k", "candidates"), [(10, 4096), (5000, 5000)])
@@ -40,7 +41,6 @@ def test_another_budget_takes_the_place_of_candidates(budget: dict[str, Any]) ->
         ({"within": -1}, "within must be an integer of 0 or more"),
         ({"refine": 2.5}, "refine must be an integer of 1 or more"),
         ({"refine": 9}, "refine orders the best 9 again, but k is 10"),
-        ({"within": 3, "rank": "fine"}, "within needs rank total or coarse"),
         ({"deadline": 0}, "deadline must be a positive number of seconds, got 0"),
         ({"deadline": float("nan")}, "deadline must be a positive number of seconds, got nan"),
         ({"deadline": float("inf")}, "deadline must be a positive number of seconds, got inf"),
@@ -55,3 +55,8 @@ def test_another_budget_takes_the_place_of_candidates(budget: dict[str, Any]) ->
 def test_what_cannot_be_asked_is_refused(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidInput, match=message):
         SearchRequest(**arguments)
+
+
+@pytest.mark.parametrize("rank", RANKS)
+def test_every_ranking_can_be_asked_for_what_is_within_a_distance(rank: Rank) -> None:
+    assert SearchRequest(10, rank, within=3).within == 3

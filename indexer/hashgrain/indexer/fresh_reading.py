@@ -73,7 +73,7 @@ class FreshReading:
         handle_bytes = directory.partition.handle_bytes[again]
         records = Records.parse(buckets, handle_bytes, again, self._whole.layout, shard.keys)
         same = _still_there(Span.of(again, records, self._whole.layout), self.spans[number], mine)
-        ids, found = shard.named(mine.handle, replies)
+        ids, found = shard.named(mine.handle, replies, directory.pages, True)
         return [item if there else None for item, there in zip(ids, same.tolist(), strict=True)], found
 
 

@@ -7,6 +7,8 @@ two over the centroids. What a bucket cannot hold follows from its radii (see `b
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -45,7 +47,7 @@ class Probing:
         return self._whole.everywhere
 
     def nearest(self, count: int) -> NDArray[np.int64]:
-        """Every query's first `count` buckets (all, if there are fewer), in order: their positions, int64 (Q, count)."""
+        """The positions of each query's first `count` buckets (or all) in order, int64 (Q, min(count, B))."""
         from hashgrain.indexer import scanning  # loads the compiler: only for those who search
 
         whole, queries = self._whole, self._queries
@@ -108,6 +110,6 @@ class Probing:
         return bounds
 
     @property
-    def _centroids(self) -> tuple[NDArray[np.unsignedinteger], ...]:
+    def _centroids(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
         whole = self._whole
         return whole.words, whole.coarse, whole.fine_radius, whole.coarse_radius

@@ -18,6 +18,7 @@ import random
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -175,8 +176,10 @@ class Taken:
         handles, held = winners.handle.tolist(), winners.held.tolist()
         for n, query in enumerate(self.queries):
             mine = handles[n][: held[n]]
-            ids = [handle if handle < FIRST_HASHED else names[handle][0] for handle in mine] if names else mine
+            ids: list[Any] = mine
             payloads = None
+            if names:
+                ids = [handle if handle < FIRST_HASHED else names[handle][0] for handle in mine]
             if request.payloads:
                 ids = [names[handle][0] for handle in mine]
                 payloads = [names[handle][1] for handle in mine]
