@@ -20,10 +20,13 @@ QUERIES = random_codes(5, LAYOUT, 9, flips=0.2, logits=True)
 LONG = 600.0
 
 
-@pytest.fixture(params=[1, 3])
+@pytest.fixture(params=[(1, int), (1, str), (3, int), (3, str)])
 def index(redis_url: str, request: pytest.FixtureRequest) -> Iterator[Index]:
-    with Index.create(redis_url, "x", LAYOUT, shards=request.param) as created:
-        created.add(range(300), random_codes(300, LAYOUT, flips=0.2), [{"n": n} for n in range(300)])
+    """Ids that are strings have names to be looked up."""
+    shards, kind = request.param
+    with Index.create(redis_url, "x", LAYOUT, shards=shards) as created:
+        ids = [kind(n) for n in range(300)]
+        created.add(ids, random_codes(300, LAYOUT, flips=0.2), [{"id": one} for one in ids])
         yield created
 
 
@@ -31,13 +34,18 @@ def index(redis_url: str, request: pytest.FixtureRequest) -> Iterator[Index]:
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Every command that goes over a tracked connection after it was opened."""
     commands: list[Any] = []
-    ask = Tracking.ask
+    ask, ping = Tracking.ask, Tracking.ping
 
     def noted(self: Tracking, asked: Any, take: Callable[[Any], object]) -> None:
         commands.extend(asked)
         ask(self, asked, take)
 
+    def pinged(self: Tracking) -> None:
+        commands.append(["PING"])
+        ping(self)
+
     monkeypatch.setattr(Tracking, "ask", noted)
+    monkeypatch.setattr(Tracking, "ping", pinged)
     return commands
 
 
@@ -52,7 +60,8 @@ def test_a_search_that_finds_all_it_needs_kept_asks_nothing(index: Index, redis_
         sent.clear()
         assert answers(hot, candidates=60) == first == answers(index, candidates=60)
         assert sent == []
-        assert hot.search(QUERIES, 8, candidates=60, payloads=True)[0].payloads == [{"n": n} for n in first[0][0]]
+        sent.clear()
+        assert hot.search(QUERIES, 8, candidates=60, payloads=True)[0].payloads == [{"id": one} for one in first[0][0]]
         assert sent, "payloads are not kept"
 
 
@@ -61,7 +70,7 @@ def test_a_search_that_may_not_be_stale_asks_every_time(index: Index, redis_url:
         answers(hot, candidates=60)
         sent.clear()
         answers(hot, candidates=60)
-        assert sent
+        assert sent == [["PING"]], "buckets and names are kept"
 
 
 def test_what_was_told_counts_though_nothing_is_asked(index: Index, redis_url: str, sent: list[Any]) -> None:
@@ -115,12 +124,22 @@ def test_another_index_of_the_same_name_is_never_answered_by_old_names(index: In
                 answers(hot, exact=True)
 
 
-def test_names_are_bounded(index: Index, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("cache_bytes", "most"), [(1 << 20, 50), (30 << 10, 30)])
+def test_names_are_bounded(redis_url: str, cache_bytes: int, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a number, and by the size of what is kept of buckets; more than that at once are not kept."""
     monkeypatch.setattr(kept_names, "MOST_NAMES", 50)
-    with Index.open(redis_url, "x", cache_bytes=1 << 20, max_staleness=LONG) as hot:
-        for _ in range(3):
-            assert answers(hot, exact=True) == answers(index, exact=True)
-            assert len(hot._hot._names) <= 50  # type: ignore[union-attr]
+    with (
+        Index.create(redis_url, "x", LAYOUT) as index,
+        Index.open(redis_url, "x", cache_bytes=cache_bytes, max_staleness=LONG) as hot,
+    ):
+        index.add(map(str, range(300)), random_codes(300, LAYOUT, flips=0.2))
+        held = set()
+        for k in (8, 40, 8, 100):
+            wanted = index.search(QUERIES[:2], k, exact=True)
+            assert [hit.ids for hit in hot.search(QUERIES[:2], k, exact=True)] == [hit.ids for hit in wanted]
+            held.add(len(hot._hot._names))  # type: ignore[union-attr]
+        assert max(held) <= most
+        assert held != {0}
 
 
 @pytest.mark.parametrize("seconds", [-1, float("nan"), float("inf"), True, "1s"])
