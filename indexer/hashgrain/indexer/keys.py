@@ -28,8 +28,8 @@ A record is the packed fine code, the packed coarse code, and the item's *handle
 64 bits, little-endian; in a bucket of 4-byte handles, its lower half (the upper half is zero then). Where an item was
 taken away the record's handle is that of a *hole*, a value that no item has; its codes mean nothing. The next item
 that comes takes the place of a hole. `holes` says where they are, counting records from 0 (little-endian, in any
-order; those from 65,536 on are not listed). A bucket is rewritten without them as soon as they are half of it, and when
-it is split.
+order; those from 65,536 on are not listed). A bucket is rewritten without them as soon as they are 16 or more and
+half of it, and when it is split.
 
 A place is eight bytes: the hash of the handle (32 bits, little-endian), the number of the item's bucket (24 bits,
 little-endian), and a hint (8 bits): a quarter of the record's position in its bucket, 255 from position 1,020 on. A

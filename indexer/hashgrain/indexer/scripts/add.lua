@@ -21,15 +21,15 @@ local count, limit = tonumber(header[1]), tonumber(header[2])
 local chosen, raised = {}, {}
 local step = 4 + CODES + 3
 for at = 1, #ARGV[4], step do
-  local number = struct.unpack('<I4', ARGV[4], at)
+  local number = decode('<I4', ARGV[4], at)
   local bucket = bucket_at(number)
-  if string.sub(bucket.entry, 1, CODES) ~= string.sub(ARGV[4], at + 4, at + 3 + CODES) or #bucket.entry < ENTRY then
+  if sub(bucket.entry, 1, CODES) ~= sub(ARGV[4], at + 4, at + 3 + CODES) or #bucket.entry < ENTRY then
     return { 'stale', number }
   end
-  local fine, coarse = struct.unpack('<I2B', ARGV[4], at + 4 + CODES)
-  local fine_was, coarse_was = struct.unpack('<I2B', bucket.entry, CODES + 1)
+  local fine, coarse = decode('<I2B', ARGV[4], at + 4 + CODES)
+  local fine_was, coarse_was = decode('<I2B', bucket.entry, CODES + 1)
   if fine > fine_was or coarse > coarse_was then
-    raised[#raised + 1] = { number, struct.pack('<I2B', math.max(fine, fine_was), math.max(coarse, coarse_was)) }
+    raised[#raised + 1] = { number, encode('<I2B', math.max(fine, fine_was), math.max(coarse, coarse_was)) }
   end
   chosen[#chosen + 1] = number
   changing(number)
@@ -43,7 +43,7 @@ end
 step = 14 + CODES
 local hashes = {}
 for at = 3, #ARGV[5], step do
-  hashes[#hashes + 1] = string.sub(ARGV[5], at, at + 3)
+  hashes[#hashes + 1] = sub(ARGV[5], at, at + 3)
 end
 read_pages(hashes, count)
 if broken then
@@ -54,11 +54,11 @@ end
 local handles, found, others = {}, {}, {}
 for item = 1, #hashes do
   local at = (item - 1) * step + 1
-  handles[item] = string.sub(ARGV[5], at + 6, at + 13)
-  local place, holder, record = find(pages[page_of(struct.unpack('<I4', hashes[item]), count)], hashes[item], handles[item])
+  handles[item] = sub(ARGV[5], at + 6, at + 13)
+  local place, holder, record = find(pages[page_of(decode('<I4', hashes[item]), count)], hashes[item], handles[item])
   if place then
     found[item] = { place, holder, record }
-    if not buckets[holder].length then
+    if not buckets[holder].free then
       others[#others + 1] = holder
       changing(holder)
     end
@@ -75,17 +75,17 @@ local names, payloads, without = {}, {}, {}
 for item = 1, #hashes do
   local at = (item - 1) * step + 1
   local hash, handle, here = hashes[item], handles[item], found[item]
-  local number = chosen[struct.unpack('<I2', ARGV[5], at) + 1]
-  local codes = string.sub(ARGV[5], at + 14, at + step - 1)
+  local number = chosen[decode('<I2', ARGV[5], at) + 1]
+  local codes = sub(ARGV[5], at + 14, at + step - 1)
   local bucket = buckets[number]
   local stored = handle
   if bucket.handle == 4 then
-    stored = string.sub(handle, 1, 4)
-    if string.sub(handle, 5) ~= '\0\0\0\0' or stored == HOLE[4] then
+    stored = sub(handle, 1, 4)
+    if sub(handle, 5) ~= '\0\0\0\0' or stored == HOLE[4] then
       return { 'narrow', number }
     end
   end
-  local page = page_of(struct.unpack('<I4', hash), count)
+  local page = page_of(decode('<I4', hash), count)
   local more = extra[item - 1]
   if more and ARGV[more + 1] ~= '' then
     local known = call('HGET', names_key(page), handle)
@@ -114,6 +114,10 @@ for item = 1, #hashes do
   elseif here then
     without[#without + 1] = handle
   end
+end
+
+if broken then
+  return broken
 end
 
 -- The first write must be one that Redis refuses when `maxmemory` is reached: it decides for the whole script.
@@ -158,8 +162,8 @@ while live > count * PAGE_ITEMS do
   local text = call('GET', places_key(from)) or ''
   local stay, go = {}, {}
   for at = 1, #text, PLACE do
-    local place = string.sub(text, at, at + PLACE - 1)
-    local to = struct.unpack('<I4', place) % (2 * level) == count and go or stay
+    local place = sub(text, at, at + PLACE - 1)
+    local to = decode('<I4', place) % (2 * level) == count and go or stay
     to[#to + 1] = place
   end
   for page, places in pairs({ [from] = stay, [count] = go }) do
@@ -171,7 +175,7 @@ while live > count * PAGE_ITEMS do
   end
   local known = call('HGETALL', names_key(from))
   for at = 1, #known, 2 do
-    if struct.unpack('<I4', known[at]) % (2 * level) == count then
+    if decode('<I4', known[at]) % (2 * level) == count then
       call('HSET', names_key(count), known[at], known[at + 1])
       call('HDEL', names_key(from), known[at])
     end

@@ -18,7 +18,7 @@ end
 
 local hashes = {}
 for at = 1, #ARGV[4], 12 do
-  hashes[#hashes + 1] = string.sub(ARGV[4], at, at + 3)
+  hashes[#hashes + 1] = sub(ARGV[4], at, at + 3)
 end
 read_pages(hashes, count)
 if broken then
@@ -27,13 +27,13 @@ end
 
 local handles, names, gone, holders, taken = {}, {}, {}, {}, {}
 for at = 1, #ARGV[4], 12 do
-  local hash, handle = string.sub(ARGV[4], at, at + 3), string.sub(ARGV[4], at + 4, at + 11)
-  local page = page_of(struct.unpack('<I4', hash), count)
+  local hash, handle = sub(ARGV[4], at, at + 3), sub(ARGV[4], at + 4, at + 11)
+  local page = page_of(decode('<I4', hash), count)
   local place, holder, record = find(pages[page], hash, handle)
   local name = named[(at - 1) / 12]
   if place and (not name or call('HGET', names_key(page), handle) == name) then
     handles[#handles + 1] = handle
-    if not buckets[holder].length then
+    if not buckets[holder].free then
       holders[#holders + 1] = holder
       changing(holder)
     end
@@ -68,7 +68,7 @@ for number, places in pairs(gone) do
   local text, kept = pages[number].text, {}
   for at = 1, #text, PLACE do
     if not places[at] then
-      kept[#kept + 1] = string.sub(text, at, at + PLACE - 1)
+      kept[#kept + 1] = sub(text, at, at + PLACE - 1)
     end
   end
   if #kept > 0 then

@@ -21,11 +21,13 @@ local ENTRY = CODES + 4
 local PLACE = 8
 local PAGE_ITEMS = 64
 local NEAR = 4 -- records that a hint stands for
+local FEW = 16 -- holes that are not worth rewriting a bucket for
 local LISTED = 65536 -- records of a bucket, from 0, that can be listed as holes
 local HOLE = { [4] = '\255\255\255\255', [8] = '\0\0\0\0\0\0\0\128' }
 local AT_ONCE = 2000 -- arguments of one command: a call costs more than a field, and Lua passes fewer than 8000
 
 local call = redis.call
+local sub, encode, decode = string.sub, struct.pack, struct.unpack
 
 local function bucket_key(bucket)
   return PREFIX .. string.format('b:%06x', bucket)
@@ -72,8 +74,7 @@ local function seek(text, bytes, step, from, first)
 end
 
 -- What the script has read, and will write, by number: pages {text, added}; buckets {entry, handle, width, length, free,
--- writes, added}, of which `length` (in records) and `free` (positions of holes, 2 bytes each) are read for those that
--- change.
+-- writes, added}, the last three of those that change: positions of holes, 2 bytes each; {offset, bytes}; records.
 local pages, buckets = {}, {}
 local broken -- a refusal that was found while reading
 
@@ -101,7 +102,7 @@ local function bucket_at(number)
   local bucket = buckets[number]
   if not bucket then
     local first = number * ENTRY
-    local entry = whole_partition and string.sub(whole_partition, first + 1, first + ENTRY)
+    local entry = whole_partition and sub(whole_partition, first + 1, first + ENTRY)
       or call('GETRANGE', PARTITION, first, first + ENTRY - 1)
     local handle = string.byte(entry, ENTRY)
     bucket = { key = bucket_key(number), entry = entry, handle = handle, width = CODES + (handle or 0) }
@@ -110,9 +111,17 @@ local function bucket_at(number)
   return bucket
 end
 
--- Have what is needed to change a bucket: how long it is; and `change_all` reads where its holes are.
+-- Have what is needed to change a bucket.
 local function changing(number)
   local bucket = bucket_at(number)
+  if not bucket.free then
+    bucket.free, bucket.writes, bucket.added = '', {}, {}
+  end
+  return bucket
+end
+
+-- How many records a bucket has in Redis.
+local function length_of(bucket)
   if not bucket.length then
     local bytes = call('STRLEN', bucket.key)
     if bytes % bucket.width ~= 0 then
@@ -121,9 +130,8 @@ local function changing(number)
       broken = broken or { 'absent', bucket.key }
     end
     bucket.length = bytes / bucket.width
-    bucket.free, bucket.writes, bucket.added = '', {}, {}
   end
-  return bucket
+  return bucket.length
 end
 
 local function read_holes(numbers)
@@ -136,7 +144,7 @@ end
 local function read_pages(hashes, count)
   local missing = {}
   for _, hash in ipairs(hashes) do
-    local number = page_of(struct.unpack('<I4', hash), count)
+    local number = page_of(decode('<I4', hash), count)
     if not pages[number] then
       pages[number] = { added = {} }
       missing[#missing + 1] = number
@@ -156,10 +164,10 @@ local function record_of(number, handle, hint)
   local bucket = bucket_at(number)
   local bytes = handle
   if bucket.handle == 4 then
-    if string.sub(handle, 5) ~= '\0\0\0\0' then
+    if sub(handle, 5) ~= '\0\0\0\0' then
       return nil
     end
-    bytes = string.sub(handle, 1, 4)
+    bytes = sub(handle, 1, 4)
   end
   if bytes == HOLE[bucket.handle] or not bucket.handle then
     return nil
@@ -179,7 +187,7 @@ end
 local function find(page, hash, handle)
   local at = seek(page.text, hash, PLACE, 1, 1)
   while at do
-    local number, hint = struct.unpack('<I3B', page.text, at + 4)
+    local number, hint = decode('<I3B', page.text, at + 4)
     local record = record_of(number, handle, hint)
     if record then
       return at, number, record
@@ -191,21 +199,21 @@ end
 
 -- The last four bytes of the place of a record: its bucket, and a hint to its position.
 local function where(number, record)
-  return struct.pack('<I3B', number, math.min(math.floor(record / NEAR), 255))
+  return encode('<I3B', number, math.min(math.floor(record / NEAR), 255))
 end
 
 -- Plan to put a record into a bucket: into a hole, or at its end; returns its position.
 local function put(bucket, record)
   local free = bucket.free
   if #free > 0 then
-    local at = struct.unpack('<I2', free, #free - 1)
-    bucket.free = string.sub(free, 1, -3)
+    local at = decode('<I2', free, #free - 1)
+    bucket.free = sub(free, 1, -3)
     bucket.writes[#bucket.writes + 1] = { at * bucket.width, record }
     bucket.touched = true
     return at
   end
   bucket.added[#bucket.added + 1] = record
-  return bucket.length + #bucket.added - 1
+  return length_of(bucket) + #bucket.added - 1
 end
 
 -- Plan to make a hole of a record.
@@ -214,38 +222,41 @@ local function take_away(bucket, record)
   bucket.touched = true
   bucket.taken = (bucket.taken or 0) + 1
   if record < LISTED then
-    bucket.free = bucket.free .. struct.pack('<I2', record)
+    bucket.free = bucket.free .. encode('<I2', record)
   end
 end
 
--- Rewrite a bucket without its holes; returns its length in records.
+-- Rewrite a bucket without its holes.
 local function compact(bucket)
   local text, hole = call('GET', bucket.key), HOLE[bucket.handle]
   local kept = {}
   for at = 1, #text, bucket.width do
-    if string.sub(text, at + CODES, at + bucket.width - 1) ~= hole then
-      kept[#kept + 1] = string.sub(text, at, at + bucket.width - 1)
+    if sub(text, at + CODES, at + bucket.width - 1) ~= hole then
+      kept[#kept + 1] = sub(text, at, at + bucket.width - 1)
     end
   end
   call('SET', bucket.key, table.concat(kept))
-  return #kept
 end
 
 -- Write what was planned of the buckets, and rewrite those that have become half holes. Calls `told` with the number of
--- every bucket that has changed and how many items it holds.
+-- every bucket that has grown and how many items it holds.
 local function write_buckets(told)
   local listed, whole = {}, {}
   for number, bucket in pairs(buckets) do
-    if bucket.length then
+    if bucket.free then
       for _, one in ipairs(bucket.writes) do
         call('SETRANGE', bucket.key, one[1], one[2])
       end
+      local free = bucket.free
       if #bucket.added > 0 then
-        call('APPEND', bucket.key, table.concat(bucket.added))
+        bucket.length = call('APPEND', bucket.key, table.concat(bucket.added)) / bucket.width
+        if told then
+          told(number, bucket.length - #free / 2)
+        end
       end
-      local length, free = bucket.length + #bucket.added, bucket.free
-      if bucket.taken and #free >= length then
-        length, free = compact(bucket), ''
+      if bucket.taken and #free >= 2 * FEW and #free >= length_of(bucket) then
+        compact(bucket)
+        free = ''
       end
       if bucket.touched then
         if #free == 0 then
@@ -254,9 +265,6 @@ local function write_buckets(told)
           listed[#listed + 1] = number
           listed[#listed + 1] = free
         end
-      end
-      if told then
-        told(number, length - #free / 2)
       end
     end
   end

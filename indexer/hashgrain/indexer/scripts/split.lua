@@ -27,15 +27,15 @@ end
 local count = tonumber(call('HGET', META, 'pages'))
 local hashes = {}
 for at = 1, #ARGV[12], 4 do
-  hashes[#hashes + 1] = string.sub(ARGV[12], at, at + 3)
+  hashes[#hashes + 1] = sub(ARGV[12], at, at + 3)
 end
 read_pages(hashes, count)
 if broken then
   return broken
 end
-local old, moved, taken = struct.pack('<I3', number), {}, {}
+local old, moved, taken = encode('<I3', number), {}, {}
 for record, hash in ipairs(hashes) do
-  local page = page_of(struct.unpack('<I4', hash), count)
+  local page = page_of(decode('<I4', hash), count)
   local places = pages[page].text
   taken[page] = taken[page] or {}
   local place = seek(places, hash .. old, PLACE, 1, 1)
