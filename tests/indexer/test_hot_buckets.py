@@ -19,16 +19,17 @@ import pytest
 import redis
 
 from durable_server import DurableServer
-from hashgrain.codes import CodeLayout, HashCodes
+from hashgrain.codes import CodeLayout
 from hashgrain.codes.errors import IndexCorrupt, IndexMissing, StoreUnavailable
-from hashgrain.indexer import Hit, Index, check_index, hot_buckets
+from hashgrain.indexer import Hit, Index, check_index, hot_buckets, tending
 from hashgrain.indexer import search as search_module
-from hashgrain.indexer.reading import FreshReading
+from hashgrain.indexer.fresh_reading import FreshReading
 from plain_answers import as_plain
 from random_codes import random_codes
 
 LAYOUT = CodeLayout(12, 64)
 ITEMS = 400
+BUCKET = 16
 QUERIES = random_codes(5, LAYOUT, 9, flips=0.2, logits=True)
 PLENTY = 1 << 20
 
@@ -45,7 +46,7 @@ def hot_alone(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(params=[1, 3])
 def index(redis_url: str, request: pytest.FixtureRequest) -> Iterator[Index]:
     """The writer, and the reader that keeps nothing."""
-    with Index.create(redis_url, "x", LAYOUT, shards=request.param) as created:
+    with Index.create(redis_url, "x", LAYOUT, shards=request.param, bucket_items=BUCKET) as created:
         created.add(range(ITEMS), random_codes(ITEMS, LAYOUT, flips=0.2), [{"n": n} for n in range(ITEMS)])
         yield created
 
@@ -61,32 +62,58 @@ def plain(hits: list[Hit]) -> list[dict[str, Any]]:
 
 
 def bucket_keys(client: redis.Redis) -> list[bytes]:
-    return [key for key in client.scan_iter() if b":b:" in key]
+    return sorted(key for key in client.scan_iter() if b":b:" in key)
+
+
+def noted(keeping: Index, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the commands that it sends from now on, over the connection on which changes are told."""
+    sent: list[str] = []
+    tracking = keeping._hot._tracking  # type: ignore[union-attr]
+    ask, ping = tracking.ask, tracking.ping
+
+    def asked(commands: Any, take: Any) -> None:
+        sent.extend(command[0] for command in commands)
+        ask(commands, take)
+
+    def pinged() -> None:
+        sent.append("PING")
+        ping()
+
+    monkeypatch.setattr(tracking, "ask", asked)
+    monkeypatch.setattr(tracking, "ping", pinged)
+    return sent
 
 
 @pytest.mark.usefixtures("hot_alone")
 @pytest.mark.parametrize("asked", [{"candidates": 60}, {"probes": 4}, {"radius": 3}, {"within": 25}, {"exact": True}])
-def test_the_second_search_reads_nothing_but_names(
-    keeping: Index, redis_url: str, asked: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("payloads", [False, True])
+def test_the_second_search_reads_nothing_but_payloads(
+    keeping: Index, asked: dict[str, Any], payloads: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = keeping.search(QUERIES, 8, payloads=True, refine=12, **asked)
+    first = keeping.search(QUERIES, 8, payloads=payloads, refine=12, **asked)
     before = keeping.cache_stats()
     assert before is not None
-    sent: list[Any] = []
-    ask = keeping._hot._tracking.ask  # type: ignore[union-attr]
-
-    def noted(asked: Any, take: Any) -> None:
-        sent.extend(asked)
-        ask(asked, take)
-
-    monkeypatch.setattr(keeping._hot._tracking, "ask", noted)  # type: ignore[union-attr]
+    sent = noted(keeping, monkeypatch)
     monkeypatch.setattr(keeping._connection.client, "execute_command", None)
-    assert plain(keeping.search(QUERIES, 8, payloads=True, refine=12, **asked)) == plain(first)
+    assert plain(keeping.search(QUERIES, 8, payloads=payloads, refine=12, **asked)) == plain(first)
     after = keeping.cache_stats()
     assert after is not None
     assert (after.misses, after.drops, after.bytes) == (before.misses, before.drops, before.bytes)
     assert after.hits > before.hits
-    assert {command[0] for command in sent} == {"HMGET"}
+    assert sent[-1] == "PING"
+    assert set(sent[:-1]) == ({"HMGET"} if payloads else set())
+
+
+@pytest.mark.usefixtures("hot_alone")
+def test_names_are_looked_up_once(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Index.create(redis_url, "x", LAYOUT, shards=3, bucket_items=BUCKET, cache_bytes=PLENTY) as keeping:
+        keeping.add([f"item {n}" for n in range(ITEMS)], random_codes(ITEMS, LAYOUT, flips=0.2))
+        first = keeping.search(QUERIES, 8)
+        sent = noted(keeping, monkeypatch)
+        assert plain(keeping.search(QUERIES, 8)) == plain(first)
+        assert sent == ["PING"]
+        keeping.search(QUERIES, 9)
+        assert sent[1:] == ["HMGET"] * len(sent[1:]) != []
 
 
 def test_answers_are_those_of_a_searcher_that_keeps_nothing(index: Index, keeping: Index) -> None:
@@ -98,7 +125,7 @@ def test_answers_are_those_of_a_searcher_that_keeps_nothing(index: Index, keepin
 
 @pytest.mark.usefixtures("hot_alone")
 def test_an_acknowledged_write_is_seen_by_the_next_search_of_kept_buckets(index: Index, keeping: Index) -> None:
-    """Writes that change no directory, that open a bucket, that empty one, and that rewrite one."""
+    """Writes that change no partition, that widen a radius, that split a bucket, and that empty one."""
     rng = np.random.default_rng(0)
     alive = set(range(ITEMS))
     for step in range(150):
@@ -130,7 +157,7 @@ def test_what_this_object_writes_itself_is_seen_too(keeping: Index) -> None:
 
 @pytest.mark.parametrize("size", [1, 700, 3000])
 def test_a_small_cache_keeps_to_its_size(redis_url: str, index: Index, size: int) -> None:
-    tables = 12 * index.stats().buckets  # the places of the buckets are never given up
+    tables = 28 * index.stats().buckets  # the places of the buckets are never given up
     with Index.open(redis_url, "x", cache_bytes=size) as keeping:
         for _ in range(3):
             for query in QUERIES:
@@ -146,6 +173,7 @@ def test_kept_buckets_take_little_more_than_in_redis(redis_url: str) -> None:
     codes = random_codes(20_000, LAYOUT, flips=0.3)
     with Index.create(redis_url, "big", LAYOUT, cache_bytes=1 << 30) as keeping:
         keeping.add(range(20_000), codes)
+        keeping.search(QUERIES, candidates=9)  # the first piece, so that arrays grow by many
         for query in random_codes(30, LAYOUT, 1, flips=0.3):
             keeping.search(query, candidates=2000)
         keeping.search(QUERIES, exact=True)
@@ -192,27 +220,27 @@ def test_a_connection_killed_between_ranking_and_names_is_made_anew(
 @pytest.mark.usefixtures("hot_alone")
 @pytest.mark.parametrize("killing", [None, "unnoticed", "noticed"])
 @pytest.mark.parametrize("asked", [{"exact": True, "rank": "fine"}, {"within": 0}])
-@pytest.mark.parametrize("opening", [False, True])
+@pytest.mark.parametrize("splitting", [False, True])
 def test_a_write_between_ranking_and_names_begins_the_search_afresh(
     index: Index,
     keeping: Index,
     redis_url: str,
-    opening: bool,
+    splitting: bool,
     asked: dict[str, Any],
     killing: str | None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """No winner vanishes by it (or there is none), so that only what is told of buckets can give it away.
 
-    The write goes into a bucket that is there, or opens one; what is told of it may be lost with the connection.
+    The write goes into a bucket, or has one split in two; what is told of it may be lost with the connection.
     """
     client = redis.Redis.from_url(redis_url)
-    stored = random_codes(ITEMS, LAYOUT, flips=0.2).coarse
-    new = np.setdiff1d(np.arange(4096), stored.view(">u2") >> 4)[:1]
-    coarse = (new.astype(">u2") << 4).view(np.uint8)[None, :] if opening else stored[:1]
-    query = HashCodes(coarse, QUERIES.fine[:1])
+    count = 2 * BUCKET if splitting else 1
+    query = random_codes(1, LAYOUT, 77)
+    index.delete(keeping.search(query, 40, exact=True)[0].ids)  # so that there is room near it
     keeping.search(QUERIES, exact=True)
     before = keeping.search(query, 3, **asked)[0]
+    buckets = index.stats().buckets
     rank, times = search_module.Selection.of, []
 
     def writing(*arguments: Any, **named: Any) -> Any:
@@ -221,14 +249,17 @@ def test_a_write_between_ranking_and_names_begins_the_search_afresh(
             if killing:
                 client.client_kill_filter(_type="normal", skipme=True)
             index.add(["nearest"], query)
+            index.add([f"near {n}" for n in range(1, count)], random_codes(count, LAYOUT, 78)[1:])
             if killing == "noticed":
                 keeping._hot.tend()  # type: ignore[union-attr]
         return rank(*arguments, **named)
 
     monkeypatch.setattr(search_module.Selection, "of", writing)
     hit = keeping.search(query, 3, **asked)[0]
-    assert hit.ids[0] == "nearest"
-    assert hit.candidates == before.candidates + 1
+    assert before.ids[:1] != ["nearest"] == hit.ids[:1]
+    assert (index.stats().buckets > buckets) is splitting
+    if "exact" in asked:
+        assert hit.candidates == before.candidates + count
     assert len(times) == 2
 
 
@@ -236,7 +267,8 @@ def test_a_write_between_ranking_and_names_begins_the_search_afresh(
 def test_a_bucket_that_changes_while_others_are_still_read_is_not_kept(
     index: Index, keeping: Index, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Shards are read by one command each, and the server may serve writers between them."""
+    """Some buckets are read by one command each, and the server may serve writers between them."""
+    monkeypatch.setattr(hot_buckets, "AT_ONCE", 10)
     tracking = keeping._hot._tracking  # type: ignore[union-attr]
     ask, number = tracking.ask, iter(range(1000, 1003))
 
@@ -254,27 +286,51 @@ def test_a_bucket_that_changes_while_others_are_still_read_is_not_kept(
 
 
 @pytest.mark.usefixtures("hot_alone")
-@pytest.mark.parametrize("opening", [False, True])
+@pytest.mark.parametrize("splitting", [False, True])
 def test_a_kept_bucket_that_changes_while_others_are_read_is_read_too(
-    redis_url: str, opening: bool, monkeypatch: pytest.MonkeyPatch
+    redis_url: str, splitting: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A batch goes into two buckets, of which one is kept and the other is there or not: both parts are seen."""
-    codes = HashCodes(np.array([[0, 0], [0, 16], [0, 32]], np.uint8), random_codes(3, LAYOUT).fine)
-    with Index.create(redis_url, "x", LAYOUT) as index, Index.open(redis_url, "x", cache_bytes=PLENTY) as keeping:
-        index.add(["a", "b", "c"][: 2 if opening else 3], codes[: 2 if opening else 3])
+    """A batch goes into two buckets, of which one is kept (and has it split, or not): both parts are seen."""
+    codes = random_codes(ITEMS, LAYOUT, flips=0.2)
+    with (
+        Index.create(redis_url, "x", LAYOUT, bucket_items=BUCKET) as index,
+        Index.open(redis_url, "x", cache_bytes=PLENTY) as keeping,
+    ):
+        index.add(range(ITEMS), codes)
+        some = 4 * BUCKET if splitting else 2
         keeping.search(codes[:1], probes=1)
         tracking = keeping._hot._tracking  # type: ignore[union-attr]
-        ask, batches = tracking.ask, iter([["d", "e", "f"]])
+        ask, batches = tracking.ask, iter([range(ITEMS, ITEMS + some)])
 
         def after_a_write(commands: Any, take: Any) -> None:
             if batch := next(batches, None):
-                index.add(batch, codes)
-                ask([["PING"]], len)  # so that it is told before the answer
+                index.add(batch, random_codes(some, LAYOUT, 1, flips=0.2))
+                tracking.ping()  # so that it is told before the answer
             ask(commands, take)
 
         monkeypatch.setattr(tracking, "ask", after_a_write)
-        found = keeping.search(codes[:1], exact=True)[0].ids
-        assert sorted(map(str, found)) == (["a", "b", "d", "e", "f"] if opening else ["a", "b", "c", "d", "e", "f"])
+        assert set(keeping.search(codes[:1], 1000, exact=True)[0].ids) == set(range(ITEMS + some))
+
+
+def test_another_database_that_is_emptied_while_buckets_are_read_costs_a_reading_and_no_more(
+    index: Index, keeping: Index, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Redis does not say which database was emptied, so all that is kept may be void, between two answers."""
+    monkeypatch.setattr(hot_buckets, "AT_ONCE", 10)
+    client = redis.Redis.from_url(f"{redis_url}?db=5")
+    tracking = keeping._hot._tracking  # type: ignore[union-attr]
+    ask, times = tracking.ask, []
+
+    def one_by_one(commands: Any, take: Any) -> None:
+        for command in commands:
+            times.append(command)
+            if len(times) == 2:
+                client.flushdb()
+            ask([command], take)
+
+    monkeypatch.setattr(tracking, "ask", one_by_one)
+    assert plain(keeping.search(QUERIES, 8, exact=True)) == plain(index.search(QUERIES, 8, exact=True))
+    assert len(times) > 2 * index.stats().buckets // 10
 
 
 def test_a_server_that_starts_again_is_read_anew(tmp_path: Path) -> None:
@@ -323,8 +379,7 @@ def test_what_a_repair_changes_is_seen(redis_url: str, index: Index, keeping: In
     client = redis.Redis.from_url(redis_url)
     wanted = plain(keeping.search(QUERIES, 7, exact=True))
     key = bucket_keys(client)[0]
-    ghost = (0x7000_0000).to_bytes(4, "big") + bytes(8)
-    client.append(key, ghost)  # a record of no item
+    client.append(key, bytes(10) + (0x7000_0000).to_bytes(4, "little"))  # a record of no item
     check_index(redis_url, "x", repair=True)
     assert check_index(redis_url, "x").findings == ()
     assert plain(keeping.search(QUERIES, 7, exact=True)) == wanted
@@ -391,7 +446,7 @@ def test_threads_share_it_beside_a_writer(redis_url: str, index: Index, keeping:
 
 def test_changes_are_taken_up_between_searches(redis_url: str, index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     """Or they would pile up in the server, for an index that is seldom searched and often written."""
-    monkeypatch.setattr(hot_buckets, "TEND_S", 0.01)
+    monkeypatch.setattr(tending, "TEND_S", 0.01)
     with Index.open(redis_url, "x", cache_bytes=PLENTY) as keeping:
         keeping.search(QUERIES, exact=True)
         index.delete(range(ITEMS))
@@ -407,7 +462,7 @@ def test_changes_are_taken_up_between_searches(redis_url: str, index: Index, mon
 def test_nothing_is_left_running_for_an_index_that_was_forgotten(
     redis_url: str, index: Index, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hot_buckets, "TEND_S", 0.01)
+    monkeypatch.setattr(tending, "TEND_S", 0.01)
     before = threading.active_count()
     forgotten = Index.open(redis_url, "x", cache_bytes=PLENTY)
     forgotten.search(QUERIES)
