@@ -229,10 +229,10 @@ def _keep(
 @compiled
 def _before(one: NDArray[np.int64], place: np.int64, handle: np.int64) -> bool:
     """Whether a candidate of the heap comes before another. (A handle belongs to one shard: no two are the same.)"""
-    return one[PLACE] < place or (one[PLACE] == place and one[HANDLE] < handle)
+    return bool(one[PLACE] < place or (one[PLACE] == place and one[HANDLE] < handle))
 
 
 @compiled
 def _after(one: NDArray[np.int64], place: np.int64, handle: np.int64) -> bool:
     """Whether a candidate of the heap comes after another."""
-    return one[PLACE] > place or (one[PLACE] == place and one[HANDLE] > handle)
+    return bool(one[PLACE] > place or (one[PLACE] == place and one[HANDLE] > handle))
