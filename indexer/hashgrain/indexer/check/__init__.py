@@ -13,9 +13,9 @@ What is repaired is what can be told with certainty from the rest of the shard; 
 ever taken away. The one repair that needs leave of its own, `forget_lost`, takes away what is left of an item whose
 record is gone, so that its id can be added again.
 
-Memory here: two bits per number that a shard has given out, one bit per coarse code and shard, a megabyte of buckets
-with the ids and places of their records (or one bucket, if that is larger; a second one where two contradict each
-other), a page of 1,000 ids or of 100 payloads, and the findings.
+A record has its place on the page that the hash of its handle names. So the check first reads all buckets, remembers
+which handle lies in which bucket, divided by hashes, and then compares that with the pages, slice by slice. Memory
+here: 12 bytes for each item of a shard, a group of buckets or pages, and the findings.
 """
 
 from __future__ import annotations
@@ -24,19 +24,24 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from hashgrain.codes.errors import InvalidInput
 from hashgrain.indexer.check.buckets import check_buckets
 from hashgrain.indexer.check.examination import Examination
 from hashgrain.indexer.check.headers import check_header, read_headers
-from hashgrain.indexer.check.items import check_places, check_records
-from hashgrain.indexer.check.keyspace import scan_keys
+from hashgrain.indexer.check.items import check_items, check_rest
+from hashgrain.indexer.check.keyspace import Beyond, scan_keys
 from hashgrain.indexer.check.kinds import ONCE_REPAIRED
-from hashgrain.indexer.check.names import check_names, check_payloads
-from hashgrain.indexer.check.number_set import NumberSet
+from hashgrain.indexer.check.payloads import check_hole_lists, check_payloads
 from hashgrain.indexer.check.report import CheckReport, Examined, Finding
-from hashgrain.indexer.check.totals import check_counts, check_dead, check_map, check_types, check_version
+from hashgrain.indexer.check.totals import (
+    check_beyond,
+    check_live,
+    check_pages,
+    check_partition,
+    check_stamp,
+    check_types,
+    sizes,
+)
 from hashgrain.indexer.connection import DEFAULT_TIMEOUTS, Connection, Timeouts
 from hashgrain.indexer.header import Header
 from hashgrain.indexer.keys import ShardKeys
@@ -104,32 +109,36 @@ def _round(
     examined, mended = Examined(), False
     if not shards:
         return findings, examined, mended
-    first = shards[0][1]
-    buckets, strange = scan_keys(connection, name, first)
-    findings += strange
     advance = _counter(connection, shards, progress)
-    for keys, header in shards:
-        shard = Examination(connection, keys, header, repair, forget_lost, advance)
-        _examine(shard, first, buckets[keys.shard])
+    examinations = [Examination(connection, keys, header, repair, forget_lost, advance) for keys, header in shards]
+    beyond = [Beyond(0, 0) for _ in range(shards[0][1].shards)]
+    for shard in examinations:
+        beyond[shard.keys.shard] = sizes(shard)
+    findings += scan_keys(connection, name, beyond)
+    for shard in examinations:
+        check_header(shard, shards[0][1])
+        if check_types(shard):
+            _examine(shard, beyond[shard.keys.shard])
         findings += shard.findings
         examined += shard.examined
         mended |= shard.mended
     return findings, examined, mended
 
 
-def _examine(shard: Examination, first: Header, stored: NumberSet) -> None:
+def _examine(shard: Examination, beyond: Beyond) -> None:
     """Check one shard. The order matters: each step relies on what the ones before have learnt and mended."""
-    check_header(shard, first)
-    if not check_types(shard):
+    check_stamp(shard)
+    pages_known = check_pages(shard, beyond)
+    if not check_partition(shard):
         return
-    check_version(shard)
-    check_places(shard)
-    coarse = [stored.numbers(), check_map(shard), check_dead(shard)]
-    check_buckets(shard, np.unique(np.concatenate(coarse)).tolist())
-    check_records(shard)
-    check_names(shard)
-    check_payloads(shard)
-    check_counts(shard)
+    check_buckets(shard)
+    check_hole_lists(shard)
+    if pages_known:
+        check_beyond(shard, beyond)
+        check_items(shard)
+        check_payloads(shard)
+        check_rest(shard)
+    check_live(shard)
 
 
 def _counter(
@@ -137,12 +146,16 @@ def _counter(
 ) -> Callable[[int], object]:
     if progress is None:
         return lambda entries: None
+    total = 0
     with translated(connection.address):
-        pipe = connection.client.pipeline(transaction=False)
         for keys, _ in shards:
-            for key in (keys.nums, keys.nums, keys.ids, keys.payloads):  # nums twice: once for the records
-                pipe.hlen(key)
-        total = sum(size for size in pipe.execute(raise_on_error=False) if isinstance(size, int))
+            pipe: Any = connection.client.pipeline(transaction=False)
+            pipe.hget(keys.meta, "live")
+            pipe.hlen(keys.payloads)
+            live, payloads = pipe.execute(raise_on_error=False)
+            # Every item is met twice: in its bucket, and on its page.
+            total += 2 * int(live if isinstance(live, bytes) and live.isdigit() else 0)
+            total += payloads if isinstance(payloads, int) else 0
     done = 0
 
     def advance(entries: int) -> None:

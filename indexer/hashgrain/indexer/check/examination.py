@@ -5,20 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from hashgrain.codes.errors import IndexCorrupt, IndexMissing, InvalidInput, StoreUnavailable
+from hashgrain.codes.errors import IndexMissing, StoreUnavailable
+from hashgrain.indexer.check.gathered import GatheredRecords, Suspects
 from hashgrain.indexer.check.kinds import Kind
-from hashgrain.indexer.check.number_set import NumberSet
 from hashgrain.indexer.check.report import Examined, Finding
 from hashgrain.indexer.connection import Connection
 from hashgrain.indexer.header import Header
-from hashgrain.indexer.identifiers import ItemId, decode_id, encode_ids
+from hashgrain.indexer.identifiers import ItemId
 from hashgrain.indexer.keys import ShardKeys
 from hashgrain.indexer.lua import script
-from hashgrain.indexer.records import record_width
+from hashgrain.indexer.partition import entry_bytes
+from hashgrain.indexer.records import code_bytes
 from hashgrain.indexer.store_errors import translated
 
 ATTEMPTS = 100
-"""How often a repair is thought over again because writers changed what it was decided by."""
+"""How often a look or a repair is thought over again because writers changed what it was decided by."""
+
+WRONG_TYPE = -1
+"""What a look finds where another service uses the key."""
 
 Value = bytes | int | None
 Change = Sequence[str | bytes | int]
@@ -38,17 +42,18 @@ class Examination:
     Args:
         connection: the server.
         keys: the shard's keys.
-        header: the shard's header (its `next` and `live` are not relied on).
+        header: the shard's header (its `live` and `pages` are not relied on).
         repair: whether to mend what can be mended with certainty.
-        forget_lost: whether to take away what is left of items whose record is lost.
+        forget_lost: whether to take away what is left of items whose record or name is lost.
         advance: called with the number of entries examined since.
 
     Attributes:
-        claimed: numbers that ids claim.
-        seen: numbers that have a live record.
-        placed: encoded ids of whose records something has been told.
-        unreadable: whether a place cannot be read.
-        largest: the largest number in use, or -1.
+        pages: how many pages there were when last looked.
+        records: handle and bucket of every record.
+        unknown: buckets whose records cannot be read.
+        later: what can be told and mended only when all pages were looked at.
+        lost_in: buckets that lack a record which a place says is there.
+        misfiled: handles whose names were found where they do not belong.
         findings: what was found wrong.
         mended: whether anything was changed.
         examined: what was looked at.
@@ -66,24 +71,26 @@ class Examination:
         self.connection = connection
         self.keys = keys
         self.header = header
-        self.width = record_width(header.layout)
+        self.entry_bytes = entry_bytes(header.layout)
         self.repair = repair
         self.forget_lost = forget_lost
         self.advance = advance
-        self.claimed, self.seen = NumberSet(), NumberSet()
-        self.placed: set[bytes] = set()
-        self.unreadable = False
-        self.largest = -1
+        self.pages = 1
+        self.records = GatheredRecords(1)
+        self.unknown: set[int] = set()
+        self.later = Suspects()
+        self.lost_in: set[int] = set()
+        self.misfiled: set[int] = set()
         self.findings: list[Finding] = []
         self.mended = False
         self.examined = Examined(shards=1)
-        self._scripts = {name: connection.client.register_script(script(name)) for name in ("peek", "mend", "snapshot")}
+        self._scripts = {name: connection.client.register_script(script(name)) for name in ("peek", "mend")}
 
-    def tell(self, kind: Kind, key: str, found: str, encoded: bytes | None = None) -> None:
+    def tell(self, kind: Kind, key: str, found: str, item: ItemId | None = None) -> None:
         """Note what is wrong."""
-        remedy = kind.remedy.format(name=self.keys.name)
-        item = None if encoded is None else readable_id(encoded)
-        self.findings.append(Finding(kind.name, key, found, kind.consequence, remedy, item))
+        self.findings.append(
+            Finding(kind.name, key, found, kind.consequence, kind.remedy.format(name=self.keys.name), item)
+        )
 
     def peek(self, looks: Sequence[Look]) -> list[Value]:
         """What several places hold at one moment.
@@ -91,7 +98,7 @@ class Examination:
         Raises:
             IndexMissing: the index was dropped since the check began.
         """
-        found: list[Value] = self.run("peek", *(part for look in looks for part in look))
+        found: list[Value] = self._run("peek", *(part for look in looks for part in look))
         return found
 
     def mend(self, expect: Mapping[Look, Value], changes: Sequence[Change]) -> bool:
@@ -107,36 +114,33 @@ class Examination:
             arguments += (*look, wanted)
         for change in changes:
             arguments += (len(change), *change)
-        done = bool(self.run("mend", *arguments)[0])
+        done = bool(self._run("mend", *arguments)[0])
         self.mended |= done
         return done
 
-    def run(self, name: str, *arguments: Any) -> list[Any]:
-        """Run a script on the shard; see `scripts/buckets.lua` for what it is given first."""
-        with translated(self.connection.address):
-            status, *found = self._scripts[name](
-                keys=self.keys.fixed(), args=[self.header.incarnation, self.keys.bucket_prefix, self.width, *arguments]
-            )
-        if status == b"missing":
-            raise IndexMissing(f"index {self.keys.name!r} was dropped while it was being checked")
-        return [status, *found] if name == "snapshot" else found
-
     def attempts(self) -> Iterator[int]:
-        """Count attempts at one repair, as many as there may be.
+        """Count attempts at one look or repair, as many as there may be.
 
         Raises:
             StoreUnavailable: writers changed the place again and again.
         """
         yield from range(ATTEMPTS)
         raise StoreUnavailable(
-            f"index {self.keys.name!r} changed under {ATTEMPTS} attempts to repair it; repair while fewer write to it"
+            f"index {self.keys.name!r} changed under {ATTEMPTS} attempts to look at one place of it or to repair it; "
+            "check it while fewer write to it"
         )
 
+    def entry(self, bucket: int) -> Look:
+        """A look at a bucket's entry of the partition."""
+        start = bucket * self.entry_bytes
+        return Look("part", self.keys.partition, b"%d:%d" % (start, start + self.entry_bytes - 1))
 
-def readable_id(encoded: bytes) -> ItemId | None:
-    """The id, or None where these bytes are not what any id is encoded as."""
-    try:
-        item = decode_id(encoded)
-        return item if encode_ids([item]) == [encoded] else None
-    except (IndexCorrupt, InvalidInput):
-        return None
+    def _run(self, name: str, *arguments: Any) -> list[Any]:
+        with translated(self.connection.address):
+            reply: list[Any] = self._scripts[name](
+                keys=self.keys.fixed(),
+                args=[self.header.incarnation, self.keys.prefix, code_bytes(self.header.layout), *arguments],
+            )
+        if reply[0] == b"missing":
+            raise IndexMissing(f"index {self.keys.name!r} was dropped while it was being checked")
+        return reply[1:]

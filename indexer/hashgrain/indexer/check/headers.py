@@ -10,11 +10,13 @@ from hashgrain.indexer.check.examination import Examination, Look
 from hashgrain.indexer.check.kinds import Kind
 from hashgrain.indexer.check.report import Finding
 from hashgrain.indexer.connection import Connection
-from hashgrain.indexer.header import CREATING, DROPPING, LIVE, Header, require_name, require_shards
+from hashgrain.indexer.header import CREATING, DROPPING, LIVE, LOADING, Header, require_name, require_shards
 from hashgrain.indexer.keys import ShardKeys
 from hashgrain.indexer.store_errors import translated
 
 _ATTEMPTS = 10
+
+_HALF = {CREATING: kinds.HALF_MADE, LOADING: kinds.HALF_LOADED, DROPPING: kinds.HALF_DROPPED}
 
 
 def read_headers(connection: Connection, name: str) -> tuple[list[tuple[ShardKeys, Header]], list[Finding]]:
@@ -43,7 +45,9 @@ def read_headers(connection: Connection, name: str) -> tuple[list[tuple[ShardKey
 def check_header(shard: Examination, first: Header) -> None:
     """Check that a header repeats what shard 0's says, once both are known to belong to one index."""
     stored = shard.header.to_fields()
-    for field, wanted in (("fingerprint", first.fingerprint or ""), ("shard", str(shard.keys.shard))):
+    agreed = first.to_fields()
+    for field in ("fingerprint", "bucket_items", "shard"):
+        wanted = str(shard.keys.shard) if field == "shard" else agreed[field]
         if stored[field] == wanted:
             continue
         shard.tell(kinds.HEADER_FIELD, shard.keys.meta, f"{field} {stored[field]!r} instead of {wanted!r}")
@@ -59,7 +63,7 @@ def _compare(
     if isinstance(first, str):
         return [], [_finding(kinds.FIRST_HEADER, keys, first)]
     if first.state != LIVE:
-        kind = {CREATING: kinds.HALF_MADE, DROPPING: kinds.HALF_DROPPED}.get(first.state, kinds.HEADER)
+        kind = _HALF.get(first.state, kinds.HEADER)
         return [], [_finding(kind, keys, f"the state {first.state!r}")]
     sound, findings = [], []
     for shard in range(first.shards):
@@ -94,7 +98,7 @@ def _read(connection: Connection, keys: ShardKeys) -> Header | str | None:
             fields: Any = connection.client.hgetall(keys.meta)
         if not fields:
             return None
-        header = Header.from_fields({**fields, b"next": b"0", b"live": b"0"}, keys.meta)
+        header = Header.from_fields({**fields, b"live": b"0", b"pages": b"1"}, keys.meta)
         require_shards(header.shards)
         return header
     except (IndexCorrupt, ValueError) as exc:
@@ -103,7 +107,7 @@ def _read(connection: Connection, keys: ShardKeys) -> Header | str | None:
 
 def _left_over(connection: Connection, keys: ShardKeys) -> int:
     with translated(connection.address):
-        found: Any = connection.client.exists(*(key for key in keys.fixed() if key != keys.meta))
+        found: Any = connection.client.exists(*keys.fixed(), keys.bucket(0))
     return int(found)
 
 

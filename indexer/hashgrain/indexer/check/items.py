@@ -1,135 +1,128 @@
-"""The hash `nums`: every id's place, and whether its record is there."""
+"""The pages of a shard: places and names, compared with the records, and what seems wrong looked at once more."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hashgrain.indexer.check import kinds
-from hashgrain.indexer.check.examination import Change, Examination, Look, Value, readable_id
+from hashgrain.indexer.check.examination import Examination
+from hashgrain.indexer.check.gathered import WITHOUT_HINT, Suspects, pack_places, place_hashes, read_places
+from hashgrain.indexer.check.judgement import Verdict
+from hashgrain.indexer.check.names import sound_names
+from hashgrain.indexer.check.page import look_at
 from hashgrain.indexer.check.report import Examined
-from hashgrain.indexer.check.snapshot import AT_ONCE, fields_of, live_numbers, read_place
-from hashgrain.indexer.identifiers import shard_of
-from hashgrain.indexer.keys import bucket_name
+from hashgrain.indexer.check.totals import count_of_pages
+from hashgrain.indexer.handles import FIRST_HASHED, hashes_of, is_hashed, page_of, shards_of
+from hashgrain.indexer.keys import PLACE_BYTES
 from hashgrain.indexer.store_errors import translated
 
-Item = tuple[bytes, bytes]
-"""An encoded id and its place."""
+AT_ONCE = 128
+"""Pages that one request asks for."""
 
 
-def pages(shard: Examination, key: str, count: int = AT_ONCE) -> Iterator[list[tuple[bytes, bytes]]]:
-    """Fields and values of a hash in pages; what is there all the time comes at least once."""
-    cursor = -1
-    while cursor:
-        with translated(shard.connection.address):
-            reply: Any = shard.connection.client.hscan(key, max(cursor, 0), count=count)
-        cursor, page = reply
-        yield list(page.items())
+def check_items(shard: Examination) -> None:
+    """Check that every record has its place and name, and nothing else has; needs `shard.records`."""
+    for part in range(shard.records.slices):
+        settle(shard, _compare(shard, part))
 
 
-def check_places(shard: Examination) -> None:
-    """Check that every id belongs here, and that the number it claims bears its name; fills `shard.claimed`."""
-    for page in pages(shard, shard.keys.nums):
-        shard.advance(len(page))
-        shard.examined += Examined(items=len(page))
-        for item in page:
-            _check_id(shard, item)
-        placed = [(item, target) for item in page if (target := _target(shard, item[1])) is not None]
-        shard.unreadable |= len(placed) < len(page)
-        numbers = [number for _, (number, _) in placed]
-        shard.claimed.add(numbers)
-        shard.largest = max([shard.largest, *numbers])
-        names = fields_of(shard, shard.keys.ids, numbers)
-        for (item, (number, _)), name in zip(placed, names, strict=True):
-            if name != item[0]:
-                _settle_name(shard, item, number)
+def check_rest(shard: Examination) -> None:
+    """Tell and mend what had to wait until all pages were looked at."""
+    waiting, shard.later = shard.later, Suspects()
+    settle(shard, waiting, last=True)
 
 
-def check_records(shard: Examination) -> None:
-    """Check that every id has its record; needs `shard.claimed` and `shard.seen`, reads nothing where they agree."""
-    if shard.claimed.within(shard.seen) and not shard.unreadable:
-        return
-    for page in pages(shard, shard.keys.nums):
-        by_bucket: dict[int | None, list[Item]] = {}
-        for item in page:
-            target = _target(shard, item[1])
-            if item[0] not in shard.placed and (target is None or target[0] not in shard.seen):
-                by_bucket.setdefault(None if target is None else target[1], []).append(item)
-        for coarse, suspects in by_bucket.items():
-            _settle_records(shard, coarse, suspects)
+def settle(shard: Examination, suspects: Suspects, last: bool = False) -> None:
+    """Look at everything that seems wrong once more, page by page, and tell and mend what is."""
+    for page, mine in suspects.by_page(shard.pages):
+        _settle(shard, page, mine, last)
 
 
-def _check_id(shard: Examination, item: Item) -> None:
-    encoded, place = item
-    readable, home = readable_id(encoded) is not None, shard_of(encoded, shard.header.shards)
-    if (readable and home == shard.keys.shard) or shard.peek([Look("field", shard.keys.nums, encoded)]) != [place]:
-        return
-    if readable:
-        shard.tell(kinds.FOREIGN_ID, shard.keys.nums, f"an id that belongs to shard {home}", encoded)
-    else:
-        shard.tell(kinds.FOREIGN_ID, shard.keys.nums, f"{encoded[:40]!r}, which no id is encoded as")
-
-
-def _settle_name(shard: Examination, item: Item, number: int) -> None:
-    """An id claims a number that bears another name, or none."""
-    encoded, place = item
-    claim, name = Look("field", shard.keys.nums, encoded), Look("field", shard.keys.ids, number)
+def _settle(shard: Examination, number: int, suspects: Suspects, last: bool) -> None:
+    narrowed = not shard.repair
     for _ in shard.attempts():
-        now, found = shard.peek([claim, name])
-        if now != place or found == encoded:
-            return  # replaced or deleted meanwhile
-        expect: dict[Look, Value] = {claim: place, name: found}
-        if isinstance(found, bytes):
-            rival = Look("field", shard.keys.nums, found)
-            (expect[rival],) = shard.peek([rival])
-            theirs = expect[rival]
-            if isinstance(theirs, bytes) and (_target(shard, theirs) or (-1,))[0] == number:
-                shard.tell(kinds.NAME_CONFLICT, shard.keys.nums, f"number {number}, which {found[:40]!r} has", encoded)
-                return
-        if not shard.repair or shard.mend(expect, [("HSET", shard.keys.ids, number, encoded)]):
-            break
-    words = "no name" if found is None else f"the name {found!r}"
-    shard.tell(kinds.UNNAMED, shard.keys.ids, f"{words} for number {number}, which this id has", encoded)
-
-
-def _settle_records(shard: Examination, coarse: int | None, suspects: list[Item]) -> None:
-    """Ids whose places name one bucket (or cannot be read) seem to have no record there."""
-    bucket = [] if coarse is None else [Look("text", shard.keys.bucket(coarse))]
-    claims = [Look("field", shard.keys.nums, encoded) for encoded, _ in suspects]
-    found = shard.peek([*claims, *bucket])
-    places, log = found[: len(claims)], found[-1] if bucket else None
-    log = log if isinstance(log, bytes) else None
-    if log is not None and len(log) % shard.width:
-        return  # told as a bucket of a broken length
-    there = live_numbers(log, shard.width)
-    for (encoded, place), now in zip(suspects, places, strict=True):
-        target = _target(shard, place)
-        if now != place or (target is not None and target[0] in there):
-            continue
-        words = f"the place {place.decode(errors='replace')!r}"
-        words += (
-            ", which cannot be read" if coarse is None else f", but bucket {bucket_name(coarse)} has no such record"
-        )
-        shard.tell(kinds.LOST_RECORD, shard.keys.nums, words, encoded)
-        if shard.forget_lost:
-            _forget(shard, encoded, place)
-
-
-def _forget(shard: Examination, encoded: bytes, place: bytes) -> None:
-    keys, target = shard.keys, _target(shard, place)
-    claim = Look("field", keys.nums, encoded)
-    for _ in shard.attempts():
-        expect: dict[Look, Value] = {claim: place}
-        # The first command is one that Redis allows when `maxmemory` is reached, and the rest goes with it.
-        changes: list[Change] = [("HDEL", keys.nums, encoded), ("HINCRBY", keys.meta, "live", -1)]
-        if target is not None:
-            bears = Look("field", keys.ids, target[0])
-            (expect[bears],) = shard.peek([bears])
-            if expect[bears] == encoded:
-                changes += [("HDEL", keys.ids, target[0]), ("HDEL", keys.payloads, target[0])]
-        if shard.mend(expect, changes) or shard.peek([claim]) != [place]:
+        page = look_at(shard, number, suspects)
+        if page is None:
+            shard.tell(kinds.TAKEN_KEY, shard.keys.places(number), "no string of places")
             return
+        if isinstance(page, int):
+            shard.pages = page
+            suspects.pages.add(number)
+            settle(shard, suspects, last)
+            return
+        verdict = Verdict(shard, page, last)
+        changes = verdict.changes()
+        if changes and not narrowed:
+            # Once more, with nothing but what is wrong: the less a repair goes by, the less can forestall it.
+            suspects, narrowed = suspects.only(verdict.hashes | set(verdict.later.seen)), True
+            continue
+        if not shard.repair or not changes or shard.mend(page.found, changes):
+            break
+    for problem in verdict.problems:
+        shard.tell(*problem)
+    shard.lost_in |= verdict.lost_in
+    for hash_, seen in verdict.later.seen.items():
+        shard.later.add(hash_, *seen)
 
 
-def _target(shard: Examination, place: bytes) -> tuple[int, int] | None:
-    return read_place(place, shard.header.layout.coarse_bits)
+def _compare(shard: Examination, part: int) -> Suspects:
+    """What does not agree in one slice of the shard; where writers are at work, that may be nothing."""
+    handles, buckets = shard.records.take(part)
+    hashes = hashes_of(handles)
+    suspects = Suspects()
+    places, named = [np.empty(0, np.uint64)], [np.empty(0, np.int64)]
+    shard.pages = max(1, count_of_pages(shard))
+    for page, text, names in _pages(shard, part):
+        there = read_places(text)
+        if len(text) % PLACE_BYTES or (page_of(place_hashes(there), shard.pages) != page).any():
+            suspects.pages.add(page)
+        places.append(there)
+        named.append(sound_names(shard, page, names))
+        shard.examined += Examined(names=len(names))
+    stored, names_there = np.concatenate(places), np.concatenate(named)
+    shard.advance(len(stored))
+    unequal = place_hashes(_unequal(pack_places(hashes, buckets), stored & WITHOUT_HINT))
+    unnamed = np.setxor1d(handles[is_hashed(handles)], names_there)
+    strange = (handles < -FIRST_HASHED) | (handles >= 2 * FIRST_HASHED)
+    strange |= shards_of(handles, shard.header.shards) != shard.keys.shard
+    strange[1:] |= handles[1:] == handles[:-1]
+    strange |= np.isin(hashes, unequal) | np.isin(handles, unnamed)
+    for hash_ in unequal.tolist():
+        suspects.add(hash_)
+    for hash_, bucket, handle in zip(
+        hashes[strange].tolist(), buckets[strange].tolist(), handles[strange].tolist(), strict=True
+    ):
+        suspects.add(hash_, [bucket], [handle])
+    for hash_, handle in zip(hashes_of(unnamed).tolist(), unnamed.tolist(), strict=True):
+        suspects.add(hash_, handles=[handle])
+    return suspects
+
+
+def _pages(shard: Examination, part: int) -> Iterator[tuple[int, bytes, dict[bytes, bytes]]]:
+    """Number, places and names of every page of a slice."""
+    numbers = range(part, shard.pages, shard.records.slices)
+    for start in range(0, len(numbers), AT_ONCE):
+        chosen = numbers[start : start + AT_ONCE]
+        with translated(shard.connection.address):
+            pipe: Any = shard.connection.client.pipeline(transaction=False)
+            pipe.mget([shard.keys.places(page) for page in chosen])
+            for page in chosen:
+                pipe.hgetall(shard.keys.names(page))
+            texts, *names = pipe.execute(raise_on_error=False)
+        for page, text, fields in zip(chosen, texts, names, strict=True):
+            if not isinstance(fields, dict):
+                shard.tell(kinds.TAKEN_KEY, shard.keys.names(page), "no hash of names")
+                fields = {}
+            yield page, text or b"", fields
+
+
+def _unequal(one: NDArray[np.uint64], other: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The elements that are not as often in one array as in the other."""
+    values, inverse = np.unique(np.concatenate([one, other]), return_inverse=True)
+    signs = np.repeat([1, -1], [len(one), len(other)])
+    unequal: NDArray[np.uint64] = values[np.bincount(inverse.ravel(), weights=signs, minlength=len(values)) != 0]
+    return unequal

@@ -1,195 +1,211 @@
-"""What is wrong with a bucket, and what would mend it: the rules of `keys`, applied to one snapshot."""
+"""What is wrong with the items of a page, and what would mend it: the rules of `keys`, applied at one moment."""
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
 
 from hashgrain.indexer.check import kinds
-from hashgrain.indexer.check.examination import Change, Look, Value
+from hashgrain.indexer.check.examination import Change, Examination
+from hashgrain.indexer.check.gathered import WITHOUT_HINT, Suspects, read_places, write_places
 from hashgrain.indexer.check.kinds import Kind
-from hashgrain.indexer.check.number_set import NumberSet
-from hashgrain.indexer.check.snapshot import Snapshot, live_numbers, read_place
-from hashgrain.indexer.keys import TOMBSTONE, ShardKeys, bucket_name
+from hashgrain.indexer.check.page import Lying, Page, handle_field, misplaced
+from hashgrain.indexer.handles import FIRST_HASHED, shards_of
+from hashgrain.indexer.identifiers import ItemId
 
 
-@dataclass(frozen=True)
-class Problem:
-    """One thing wrong with a bucket: its kind, in words, and the encoded id that it concerns."""
+class Problem(NamedTuple):
+    """One thing wrong: its kind, the key, in words, and the item that it concerns."""
 
     kind: Kind
+    key: str
     found: str
-    encoded: bytes | None = None
+    item: ItemId | None = None
 
 
-@dataclass
 class Verdict:
-    """What is wrong with a bucket, and what would mend it.
+    """What is wrong with a page and some of its hashes.
+
+    Of an item that has no place, or a place without an item, nothing can be said before all places of the bucket
+    were looked at: that waits for the last look.
+
+    Args:
+        shard: that the page belongs to.
+        page: as it was at one moment.
+        last: whether all other pages were looked at, so that `shard.lost_in` is complete.
 
     Attributes:
         problems: what is wrong.
-        expect: what must still be so when the changes are made.
-        changes: commands that mend all problems that can be mended; none where nothing can.
-        dropped: positions of records that the rewritten bucket leaves out, beside the dead ones.
+        hashes: with which.
+        later: what must be looked at again in the end.
+        lost_in: buckets that lack a record.
     """
 
-    problems: list[Problem] = field(default_factory=list)
-    expect: dict[Look, Value] = field(default_factory=dict)
-    changes: list[Change] = field(default_factory=list)
-    dropped: set[int] = field(default_factory=set)
+    def __init__(self, shard: Examination, page: Page, last: bool) -> None:
+        self.problems: list[Problem] = []
+        self.hashes: set[int] = set()
+        self.later = Suspects()
+        self.lost_in: set[int] = set()
+        self._shard, self._page, self._last = shard, page, last
+        self._places = list(page.places)
+        self._dropped: dict[int, set[int]] = {}
+        self._changes: list[Change] = []
+        self._judge_page()
+        for hash_ in page.copies:
+            self._judge_hash(hash_)
 
-    def tell(self, kind: Kind, found: str, encoded: bytes | None = None) -> None:
-        """Note a problem."""
-        self.problems.append(Problem(kind, found, encoded))
+    def changes(self) -> list[Change]:
+        """Commands that mend everything that can be mended."""
+        key = self._shard.keys.places(self._page.number)
+        changes: list[Change] = []
+        for bucket, positions in self._dropped.items():
+            there = self._page.buckets[bucket]
+            if there is not None:
+                kept = np.delete(there.live, sorted(positions), axis=0)
+                changes.append(("SET", self._shard.keys.bucket(bucket), kept.tobytes()))
+                changes.append(("HDEL", self._shard.keys.holes, bucket))
+        if self._page.torn or self._places != self._page.places:
+            hinted = {place & int(WITHOUT_HINT): place for place in read_places(self._page.text).tolist()}
+            text = write_places([hinted.get(place, place) for place in self._places])
+            changes.append(("SET", key, text) if text else ("DEL", key))
+        return changes + self._changes
 
+    def _tell(self, hash_: int, kind: Kind, key: str, found: str, handle: int | None = None) -> None:
+        self.hashes.add(hash_)
+        self.problems.append(Problem(kind, key, found, None if handle is None else self._page.id_of(handle)))
 
-def judge(bucket: Snapshot, keys: ShardKeys, coarse_bits: int, claimed: NumberSet) -> Verdict:
-    """Compare a bucket with the layout.
+    def _judge_page(self) -> None:
+        page, key = self._page, self._shard.keys.places(self._page.number)
+        if page.torn:
+            words = f"{len(page.text)} bytes, no multiple of the 8 bytes of a place"
+            self.problems.append(Problem(kinds.TORN_PAGE, key, words))
+        strange = misplaced(page, self._shard.pages)
+        for place in strange:
+            self._places.remove(place)
+        if strange and not page.torn:
+            words = f"{len(strange)} places of items whose places belong on other pages"
+            self.problems.append(Problem(kinds.STRAY_PLACE, key, words))
 
-    Args:
-        bucket: an atomic snapshot for a verdict to act on; of a loose one, only whether there is any problem counts.
-        keys: of the shard.
-        coarse_bits: length of a coarse code.
-        claimed: numbers that ids claim.
-    """
-    verdict = Verdict()
-    if bucket.foreign:
-        verdict.tell(kinds.TAKEN_KEY, f"a {bucket.foreign} instead of a string of records")
-        return verdict
-    for position in bucket.live:
-        _judge_record(verdict, bucket, position, keys, coarse_bits, claimed)
-    _judge_repetitions(verdict, bucket)
-    if bucket.torn:
-        length, width = len(bucket.log or b""), bucket.width
-        words = f"{length} bytes, no multiple of the {width} bytes of a record"
-        if any(problem.kind is not kinds.UNPLACED for problem in verdict.problems) or _stray_tombstones(bucket):
-            # Not only a tail is too much: records seem not to begin where they should, and none can be trusted.
-            return Verdict([Problem(kinds.SHIFTED_BUCKET, words)])
-        verdict.tell(kinds.TORN_BUCKET, f"{words}; its {len(bucket.stamps)} whole ones are accounted for")
-    _judge_log(verdict, bucket)
-    if any(problem.kind in _REWRITES for problem in verdict.problems):
-        _rewrite(verdict, bucket, keys)
-    _judge_bit(verdict, bucket, keys)
-    if verdict.changes:
-        verdict.expect[Look("digest", keys.bucket(bucket.coarse))] = _digest(bucket.log)
-    return verdict
+    def _judge_hash(self, hash_: int) -> None:
+        page, copies = self._page, self._page.copies[hash_]
+        free = page.placed(hash_)
+        unplaced: list[tuple[int, Lying]] = []
+        for handle, lying in sorted(copies.items(), key=lambda copy: (len(copy[1]), copy[0])):
+            kept = max(lying, key=lambda at: free[at.bucket] > 0)
+            self._judge_others(hash_, handle, lying, kept, placed=free[kept.bucket] > 0)
+            if free[kept.bucket] > 0:
+                free[kept.bucket] -= 1
+                self._judge_item(hash_, handle, kept)
+            else:
+                unplaced.append((handle, kept))
+        surplus = [bucket for bucket in free.elements() if bucket not in page.unknown]
+        remains = [handle for handle in page.absent.get(hash_, []) if page.names.get(handle) or handle in page.payloads]
+        for handle, at in unplaced:
+            if surplus and not remains:
+                self._judge_moved(hash_, handle, at, surplus.pop())
+            elif self._last:
+                self._judge_unplaced(hash_, handle, at)
+            else:
+                self.later.add(hash_, [at.bucket], [handle])
+        self._judge_surplus(hash_, surplus, remains)
 
+    def _judge_others(self, hash_: int, handle: int, lying: list[Lying], kept: Lying, placed: bool) -> None:
+        """An item has one record: the one that its place names; where it names several or none, the first."""
+        for other in lying:
+            if other == kept:
+                continue
+            same = self._page.record(other) == self._page.record(kept)
+            certain = same or (placed and other.bucket != kept.bucket)
+            kind = kinds.DUPLICATE_RECORD if certain else kinds.RECORD_CONFLICT
+            words = f"a record of an item that has one in bucket {kept.bucket}, too"
+            self._tell(hash_, kind, self._shard.keys.bucket(other.bucket), words, handle)
+            self._drop(other)
 
-def _judge_record(
-    verdict: Verdict, bucket: Snapshot, position: int, keys: ShardKeys, coarse_bits: int, claimed: NumberSet
-) -> None:
-    number, here = bucket.stamps[position], bucket_name(bucket.coarse)
-    encoded, place = bucket.entries[number]
-    if encoded is None:
-        if number not in claimed:  # else the id that claims it is told to be nameless
-            verdict.tell(kinds.ORPHAN_RECORD, f"the record of number {number}, which no id has")
-            verdict.expect[Look("field", keys.ids, number)] = None
-            verdict.dropped.add(position)
-        return
-    target = read_place(place, coarse_bits)
-    if target == (number, bucket.coarse):
-        return
-    if number in claimed and (target is None or target[0] != number):
-        return  # another id claims it, and is told to be named wrongly
-    verdict.expect[Look("field", keys.ids, number)] = encoded
-    verdict.expect[Look("field", keys.nums, encoded)] = place
-    words = f"the record of number {number}, whose id has the place {_shown(place)}"
-    if target is None:
-        verdict.tell(kinds.UNPLACED, words, encoded)
-        verdict.changes.append(("HSET", keys.nums, encoded, f"{number}:{here}"))
-        return
-    there, name = bucket_name(target[1]), bucket.names.get(b"%d" % target[0])
-    log = bucket.log if target[1] == bucket.coarse else bucket.logs.get(there.encode())
-    sound = name == encoded and target[0] in live_numbers(log, bucket.width)
-    verdict.expect[Look("digest", keys.bucket_prefix + there)] = _digest(log)
-    verdict.expect[Look("field", keys.ids, target[0])] = name
-    if sound and target[0] >= number:
-        kind = kinds.DUPLICATE_RECORD if target[0] == number else kinds.STALE_RECORD
-        verdict.tell(kind, f"{words}, where its record is, too", encoded)
-        verdict.dropped.add(position)
-        if target[0] != number:
-            verdict.changes += (("HDEL", keys.ids, number), ("HDEL", keys.payloads, number))
-    elif target[0] == number:
-        verdict.tell(kinds.UNPLACED, f"{words}, where its record is not", encoded)
-        verdict.changes.append(("HSET", keys.nums, encoded, f"{number}:{here}"))
-    else:
-        verdict.tell(kinds.RECORD_CONFLICT, words, encoded)
+    def _judge_item(self, hash_: int, handle: int, at: Lying) -> None:
+        shard, key = self._shard, self._shard.keys.bucket(at.bucket)
+        home = _home(handle, shard.header.shards)
+        if home != shard.keys.shard:
+            words = f"an item that belongs to shard {home}" if home is not None else f"{handle}, which is no handle"
+            self._tell(hash_, kinds.FOREIGN_ITEM, key, words, handle)
+        elif not self._page.is_named(handle) and not self._last:
+            self.later.add(hash_, [at.bucket], [handle])
+        elif not self._page.is_named(handle) and handle not in shard.misfiled:
+            self._tell(hash_, kinds.UNNAMED, key, f"the record of handle {handle}, which has no name")
+            if shard.forget_lost:
+                self._drop(at)
+                self._places.remove(hash_ | at.bucket << 32)
+                self._changes.append(("HDEL", shard.keys.payloads, handle_field(handle)))
+                self._changes.append(("HINCRBY", shard.keys.meta, "live", -1))
 
+    def _judge_moved(self, hash_: int, handle: int, at: Lying, named: int) -> None:
+        words = f"a record whose place names bucket {named}"
+        self._tell(hash_, kinds.UNPLACED, self._shard.keys.bucket(at.bucket), words, handle)
+        self._places.remove(hash_ | named << 32)
+        self._places.append(hash_ | at.bucket << 32)
 
-def _judge_repetitions(verdict: Verdict, bucket: Snapshot) -> None:
-    first: dict[int, int] = {}
-    for position in bucket.live:
-        number = bucket.stamps[position]
-        if position in verdict.dropped or first.setdefault(number, position) == position:
-            continue
-        encoded = bucket.entries[number][0]
-        if bucket.record(position) == bucket.record(first[number]):
-            verdict.tell(kinds.DUPLICATE_RECORD, f"the record of number {number} more than once", encoded)
-            verdict.dropped.add(position)
+    def _judge_unplaced(self, hash_: int, handle: int, at: Lying) -> None:
+        shard, key = self._shard, self._shard.keys.bucket(at.bucket)
+        at_home = _home(handle, shard.header.shards) == shard.keys.shard
+        if at.bucket in shard.lost_in:
+            self._tell(hash_, kinds.DOUBTFUL_RECORD, key, f"the record of handle {handle}, which has no place")
+            if shard.forget_lost:
+                self._drop(at)
+        elif at_home and self._page.is_named(handle):
+            self._tell(hash_, kinds.UNPLACED, key, "a record that no place names", handle)
+            self._places.append(hash_ | at.bucket << 32)
         else:
-            verdict.tell(kinds.RECORD_CONFLICT, f"two records of number {number} with different codes", encoded)
+            self._tell(hash_, kinds.ORPHAN_RECORD, key, f"the record of handle {handle}, which no item has")
+            self._drop(at)
+
+    def _judge_surplus(self, hash_: int, surplus: list[int], remains: list[int]) -> None:
+        """Places without a record, and names and payloads of items without one."""
+        page, shard = self._page, self._shard
+        key = shard.keys.places(page.number)
+        if not surplus:
+            if not any(bucket in page.unknown for bucket in page.placed(hash_)):
+                self._judge_remains(hash_, remains)
+            return
+        stray = page.torn or (page.copies[hash_] and not remains)
+        if not stray and not self._last:
+            self.later.add(hash_, surplus, remains)
+            self.lost_in.update(surplus)
+            return
+        for at, bucket in enumerate(surplus):
+            words = f"a place with the hash {hash_:08x} names bucket {bucket}, which has no such record"
+            if stray:
+                self._tell(hash_, kinds.STRAY_PLACE, key, words)
+            else:
+                self._tell(hash_, kinds.LOST_RECORD, key, words, remains[at] if at < len(remains) else None)
+            if stray or shard.forget_lost:
+                self._places.remove(hash_ | bucket << 32)
+        if not stray and shard.forget_lost:
+            self._take_away(remains)
+
+    def _judge_remains(self, hash_: int, remains: list[int]) -> None:
+        keys = self._shard.keys
+        for handle in remains:
+            if self._page.names.get(handle):
+                words = f"the name of handle {handle}, which has no record"
+                self._tell(hash_, kinds.ORPHAN_NAME, keys.names(self._page.number), words, handle)
+            if handle in self._page.payloads:
+                words = f"the payload of handle {handle}, which has no record"
+                self._tell(hash_, kinds.ORPHAN_PAYLOAD, keys.payloads, words, handle)
+        self._take_away(remains)
+
+    def _take_away(self, handles: Iterable[int]) -> None:
+        for handle in handles:
+            if handle in self._page.names:
+                self._changes.append(("HDEL", self._shard.keys.names(self._page.number), handle_field(handle)))
+            self._changes.append(("HDEL", self._shard.keys.payloads, handle_field(handle)))
+
+    def _drop(self, at: Lying) -> None:
+        self._dropped.setdefault(at.bucket, set()).add(at.position)
 
 
-def _judge_log(verdict: Verdict, bucket: Snapshot) -> None:
-    tombstones = sum(stamp >= TOMBSTONE for stamp in bucket.stamps)
-    if (bucket.dead or b"0") != b"%d" % tombstones or (not tombstones and bucket.dead is not None):
-        verdict.tell(kinds.DEAD_COUNT, f"{tombstones} tombstones, counted as {_shown(bucket.dead)}")
-    for number in _stray_tombstones(bucket):
-        verdict.tell(kinds.STRAY_TOMBSTONE, f"a tombstone of number {number} without an earlier record to bury")
-    if bucket.log is not None and not bucket.live:
-        verdict.tell(kinds.EMPTY_BUCKET, f"{len(bucket.stamps)} records, none of them live")
-    elif tombstones and 4 * tombstones >= len(bucket.stamps) and not verdict.problems:
-        verdict.tell(kinds.UNCOMPACTED, f"{tombstones} tombstones in {len(bucket.stamps)} records")
-
-
-_REWRITES = {
-    kinds.TORN_BUCKET,
-    kinds.ORPHAN_RECORD,
-    kinds.STALE_RECORD,
-    kinds.DUPLICATE_RECORD,
-    kinds.DEAD_COUNT,
-    kinds.STRAY_TOMBSTONE,
-    kinds.EMPTY_BUCKET,
-    kinds.UNCOMPACTED,
-}
-
-
-def _rewrite(verdict: Verdict, bucket: Snapshot, keys: ShardKeys) -> None:
-    """Plan a compaction that leaves out what is dropped, too; the rest is kept byte by byte, in its order."""
-    name, key = bucket_name(bucket.coarse), keys.bucket(bucket.coarse)
-    kept = [bucket.record(position) for position in bucket.live if position not in verdict.dropped]
-    content: Change = ("SET", key, b"".join(kept)) if kept else ("DEL", key)
-    bit: Change = ("SETBIT", keys.occupied, bucket.coarse, 1 if kept else 0)
-    verdict.changes += [content, bit, ("HDEL", keys.dead, name), ("INCR", keys.version)]
-
-
-def _judge_bit(verdict: Verdict, bucket: Snapshot, keys: ShardKeys) -> None:
-    wanted = int(bool(bucket.live))
-    if bucket.bit != wanted:
-        verdict.tell(kinds.OCCUPANCY, f"the occupancy map says {bucket.bit}, but should say {wanted}")
-        if not any(change[0] == "SETBIT" for change in verdict.changes):
-            verdict.changes += [("SETBIT", keys.occupied, bucket.coarse, wanted), ("INCR", keys.version)]
-
-
-def _stray_tombstones(bucket: Snapshot) -> list[int]:
-    """Numbers of tombstones that bury nothing that stands before them, or what is buried already."""
-    if not bucket.buried:
-        return []
-    waiting: set[int] = set()
-    stray = []
-    for stamp in bucket.stamps:
-        if stamp < TOMBSTONE:
-            waiting.add(stamp)
-        elif stamp - TOMBSTONE in waiting:
-            waiting.remove(stamp - TOMBSTONE)
-        else:
-            stray.append(stamp - TOMBSTONE)
-    return stray
-
-
-def _digest(log: bytes | None) -> bytes:
-    return hashlib.sha1(log or b"", usedforsecurity=False).hexdigest().encode()
-
-
-def _shown(value: bytes | None) -> str:
-    return "none" if value is None else repr(value.decode(errors="replace"))
+def _home(handle: int, shards: int) -> int | None:
+    """The shard of a handle, or None where this number is none."""
+    if not -FIRST_HASHED <= handle < 2 * FIRST_HASHED:
+        return None
+    return int(shards_of(np.array([handle]), shards)[0])

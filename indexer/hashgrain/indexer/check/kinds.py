@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 _REPAIR = "`hashgrain index check {name} --repair` mends it"
 _REBUILD = "drop the index with `hashgrain index drop {name} --yes` and build it again"
-_ADD_AGAIN = "add this id again with its code, then check with --repair"
+_FORGET = "take its remains away with `hashgrain index check {name} --repair --forget-lost`"
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,12 @@ class Kind:
     remedy: str = _REPAIR
 
 
-ONCE_REPAIRED = {"lost-record": "add this id again with its code"}
+ONCE_REPAIRED = {
+    "lost-record": "add this id again with its code",
+    "unnamed": "add the ids again whose items may be this one",
+    "doubtful-record": "add the ids again whose items may be this one",
+    "record-conflict": "add this id again with its code: of two different ones, one was kept",
+}
 """What is left to do after a repair, by the kind's name; nothing for all others."""
 
 # Of the whole index.
@@ -32,6 +37,12 @@ HALF_MADE = Kind(
     "half-made",
     "the index cannot be opened",
     "wait if somebody is creating it right now; else clear it away with `hashgrain index drop {name} --yes`",
+)
+HALF_LOADED = Kind(
+    "half-loaded",
+    "the index cannot be opened",
+    "wait if somebody is loading it right now; else clear it away with `hashgrain index drop {name} --yes`, and load "
+    "it again",
 )
 HALF_DROPPED = Kind(
     "half-dropped",
@@ -52,52 +63,64 @@ TAKEN_KEY = Kind(
     "another service uses this key: reading or writing here fails, and what stood there is lost",
     f"stop what wrote it, then {_REBUILD}",
 )
-STRANGE_KEY = Kind(
-    "strange-key",
-    "nobody reads it, and dropping the index leaves it behind",
-    "delete this key if no other service needs it",
-)
+STRANGE_KEY = Kind("strange-key", "nobody reads it", "delete this key if no other service needs it")
 
 # Of a shard as a whole.
-VERSION = Kind("version", "every search fails, or may go by an old directory")
-OCCUPANCY = Kind("occupancy", "searches fail or pass over a bucket")
+STAMP = Kind("stamp", "every search fails, or may go by an old partition")
+PARTITION = Kind(
+    "partition", "searches fail, and this shard was not examined further", f"restore a backup, or {_REBUILD}"
+)
+TORN_PARTITION = Kind("torn-partition", "every search fails")
 LIVE_COUNT = Kind("live-count", "the index counts its items wrongly")
-NEXT_NUMBER = Kind("next-number", "new items may take numbers that are in use, or none are left")
+PAGE_COUNT = Kind("page-count", "most items are not found where they should be written, deleted or named")
 
-# Of a bucket.
+# Of a bucket or its entry of the partition.
+MISSING_BUCKET = Kind("missing-bucket", "searches and writes that meet this bucket fail")
 TORN_BUCKET = Kind("torn-bucket", "every search and write that meets this bucket fails")
 SHIFTED_BUCKET = Kind(
     "shifted-bucket",
     "every search and write that meets this bucket fails; its records cannot be told apart with certainty",
     f"restore a backup, or {_REBUILD}",
 )
-EMPTY_BUCKET = Kind("empty-bucket", "searches read it for nothing")
-UNCOMPACTED = Kind("uncompacted", "searches read more dead records than they should")
-DEAD_COUNT = Kind("dead-count", "the bucket is compacted too early or too late")
-STRAY_TOMBSTONE = Kind("stray-tombstone", "searches read it for nothing")
+STRAY_BUCKET = Kind(
+    "stray-bucket",
+    "the partition does not have this bucket: no search finds what lies in it",
+    f"restore a backup, or {_REBUILD}",
+)
+EMPTY_STRAY = Kind("stray-bucket", "nobody reads it")
+HOLE_LIST = Kind("hole-list", "items that are written to this bucket may overwrite others, or holes stay for ever")
+PADDING = Kind("padding", "two coarse codes stand for one")
+CENTROID = Kind("centroid", "a coarse code that no query can have")
+RADIUS = Kind("radius", "answers that are said to be exact may not be")
+HANDLE_BYTES = Kind("handle-bytes", "every search and write that meets this bucket fails")
+OF_ENTRIES = (CENTROID, RADIUS, HANDLE_BYTES)
 
 # Of a record.
-ORPHAN_RECORD = Kind("orphan-record", "a search that finds this record never ends well: it belongs to no id")
-STALE_RECORD = Kind("stale-record", "searches find this item twice, once by an old code")
 DUPLICATE_RECORD = Kind("duplicate-record", "searches find this item twice")
-RECORD_CONFLICT = Kind(
-    "record-conflict", "searches find this item by two codes, and nothing says which is right", _ADD_AGAIN
+RECORD_CONFLICT = Kind("record-conflict", "searches find this item by two codes, and nothing says which is right")
+ORPHAN_RECORD = Kind("orphan-record", "a search that finds this record never ends well: it belongs to no id")
+DOUBTFUL_RECORD = Kind(
+    "doubtful-record",
+    "it may be the damaged record of an item that its bucket lacks",
+    f"restore a backup, or {_FORGET} and add the lost items again",
+)
+UNPLACED = Kind("unplaced", "this item is found, but cannot be deleted or replaced")
+FOREIGN_ITEM = Kind("foreign-item", "this item is found, but cannot be deleted or replaced", _REBUILD)
+UNNAMED = Kind(
+    "unnamed",
+    "a search that finds this record fails: the id is gone",
+    f"add the ids again whose items may be this one, which names it; else {_FORGET}",
 )
 
-# Of an item.
+# Of what is said of items elsewhere.
 LOST_RECORD = Kind(
     "lost-record",
     "the code of this item is gone: no search finds it",
-    "take its remains away with `hashgrain index check {name} --repair --forget-lost`, then add this id again",
+    f"{_FORGET}, then add this id again; where no id is told it is an integer: add your items again",
 )
-UNPLACED = Kind("unplaced", "this item is found, but cannot be deleted or replaced")
-UNNAMED = Kind("unnamed", "a search that finds this item cannot name it rightly")
-NAME_CONFLICT = Kind(
-    "name-conflict",
-    "two ids claim one record, so one of them is named wrongly",
-    "add both ids again with their codes, then check with --repair",
-)
-FOREIGN_ID = Kind("foreign-id", "this item is found or not by chance, and cannot be deleted or replaced", _REBUILD)
+STRAY_PLACE = Kind("stray-place", "it takes memory for nothing")
+TORN_PAGE = Kind("torn-page", "every write that meets this page fails")
+MISFILED_NAME = Kind("misfiled-name", "a search that finds this item cannot name it")
 ORPHAN_NAME = Kind("orphan-name", "it takes memory for nothing")
 ORPHAN_PAYLOAD = Kind("orphan-payload", "it takes memory for nothing")
 UNREADABLE_PAYLOAD = Kind(

@@ -1,96 +1,74 @@
-"""The hashes `ids` and `payloads`: what is stored under every number."""
+"""The names on a page: each lies where its id belongs, and is put there where it does not."""
 
 from __future__ import annotations
 
-from hashgrain.codes.errors import IndexCorrupt
+import operator
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
 from hashgrain.indexer.check import kinds
-from hashgrain.indexer.check.examination import Change, Examination, Look
-from hashgrain.indexer.check.items import pages
-from hashgrain.indexer.check.report import Examined
-from hashgrain.indexer.check.snapshot import fields_of, read_place
-from hashgrain.indexer.keys import TOMBSTONE
-from hashgrain.indexer.payloads import decode_payload
-
-PAYLOADS_AT_ONCE = 100
+from hashgrain.indexer.check.examination import WRONG_TYPE, Change, Examination, Look, Value
+from hashgrain.indexer.check.page import handle_field, handle_named, readable_id
+from hashgrain.indexer.handles import hashes_of, page_of
 
 
-def check_names(shard: Examination) -> None:
-    """Check that every number with a name is the one that this id claims, or has a record; needs `shard.seen`."""
-    for page in pages(shard, shard.keys.ids):
-        shard.advance(len(page))
-        places = fields_of(shard, shard.keys.nums, [encoded for _, encoded in page])
-        for (field, encoded), place in zip(page, places, strict=True):
-            number = _number(field)
-            if number is None or (_claimed(shard, place) != number and number not in shard.seen):
-                _settle_name(shard, field, encoded)
+def sound_names(shard: Examination, page: int, names: Mapping[bytes, bytes]) -> NDArray[np.int64]:
+    """The handles of the names that lie where they belong, int64 (N,); the others are told, and put there."""
+    handles = np.fromiter((handle_named(encoded) or 0 for encoded in names.values()), np.int64, len(names))
+    sound = (page_of(hashes_of(handles), shard.pages) == page) & (handles != 0)
+    sound &= np.fromiter(map(operator.eq, map(handle_field, handles.tolist()), names), bool, len(names))
+    for wrong in np.flatnonzero(~sound).tolist():
+        _settle(shard, page, *list(names.items())[wrong])
+    chosen: NDArray[np.int64] = handles[sound]
+    return chosen
 
 
-def check_payloads(shard: Examination) -> None:
-    """Check that every payload belongs to an item and is a JSON object."""
-    for page in pages(shard, shard.keys.payloads, PAYLOADS_AT_ONCE):
-        shard.advance(len(page))
-        shard.examined += Examined(payloads=len(page))
-        names = fields_of(shard, shard.keys.ids, [field for field, _ in page])
-        for (field, stored), encoded in zip(page, names, strict=True):
-            if encoded is None:
-                _settle_orphan(shard, field)
-            elif not _is_payload(stored):
-                _settle_unreadable(shard, field, stored)
+def _belongs(shard: Examination, page: int, field: bytes, encoded: bytes) -> bool:
+    handle = handle_named(encoded)
+    return handle is not None and handle_field(handle) == field and _page_of(shard, handle) == page
 
 
-def _settle_name(shard: Examination, field: bytes, encoded: bytes) -> None:
+def _settle(shard: Examination, page: int, field: bytes, encoded: bytes) -> None:
+    """A name that seems to lie where it does not belong."""
     keys = shard.keys
-    looks = [Look("field", keys.ids, field), Look("field", keys.nums, encoded)]
+    source, count = Look("field", keys.names(page), field), Look("field", keys.meta, b"pages")
     for _ in shard.attempts():
-        name, place = shard.peek(looks)
-        claimed = _claimed(shard, place if isinstance(place, bytes) else None)
-        if name != encoded or (claimed is not None and claimed == _number(field)):
-            return  # replaced or deleted meanwhile
-        changes: list[Change] = [("HDEL", keys.ids, field), ("HDEL", keys.payloads, field)]
-        if not shard.repair or shard.mend({looks[0]: name, looks[1]: place}, changes):
+        pages, now = shard.peek([count, source])
+        if now != encoded or not isinstance(pages, bytes):
+            return  # deleted or moved meanwhile
+        shard.pages = int(pages)
+        if _belongs(shard, page, field, encoded):
+            return
+        if not shard.repair:
             break
-    words = f"a name for {field[:20].decode(errors='replace')}, which is no number with a record"
-    shard.tell(kinds.ORPHAN_NAME, keys.ids, words, encoded)
+        expect, changes = _moves(shard, source, encoded)
+        if shard.mend({count: pages, **expect}, changes):
+            break
+    handle = handle_named(encoded)
+    shard.misfiled |= set() if handle is None else {handle}
+    kind = kinds.ORPHAN_NAME if handle is None else kinds.MISFILED_NAME
+    shard.tell(kind, keys.names(page), f"{encoded[:40]!r} as the name of {field.hex()}", readable_id(encoded))
 
 
-def _settle_orphan(shard: Examination, field: bytes) -> None:
-    payload, name = Look("field", shard.keys.payloads, field), Look("field", shard.keys.ids, field)
-    stored, encoded = shard.peek([payload, name])
-    if stored is None or encoded is not None:
-        return  # deleted meanwhile
-    number = _number(field)
-    if number is not None and number in shard.claimed:
-        return  # the id that claims it is told to be nameless
-    if shard.repair:
-        # Where somebody was faster there is nothing left to do.
-        shard.mend({name: None}, [("HDEL", shard.keys.payloads, field)])
-    words = f"a payload of number {field[:20].decode(errors='replace')}, which no id has"
-    shard.tell(kinds.ORPHAN_PAYLOAD, shard.keys.payloads, words)
+def _moves(shard: Examination, source: Look, encoded: bytes) -> tuple[dict[Look, Value], list[Change]]:
+    """What puts a name where its id belongs, and the name that lay there by mistake where it belongs, and so on."""
+    expect: dict[Look, Value] = {source: encoded}
+    changes: list[Change] = [("HDEL", source.key, source.field)]
+    moving: Value = encoded
+    moved: set[Look] = set()
+    while (handle := handle_named(moving)) is not None:
+        target = Look("field", shard.keys.names(_page_of(shard, handle)), handle_field(handle))
+        held = expect[target] if target in expect else shard.peek([target])[0]
+        expect[target] = held
+        if target in moved or held in (WRONG_TYPE, moving):
+            break
+        changes.append(("HSET", target.key, target.field, moving if isinstance(moving, bytes) else b""))
+        moved.add(target)
+        moving = held
+    return expect, changes
 
 
-def _settle_unreadable(shard: Examination, field: bytes, stored: bytes) -> None:
-    places = [Look("field", shard.keys.payloads, field), Look("field", shard.keys.ids, field)]
-    now, encoded = shard.peek(places)
-    if now == stored and isinstance(encoded, bytes):
-        words = f"{stored[:40]!r} for number {field[:20].decode(errors='replace')}, which is no JSON object"
-        shard.tell(kinds.UNREADABLE_PAYLOAD, shard.keys.payloads, words, encoded)
-
-
-def _is_payload(stored: bytes) -> bool:
-    try:
-        return decode_payload(stored, "") is not None
-    except (IndexCorrupt, RecursionError):
-        return False
-
-
-def _claimed(shard: Examination, place: bytes | None) -> int | None:
-    target = read_place(place, shard.header.layout.coarse_bits)
-    return None if target is None else target[0]
-
-
-def _number(field: bytes) -> int | None:
-    """The number that a field stands for, or None where numbers are not written so."""
-    if not field.isdigit() or (field[:1] == b"0" and field != b"0") or len(field) > 10:
-        return None
-    number = int(field)
-    return number if number < TOMBSTONE else None
+def _page_of(shard: Examination, handle: int) -> int:
+    return int(page_of(hashes_of(np.array([handle])), shard.pages)[0])

@@ -37,23 +37,23 @@ class Examined:
     Attributes:
         shards: parts of the index.
         buckets: strings of records.
-        records: in them, dead ones and tombstones included.
-        items: ids with their places.
+        items: records in them, holes left out.
+        names: ids that are stored by name.
         payloads: of items.
     """
 
     shards: int = 0
     buckets: int = 0
-    records: int = 0
     items: int = 0
+    names: int = 0
     payloads: int = 0
 
     def __add__(self, other: Examined) -> Examined:
         return Examined(
             self.shards + other.shards,
             self.buckets + other.buckets,
-            self.records + other.records,
             self.items + other.items,
+            self.names + other.names,
             self.payloads + other.payloads,
         )
 

@@ -1,28 +1,24 @@
-"""What a shard keeps beside its items: version, occupancy map, counts."""
+"""What a shard keeps beside its items: stamp, partition, counts, and keys beyond these."""
 
 from __future__ import annotations
 
-import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hashgrain.indexer.check import kinds
-from hashgrain.indexer.check.examination import Change, Examination, Look, Value
-from hashgrain.indexer.check.items import pages
-from hashgrain.indexer.check.kinds import Kind
-from hashgrain.indexer.keys import TOMBSTONE
+from hashgrain.indexer.check.examination import WRONG_TYPE, Change, Examination, Look
+from hashgrain.indexer.check.gathered import place_hashes, read_places
+from hashgrain.indexer.check.keyspace import Beyond
+from hashgrain.indexer.check.names import sound_names
+from hashgrain.indexer.handles import page_of
 from hashgrain.indexer.store_errors import translated
 
-_Rule = Callable[[dict[Look, Value]], tuple[str, list[Change]] | None]
-"""What is wrong with what was found, in words, and what mends it; None where nothing is."""
+_FIXED_TYPES = ("hash", "string", "string", "hash", "hash")
 
-_BUCKET = re.compile(rb"[0-9a-f]{6}")
-
-_FIXED_TYPES = ("hash", "string", "string", "hash", "hash", "hash", "hash")
+_SAMPLED = 16  # pages
 
 
 def check_types(shard: Examination) -> bool:
@@ -39,107 +35,134 @@ def check_types(shard: Examination) -> bool:
     return not wrong
 
 
-def check_version(shard: Examination) -> None:
-    """Check that the occupancy map has a version that counts."""
-    look = Look("text", shard.keys.version)
+def check_stamp(shard: Examination) -> None:
+    """Check that the partition has a stamp that counts."""
+    look = Look("text", shard.keys.stamp)
     for _ in shard.attempts():
-        (version,) = shard.peek([look])
-        if isinstance(version, bytes) and version.isdigit() and int(version) < 1 << 62:
+        (stamp,) = shard.peek([look])
+        if isinstance(stamp, bytes) and stamp.isdigit() and int(stamp) < 1 << 62:
             return
         # Above everything that a count from any incarnation (40 bits) can have reached, so that no searcher knows it.
         fresh = (1 << 50) + secrets.randbits(48)
-        if not shard.repair or shard.mend({look: version}, [("SET", shard.keys.version, fresh)]):
+        if not shard.repair or shard.mend({look: stamp}, [("SET", shard.keys.stamp, fresh)]):
             break
-    words = "no version" if version is None else f"the version {version!r}, which is no count"
-    shard.tell(kinds.VERSION, shard.keys.version, words)
+    words = "no stamp" if stamp is None else f"the stamp {stamp!r}, which is no count"
+    shard.tell(kinds.STAMP, shard.keys.stamp, words)
 
 
-def check_map(shard: Examination) -> NDArray[np.int64]:
-    """Check that no bit stands beyond the last coarse code; returns the coarse codes of the others, int64."""
-    keys, bits = shard.keys, shard.header.layout.coarse_bits
-    with translated(shard.connection.address):
-        found: Any = shard.connection.client.get(keys.occupied)
-    occupied = np.flatnonzero(np.unpackbits(np.frombuffer(found or b"", np.uint8))).astype(np.int64)
-    beyond = occupied[occupied >= 1 << bits].tolist()
-    if beyond and shard.peek([Look("bit", keys.occupied, beyond[-1])]) == [1]:
-        words = f"{len(beyond)} buckets marked, up to {beyond[-1]}; a {bits}-bit coarse code ends at {(1 << bits) - 1}"
-        shard.tell(kinds.OCCUPANCY, keys.occupied, words)
-        if shard.repair:
-            # No bucket has such a name, and no writer sets such a bit.
-            clear: list[Change] = [("SETBIT", keys.occupied, code, 0) for code in beyond]
-            shard.mend({}, [*clear, ("INCR", keys.version)])
-    return occupied[occupied < 1 << bits]
-
-
-def check_dead(shard: Examination) -> NDArray[np.int64]:
-    """Check that tombstones are counted for buckets only; returns the coarse codes that are named, int64."""
-    keys, bits = shard.keys, shard.header.layout.coarse_bits
-    named: list[int] = []
-    for page in pages(shard, keys.dead):
-        for field, count in page:
-            code = int(field, 16) if _BUCKET.fullmatch(field) else 1 << bits
-            if code < 1 << bits:
-                named.append(code)
-                continue
-            if shard.peek([Look("field", keys.dead, field)]) == [None]:
-                continue
-            shard.tell(
-                kinds.DEAD_COUNT, keys.dead, f"{_shown(count)} tombstones of {_shown(field)}, which is no bucket"
-            )
-            if shard.repair:
-                shard.mend({}, [("HDEL", keys.dead, field)])
-    return np.array(named, np.int64)
-
-
-def check_counts(shard: Examination) -> None:
-    """Check how many items there are, the next number, and that an empty shard has no map; needs `shard.largest`."""
-    keys = shard.keys
-    live, size = Look("field", keys.meta, b"live"), Look("size", keys.nums)
-    next_number, there = Look("field", keys.meta, b"next"), Look("exists", keys.occupied)
-
-    def wrong_live(found: dict[Look, Value]) -> tuple[str, list[Change]] | None:
-        if found[live] == b"%d" % _count(found[size]):
-            return None
-        words = f"{_shown(found[live])} items counted, {_count(found[size])} there"
-        return words, [("HSET", keys.meta, "live", _count(found[size]))]
-
-    def wrong_next(found: dict[Look, Value]) -> tuple[str, list[Change]] | None:
-        value = found[next_number]
-        if isinstance(value, bytes) and value.isdigit() and shard.largest < int(value) <= TOMBSTONE:
-            return None
-        words = (
-            f"{_shown(value)} as the next number; {shard.largest} is the largest in use, the last is {TOMBSTONE - 1}"
-        )
-        return words, [("HSET", keys.meta, "next", shard.largest + 1), ("INCR", keys.version)]
-
-    def wrong_map(found: dict[Look, Value]) -> tuple[str, list[Change]] | None:
-        if found[size] or not found[there]:
-            return None
-        return "an occupancy map, though the shard is empty", [("DEL", keys.occupied), ("INCR", keys.version)]
-
-    for kind, key, looks, rule in (
-        (kinds.LIVE_COUNT, keys.meta, [live, size], wrong_live),
-        (kinds.NEXT_NUMBER, keys.meta, [next_number], wrong_next),
-        (kinds.OCCUPANCY, keys.occupied, [size, there], wrong_map),
-    ):
-        _settle(shard, kind, key, looks, rule)
-
-
-def _settle(shard: Examination, kind: Kind, key: str, looks: list[Look], rule: _Rule) -> None:
+def check_partition(shard: Examination) -> bool:
+    """Check that the partition consists of whole entries; returns False where the rest cannot be examined."""
+    keys, width = shard.keys, shard.entry_bytes
     for _ in shard.attempts():
-        found = dict(zip(looks, shard.peek(looks), strict=True))
-        wrong = rule(found)
-        if wrong is None:
+        (length,) = shard.peek([Look("length", keys.partition)])
+        stored = length if isinstance(length, int) else 0
+        entries, torn = divmod(stored, width)
+        words = f"{stored} bytes, not one or more entries of {width} bytes"
+        if entries and not torn:
+            return True
+        looks = [Look("text", keys.partition), Look("text", keys.bucket(entries))]
+        text, behind = shard.peek(looks)
+        if not entries or behind is not None or not isinstance(text, bytes):
+            shard.tell(kinds.PARTITION, keys.partition, words)
+            return False
+        cut: list[Change] = [("SET", keys.partition, text[: entries * width]), ("INCR", keys.stamp)]
+        if not shard.repair or shard.mend({looks[0]: text, looks[1]: None}, cut):
+            shard.tell(kinds.TORN_PARTITION, keys.partition, f"{words}; there is no bucket {entries}")
+            return True
+    return False
+
+
+def sizes(shard: Examination) -> Beyond:
+    """How many buckets and pages there are, as far as the shard says so; what is beyond that is to be found."""
+    with translated(shard.connection.address):
+        pipe: Any = shard.connection.client.pipeline(transaction=False)
+        pipe.strlen(shard.keys.partition)
+        length = pipe.execute(raise_on_error=False)[0]
+    return Beyond((length if isinstance(length, int) else 0) // shard.entry_bytes, count_of_pages(shard))
+
+
+def count_of_pages(shard: Examination) -> int:
+    """How many pages the header says that there are, 0 where it says nothing of use."""
+    with translated(shard.connection.address):
+        stored: Any = shard.connection.client.hget(shard.keys.meta, "pages")
+    return int(stored) if stored is not None and stored.isdigit() and len(stored) < 9 else 0
+
+
+def check_pages(shard: Examination, beyond: Beyond) -> bool:
+    """Check the number of pages, and fill `shard.pages`; returns False where the pages cannot be examined by it.
+
+    A place does not lie where it should for two reasons: it is on a wrong page, or the number of pages is wrong. The
+    latter is so if all places that are looked at lie right by another number, the one that the keys show.
+    """
+    keys = shard.keys
+    count, likely = Look("field", keys.meta, b"pages"), max(beyond.last_page + 1, 1)
+    level = 1 << (likely.bit_length() - 1)
+    # The last page, and the one that would have been divided next, are what a number that is off by one shows in.
+    chosen = sorted({likely - 1, likely - level, *np.linspace(0, likely - 1, _SAMPLED).astype(int).tolist()})
+    for _ in shard.attempts():
+        pages, *texts = shard.peek([count, *(Look("text", keys.places(page)) for page in chosen)])
+        shard.pages = int(pages) if isinstance(pages, bytes) and pages.isdigit() and len(pages) < 9 else 0
+        read = [(page, text) for page, text in zip(chosen, texts, strict=True) if isinstance(text, bytes)]
+        if shard.pages and (shard.pages == likely or not _wrong(read, shard.pages) or _wrong(read, likely)):
+            return True
+        words = f"{pages.decode(errors='replace')} pages" if isinstance(pages, bytes) else "no number of pages"
+        if not shard.repair or shard.mend({count: pages}, [("HSET", keys.meta, "pages", likely)]):
+            shard.tell(kinds.PAGE_COUNT, keys.meta, f"{words}, though the places that are there show {likely}")
+            shard.pages = likely
+            return shard.repair
+    return False
+
+
+def check_beyond(shard: Examination, beyond: Beyond) -> None:
+    """Check the buckets and pages that the partition and the number of pages do not have."""
+    keys = shard.keys
+    length, count = Look("length", keys.partition), Look("field", keys.meta, b"pages")
+    for bucket in beyond.buckets:
+        look = Look("text", keys.bucket(bucket))
+        there, text = shard.peek([length, look])
+        if text is not None and isinstance(there, int) and bucket >= there // shard.entry_bytes:
+            words = (
+                "another service's key"
+                if text == WRONG_TYPE
+                else f"{len(text) if isinstance(text, bytes) else 0} bytes"
+            )
+            shard.tell(kinds.STRAY_BUCKET if text else kinds.EMPTY_STRAY, keys.bucket(bucket), words)
+            if shard.repair and not text:
+                shard.mend({length: there, look: text}, [("DEL", look.key)])
+    for page in beyond.places:
+        look = Look("text", keys.places(page))
+        pages, text = shard.peek([count, look])
+        if text is None or not isinstance(pages, bytes) or page < int(pages):
+            continue
+        if text == WRONG_TYPE:
+            shard.tell(kinds.TAKEN_KEY, look.key, "no string of places")
+            continue
+        shard.tell(kinds.STRAY_PLACE, look.key, f"a page of places, though there are only {int(pages)}")
+        if shard.repair:
+            shard.mend({count: pages, look: text}, [("DEL", look.key)])
+    for page in beyond.names:
+        with translated(shard.connection.address):
+            names: Any = shard.connection.client.hgetall(keys.names(page))
+        sound_names(shard, page, names)
+
+
+def check_live(shard: Examination) -> None:
+    """Check how many items there are."""
+    keys = shard.keys
+    looks = [Look("field", keys.meta, b"live"), Look("records", keys.partition)]
+    if shard.unknown or (not shard.repair and any(found.kind == kinds.HOLE_LIST.name for found in shard.findings)):
+        return  # nobody knows how many records there are
+    for _ in shard.attempts():
+        live, records = shard.peek(looks)
+        if live == (b"%d" % records if isinstance(records, int) else None):
             return
-        words, changes = wrong
-        if not shard.repair or shard.mend(found, changes):
+        changes: list[Change] = [("HSET", keys.meta, "live", records or 0)]
+        if not shard.repair or shard.mend({looks[0]: live, looks[1]: records}, changes):
             break
-    shard.tell(kind, key, words)
+    told = live.decode(errors="replace") if isinstance(live, bytes) else "nothing"
+    shard.tell(kinds.LIVE_COUNT, keys.meta, f"{told} items counted, {records!r} there")
 
 
-def _count(value: Value) -> int:
-    return value if isinstance(value, int) else 0
-
-
-def _shown(value: Value) -> str:
-    return value.decode(errors="replace") if isinstance(value, bytes) else "nothing"
+def _wrong(read: Sequence[tuple[int, bytes]], pages: int) -> bool:
+    """Whether a place lies where it should not, where there are so many pages."""
+    return any((page_of(place_hashes(read_places(text)), pages) != page).any() for page, text in read)

@@ -32,7 +32,7 @@ local function look(how, key, field)
     end
   end
   for _, holes in ipairs(call('HVALS', HOLES)) do
-    total = total - (tonumber(holes) or 0)
+    total = total - math.floor(#holes / 2)
   end
   return total
 end
