@@ -14,6 +14,7 @@ from hashgrain.codes.hamming import hamming
 from hashgrain.codes.packing import unpack_bits
 from hashgrain.indexer import Index, ReferenceIndex
 from random_codes import random_codes
+from stored_buckets import stored_buckets
 
 LAYOUT = CodeLayout(12, 64)
 ITEMS = 400
@@ -23,26 +24,30 @@ QUERIES = random_codes(12, LAYOUT, 5, flips=0.08, logits=True)
 
 @pytest.fixture
 def index(redis_url: str) -> Iterator[Index]:
-    with Index.create(redis_url, "x", LAYOUT, shards=2) as created:
+    with Index.create(redis_url, "x", LAYOUT, shards=2, bucket_items=16) as created:
         created.add(range(ITEMS), CODES)
         yield created
 
 
-def total_distances() -> np.ndarray:
+def distances(rank: str) -> np.ndarray:
     """uint16 (queries, items)."""
-    return hamming(QUERIES.coarse, CODES.coarse) + hamming(QUERIES.fine, CODES.fine)
+    coarse, fine = hamming(QUERIES.coarse, CODES.coarse), hamming(QUERIES.fine, CODES.fine)
+    return {"total": coarse + fine, "fine": fine, "coarse": coarse}[rank]
 
 
-@pytest.mark.parametrize("within", [0, 5, 9, 14])
-def test_within_finds_every_item_that_near_and_no_other(index: Index, within: int) -> None:
-    hits = index.search(QUERIES, ITEMS, within=within)
-    for hit, distances in zip(hits, total_distances(), strict=True):
-        assert set(hit.ids) == set(np.flatnonzero(distances <= within).tolist())
+@pytest.mark.parametrize(
+    ("rank", "within"), [(rank, within) for rank in ("total", "fine", "coarse") for within in (0, 2, 5, 9, 14)]
+)
+def test_within_finds_every_item_that_near_and_no_other(index: Index, rank: Any, within: int) -> None:
+    hits = index.search(QUERIES, ITEMS, rank=rank, within=within)
+    for hit, far in zip(hits, distances(rank), strict=True):
+        assert set(hit.ids) == set(np.flatnonzero(far <= within).tolist())
         assert hit.exact
-        assert hit.complete_radius >= min(within, LAYOUT.coarse_bits)
-    found = sum(map(len, hits))
-    assert found < ITEMS * len(QUERIES)
-    assert found > 0 or within == 0
+        if rank == "coarse":
+            assert hit.complete_radius >= min(within, LAYOUT.coarse_bits)
+    assert any(map(len, hits)) == (distances(rank) <= within).any()
+    if within < 9:
+        assert sum(hit.candidates for hit in hits) < ITEMS * len(QUERIES), "the radii must spare some buckets"
 
 
 def test_within_gives_the_k_nearest_where_there_are_more(index: Index) -> None:
@@ -53,18 +58,42 @@ def test_within_gives_the_k_nearest_where_there_are_more(index: Index) -> None:
         assert hit.exact
 
 
-def test_a_radius_bounds_the_buckets_where_within_bounds_the_answers(index: Index) -> None:
-    for near, wide in zip(index.search(QUERIES, 50, within=2), index.search(QUERIES, 50, radius=2), strict=True):
-        assert (near.candidates, near.buckets) == (wide.candidates, wide.buckets)
-        assert near.ids == [item for item, distance in zip(wide.ids, wide.distances, strict=True) if distance <= 2]
-    assert any((hit.distances > 2).any() for hit in index.search(QUERIES, 50, radius=2))
-
-
-def test_within_by_coarse_distance_takes_whole_buckets(index: Index) -> None:
-    coarse = hamming(QUERIES.coarse, CODES.coarse)
-    for hit, distances in zip(index.search(QUERIES, ITEMS, rank="coarse", within=1), coarse, strict=True):
-        assert set(hit.ids) == set(np.flatnonzero(distances <= 1).tolist())
+@pytest.mark.parametrize("radius", [0, 1, 3])
+def test_a_radius_reads_every_item_whose_coarse_code_is_that_near(index: Index, radius: int) -> None:
+    """It bounds where to look, and not what is found there."""
+    hits = index.search(QUERIES, ITEMS, rank="fine", radius=radius)
+    farther = 0
+    for hit, near in zip(hits, distances("coarse"), strict=True):
+        assert set(np.flatnonzero(near <= radius).tolist()) <= set(hit.ids)
+        assert hit.complete_radius >= radius
         assert len(hit) == hit.candidates
+        farther += int((near[hit.ids] > radius).sum())
+    assert farther > 0
+    assert sum(hit.candidates for hit in hits) < ITEMS * len(QUERIES)
+
+
+@pytest.mark.parametrize("budget", [{"probes": 1}, {"probes": 6}, {"candidates": 40}, {"candidates": 200}])
+def test_an_answer_is_complete_within_its_radius(index: Index, budget: dict[str, int]) -> None:
+    for rank in ("total", "fine", "coarse"):
+        hits = index.search(QUERIES, ITEMS, rank=rank, **budget)  # type: ignore[arg-type]
+        for hit, near in zip(hits, distances("coarse"), strict=True):
+            assert set(np.flatnonzero(near <= hit.complete_radius).tolist()) <= set(hit.ids)
+            assert len(hit) == hit.candidates
+
+
+def test_probes_are_the_buckets_of_the_nearest_centroids(index: Index, redis_url: str) -> None:
+    buckets = stored_buckets(redis_url, "x")
+    for rank in ("total", "fine", "coarse"):
+        for query, hit in zip(QUERIES, index.search(QUERIES, ITEMS, rank=rank, probes=5), strict=True):
+            coarse, fine = (
+                unpack_bits(query.coarse, LAYOUT.coarse_bits)[0],
+                unpack_bits(query.fine, LAYOUT.fine_bits)[0],
+            )
+            far = [(sum(fine != bucket.fine), sum(coarse != bucket.coarse)) for bucket in buckets]
+            ranked = {"total": [sum(pair) for pair in far], "fine": [f for f, _ in far], "coarse": [c for _, c in far]}
+            nearest = sorted(range(len(buckets)), key=lambda n: (ranked[rank][n], far[n][0], n))[:5]
+            assert set(hit.ids) == {item for n in nearest for item in buckets[n].members}
+            assert hit.buckets == 5
 
 
 @pytest.mark.parametrize(("rank", "counted"), [("total", (1, 1)), ("fine", (0, 1)), ("coarse", (1, 0))])
@@ -87,12 +116,12 @@ def test_refine_orders_by_the_sum_of_the_margins_over_the_bits_that_differ(
 
 
 def test_refine_chooses_among_the_best_of_the_ranking_and_tells_their_hamming_distances(index: Index) -> None:
-    distances = total_distances()
+    far = distances("total")
     changed = 0
     plain, refined = index.search(QUERIES, 30), index.search(QUERIES, 10, refine=30)
     for row, (before, after) in enumerate(zip(plain, refined, strict=True)):
         assert set(after.ids) <= set(before.ids)
-        assert after.distances.tolist() == distances[row, after.ids].tolist()
+        assert after.distances.tolist() == far[row, after.ids].tolist()
         changed += after.ids != before.ids[:10]
     assert changed > 6, "margins must matter in these queries"
 
@@ -101,7 +130,7 @@ def test_a_refined_answer_that_calls_itself_exact_equals_the_exhaustive_one(inde
     proven = 0
     for budget in ({"candidates": 200}, {"within": 8}, {"radius": 5}):
         some = index.search(QUERIES, 2, refine=4, **budget)
-        every = ReferenceIndex(LAYOUT, 2)
+        every = ReferenceIndex(LAYOUT)
         every.add(range(ITEMS), CODES)
         for query, hit in zip(QUERIES, some, strict=True):
             if hit.exact and hit.candidates < ITEMS:
