@@ -15,20 +15,27 @@ from numpy.typing import NDArray
 from hashgrain.codes.hamming import popcount
 from hashgrain.codes.layout import CodeLayout
 from hashgrain.indexer.compiled import bit_count, compiled
+from hashgrain.indexer.halving import halve
 
 Words = NDArray[np.uint32]
 """Codes of both lengths, (N, W): fine code, coarse code, zeros up to a multiple of `_GROUP` words."""
 
+STEP = 64
+"""Centroids that vector instructions take at once, unrolled as the compiler likes it."""
+
+BLOCK = 16 * STEP
+"""Centroids whose distances are computed at once: they stay in the first-level cache."""
+
+NUMBER_BITS = 32
+NUMBER_MASK = (1 << NUMBER_BITS) - 1
+FARTHEST = np.int64(1) << 62
+"""Of a distance and, in the lower bits, the number of a centroid: more than any."""
+
 _GROUP = 3  # words that are compared at once: 64 fine and up to 32 coarse bits are one group
-_BLOCK = 1024  # centroids whose distances stay in the first-level cache
 _POSITION_BITS = 16  # of a centroid in its block, below the distance
 
 _WORTH_THREADS = 1 << 21  # pairs of item and centroid
 _THREADS = 2
-
-_MOST_BITS = 512  # a distance is less
-_STEPS = 12  # rounds of 2-majority at most; it mostly settles in fewer
-_LEAST_SHARE = 8  # a half holds one in so many of the items, or more
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,10 +105,19 @@ def as_words(fine: NDArray[np.uint8], coarse: NDArray[np.uint8]) -> Words:
     return rows.view(np.uint32)
 
 
+def as_columns(centroids: Words) -> Words:
+    """Centroids word by word, (W, B'), B' a multiple of `STEP`: what is missing to it are copies of the last.
+
+    These are never found, since of equally near ones the lowest number is.
+    """
+    missing = -len(centroids) % STEP
+    return np.ascontiguousarray(np.concatenate([centroids, np.repeat(centroids[-1:], missing, axis=0)]).T)
+
+
 def nearest_words(codes: Words, centroids: Words) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The number of the centroid nearest to every code, and its distance, int64 (N,) each."""
     number, distance = np.empty((2, len(codes)), np.int64)
-    columns = np.ascontiguousarray(centroids.T)
+    columns = as_columns(centroids)
     if len(codes) * len(centroids) < _WORTH_THREADS:
         _nearest(codes, columns, number, distance)
         return number, distance
@@ -120,124 +136,37 @@ def _coarse_rows(coarse: NDArray[np.uint32]) -> NDArray[np.uint8]:
 @compiled
 def _nearest(codes: Words, columns: Words, number: NDArray[np.int64], distance: NDArray[np.int64]) -> None:
     """See `nearest_words`; `columns` are the centroids, word by word: (W, B)."""
-    width, centroids = columns.shape
-    reached = np.empty(_BLOCK, np.uint32)
+    centroids = columns.shape[1]
+    reached = np.empty(BLOCK, np.uint32)
     for n in range(len(codes)):
-        best = np.int64(1) << 62
-        for low in range(0, centroids, _BLOCK):
-            high = min(low + _BLOCK, centroids)
-            for word in range(0, width, _GROUP):
-                one, two, three = codes[n, word], codes[n, word + 1], codes[n, word + 2]
-                ones, twos = columns[word, low:high], columns[word + 1, low:high]
-                threes = columns[word + 2, low:high]
-                if word == 0:
-                    for at in range(high - low):
-                        reached[at] = (
-                            bit_count(ones[at] ^ one) + bit_count(twos[at] ^ two) + bit_count(threes[at] ^ three)
-                        )
-                else:
-                    for at in range(high - low):
-                        reached[at] += (
-                            bit_count(ones[at] ^ one) + bit_count(twos[at] ^ two) + bit_count(threes[at] ^ three)
-                        )
-            least = np.uint32(0xFFFFFFFF)
-            for at in range(high - low):
-                least = min(least, (reached[at] << np.uint32(_POSITION_BITS)) | np.uint32(at))
-            found = (np.int64(least >> np.uint32(_POSITION_BITS)) << 32) | (
-                low + np.int64(least & np.uint32((1 << _POSITION_BITS) - 1))
-            )
-            best = min(best, found)
-        number[n] = best & 0xFFFFFFFF
-        distance[n] = best >> 32
+        best = FARTHEST
+        for low in range(0, centroids, BLOCK):
+            best = min(best, least_of(columns, low, min(low + BLOCK, centroids), codes[n], reached))
+        number[n] = best & NUMBER_MASK
+        distance[n] = best >> NUMBER_BITS
 
 
 @compiled
-def halve(words: Words, first: NDArray[np.bool_], centroids: Words) -> None:
-    """See `two_majority`; fills `first`, bool (N,), and `centroids`, (2, W)."""
-    items = len(words)
-    difference = np.empty(items, np.int64)
-    before = np.empty(items, np.bool_)
-    word, bit = _most_even_bit(words)
-    for n in range(items):
-        difference[n] = 1 - 2 * np.int64(words[n, word] >> bit & np.uint32(1))
-    _cut(difference, first)
-    for _ in range(_STEPS):
-        before[:] = first
-        _majority(words, first, True, centroids[0])
-        _majority(words, first, False, centroids[1])
-        for n in range(items):
-            away = np.int64(0)
-            for word in range(words.shape[1]):
-                away += np.int64(bit_count(words[n, word] ^ centroids[0, word]))
-                away -= np.int64(bit_count(words[n, word] ^ centroids[1, word]))
-            difference[n] = away
-        _cut(difference, first)
-        changed = False
-        for n in range(items):
-            changed |= before[n] != first[n]
-        if not changed:
-            break
+def least_of(columns: Words, low: int, high: int, code: NDArray[np.uint32], reached: NDArray[np.uint32]) -> np.int64:
+    """The least of `distance << NUMBER_BITS | number` of the centroids from `low` to before `high`, a block at most.
 
-
-@compiled
-def _most_even_bit(words: Words) -> tuple[int, np.uint32]:
-    """The word and the bit in it that nearest to half of the items have set."""
-    counts = np.zeros((words.shape[1], 32), np.int32)
-    for n in range(len(words)):
-        for word in range(words.shape[1]):
-            for bit in range(32):
-                counts[word, bit] += np.int32(words[n, word] >> np.uint32(bit) & np.uint32(1))
-    best, best_word, best_bit = np.int64(len(words) + 1), 0, 0
-    for word in range(words.shape[1]):
-        for bit in range(32):
-            uneven = abs(2 * np.int64(counts[word, bit]) - len(words))
-            if uneven < best:
-                best, best_word, best_bit = uneven, word, bit
-    return best_word, np.uint32(best_bit)
-
-
-@compiled
-def _majority(words: Words, first: NDArray[np.bool_], half: bool, centroid: NDArray[np.uint32]) -> None:
-    """Set the bits that more than half of the items of a half have set."""
-    counts = np.zeros((words.shape[1], 32), np.int32)
-    members = 0
-    for n in range(len(words)):
-        if first[n] != half:
-            continue
-        members += 1
-        for word in range(words.shape[1]):
-            for bit in range(32):
-                counts[word, bit] += np.int32(words[n, word] >> np.uint32(bit) & np.uint32(1))
-    for word in range(words.shape[1]):
-        made = np.uint32(0)
-        for bit in range(32):
-            if 2 * np.int64(counts[word, bit]) > members:
-                made |= np.uint32(1) << np.uint32(bit)
-        centroid[word] = made
-
-
-@compiled
-def _cut(difference: NDArray[np.int64], first: NDArray[np.bool_]) -> None:
-    """Put into the first half the items of the least differences, in order where they are equal.
-
-    How many: all below zero and none above, as near to half of all as can be, then at least a share in each.
+    Args:
+        columns: uint32 (W, B), the centroids word by word.
+        low, high: numbers of centroids.
+        code: uint32 (W,).
+        reached: uint32 (BLOCK,), overwritten by the distances.
     """
-    items = len(difference)
-    counts = np.zeros(2 * _MOST_BITS, np.int64)
-    below = through = 0
-    for n in range(items):
-        counts[difference[n] + _MOST_BITS] += 1
-        below += difference[n] < 0
-        through += difference[n] <= 0
-    least = max(1, items // _LEAST_SHARE)
-    wanted = min(max(min(max(items // 2, below), through), least), items - least)
-    edge = 0
-    while wanted >= counts[edge]:
-        wanted -= counts[edge]
-        edge += 1
-    edge -= _MOST_BITS
-    for n in range(items):
-        first[n] = difference[n] < edge
-        if difference[n] == edge and wanted > 0:
-            first[n] = True
-            wanted -= 1
+    for word in range(0, len(code), _GROUP):
+        one, two, three = code[word], code[word + 1], code[word + 2]
+        ones, twos, threes = columns[word, low:high], columns[word + 1, low:high], columns[word + 2, low:high]
+        if word == 0:
+            for at in range(high - low):
+                reached[at] = bit_count(ones[at] ^ one) + bit_count(twos[at] ^ two) + bit_count(threes[at] ^ three)
+        else:
+            for at in range(high - low):
+                reached[at] += bit_count(ones[at] ^ one) + bit_count(twos[at] ^ two) + bit_count(threes[at] ^ three)
+    least = np.uint32(0xFFFFFFFF)
+    for at in range(high - low):
+        least = min(least, (reached[at] << np.uint32(_POSITION_BITS)) | np.uint32(at))
+    position = np.int64(least & np.uint32((1 << _POSITION_BITS) - 1))
+    return (np.int64(least >> np.uint32(_POSITION_BITS)) << NUMBER_BITS) | (low + position)
