@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -261,6 +262,34 @@ def test_a_write_between_ranking_and_names_begins_the_search_afresh(
     if "exact" in asked:
         assert hit.candidates == before.candidates + count
     assert len(times) == 2
+
+
+@pytest.mark.usefixtures("hot_alone")
+def test_a_payload_is_that_of_the_code_even_if_both_change_in_the_same_turn_of_the_server(
+    index: Index, keeping: Index, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server is halted until the write and the question for payloads both wait for it, in this order."""
+    process: int = redis.Redis.from_url(redis_url).info("server")["process_id"]  # type: ignore[index]
+    codes = random_codes(2, LAYOUT, 77)
+    index.add([0], codes[:1], [{"code": 0}])
+    assert keeping.search(codes[:1], 1, payloads=True)[0].payloads == [{"code": 0}]
+    tracking = keeping._hot._tracking  # type: ignore[union-attr]
+    ask, writing = tracking.ask, threading.Thread(target=index.add, args=([0], codes[1:], [{"code": 1}]))
+
+    def behind_a_write(commands: Any, take: Any) -> None:
+        if commands[0][0] == "HMGET" and writing.ident is None:
+            os.kill(process, signal.SIGSTOP)
+            going_on = threading.Timer(0.3, os.kill, (process, signal.SIGCONT))
+            going_on.start()
+            writing.start()
+            time.sleep(0.1)
+        ask(commands, take)
+
+    monkeypatch.setattr(tracking, "ask", behind_a_write)
+    hit = keeping.search(codes[:1], 1, payloads=True, exact=True)[0]
+    assert (hit.ids == [0] and hit.distances.tolist() == [0]) is (hit.payloads == [{"code": 0}])
+    writing.join()
+    assert keeping.search(codes[1:], 1, payloads=True)[0].payloads == [{"code": 1}]
 
 
 @pytest.mark.usefixtures("hot_alone")
