@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -82,6 +82,7 @@ def test_two_clusters_are_told_apart(layout: CodeLayout) -> None:
     assert (unpack_bits(halves.packed_coarse, layout.coarse_bits) == ends[:, layout.fine_bits :]).all()
 
 
+@settings(deadline=None)  # the first example waits for the compiler
 @given(
     layout=st.sampled_from(LAYOUTS),
     items=st.integers(2, 80),
