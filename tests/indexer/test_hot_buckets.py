@@ -125,6 +125,26 @@ def test_answers_are_those_of_a_searcher_that_keeps_nothing(index: Index, keepin
 
 
 @pytest.mark.usefixtures("hot_alone")
+def test_ids_of_all_kinds_are_kept_side_by_side(redis_url: str) -> None:
+    """Small integers, integers whose handles take 8 bytes, and strings, whose names move to more and more pages."""
+    with (
+        Index.create(redis_url, "x", LAYOUT, shards=3, bucket_items=BUCKET) as index,
+        Index.open(redis_url, "x", cache_bytes=PLENTY) as keeping,
+    ):
+        rng, alive = np.random.default_rng(0), set()
+        for step in range(20):
+            ids: list[Any] = rng.integers(0, 1000, 20).tolist()
+            ids += (ids[0] - 2000, (1 << 32) + ids[1], 0xFFFF_FFFF, -(1 << 61), (1 << 61) + 3) if step % 2 else ()
+            ids += [f"item {n}" for n in rng.integers(0, 1000, 30)]
+            index.add(ids, random_codes(len(ids), LAYOUT, step, flips=0.2))
+            alive |= set(ids)
+            hit = keeping.search(QUERIES[:1], 2000, exact=True)[0]
+            assert set(hit.ids) == alive
+            assert len(hit.ids) == len(alive)
+            assert keeping.search(QUERIES[:1], 5)[0].ids == hit.ids[:5]
+
+
+@pytest.mark.usefixtures("hot_alone")
 def test_an_acknowledged_write_is_seen_by_the_next_search_of_kept_buckets(index: Index, keeping: Index) -> None:
     """Writes that change no partition, that widen a radius, that split a bucket, and that empty one."""
     rng = np.random.default_rng(0)

@@ -32,7 +32,7 @@ import numpy as np
 def history(writer, steps):
     rng = np.random.default_rng(writer)
     for step in range(steps):
-        items = sorted({f"{writer}-{n}" for n in rng.integers(0, 25, rng.integers(1, 8))})
+        items = sorted({f"{writer}-{n}" for n in rng.integers(0, 60, rng.integers(1, 8))})
         yield step, items, bool(rng.random() < 0.3)
 """
 
@@ -113,7 +113,7 @@ def test_no_acknowledged_write_is_missed(
 ) -> None:
     monkeypatch.setattr(search_module, "HOT_ATTEMPTS", hot_attempts)
     with (
-        Index.create(redis_url, "x", LAYOUT, shards=shards) as fresh,
+        Index.create(redis_url, "x", LAYOUT, shards=shards, bucket_items=8) as fresh,
         Index.open(redis_url, "x", cache_bytes=cache_bytes) as keeping,
     ):
         writers = [Writer(redis_url, number) for number in range(WRITERS)]
