@@ -29,6 +29,7 @@ from hashgrain.indexer.store_errors import translated
 ATTEMPTS = 3
 """How often a bucket is read anew where others change it; after that it stays whole until the next write."""
 
+_NEIGHBOURS = 16  # buckets that are asked whether they are empty
 _FULL = 0.75  # a bucket of so many of its items or fewer is long for its holes only
 
 
@@ -56,10 +57,12 @@ def _split(shard: Shard, number: int) -> list[int]:
             return []
         one, two = _halves(live, shard.header.layout, entry[-1])
         digest = hashlib.sha1(stored, usedforsecurity=False).hexdigest()
-        arguments = (number, digest, entry, buckets, one.records, two.records, one.entry, two.entry, two.hashes)
+        other = _empty_near(shard, number, entry)
+        other = buckets if other is None else other
+        arguments = (number, digest, entry, other, one.records, two.records, one.entry, two.entry, two.hashes)
         if shard.write("split", *arguments) == [1]:
             shard.reroute()
-            return [number] * (one.size > limit) + [buckets] * (two.size > limit)
+            return [number] * (one.size > limit) + [other] * (two.size > limit)
     return []
 
 
@@ -75,6 +78,29 @@ def _read(shard: Shard, number: int) -> tuple[bytes, bytes, int] | None:
     if stored is None or len(entry) != width:
         return None
     return stored, entry, length // width
+
+
+def _empty_near(shard: Shard, number: int, entry: bytes) -> int | None:
+    """The number of a bucket among the nearest that holds nothing, and so can take a half; None where there is none.
+
+    Without this, items that come and go would leave more and more empty buckets behind.
+    """
+    partition, layout = shard.routes(), shard.header.layout
+    centroid = np.frombuffer(entry, np.uint8)
+    fine, coarse = centroid[: layout.fine_bytes], centroid[layout.fine_bytes : code_bytes(layout)]
+    away = _bits(partition.fine ^ fine) + _bits(partition.packed_coarse ^ coarse)
+    near = np.argsort(away, kind="stable")[: _NEIGHBOURS + 1].tolist()
+    with translated(shard.connection.address):
+        pipe: Any = shard.connection.client.pipeline(transaction=False)
+        pipe.hmget(shard.keys.holes, near)
+        for one in near:
+            pipe.strlen(shard.keys.bucket(one))
+        holes, *lengths = pipe.execute()
+    for one, listed, length in zip(near, holes, lengths, strict=True):
+        width = code_bytes(layout) + int(partition.handle_bytes[one])
+        if one != number and length == len(listed or b"") // 2 * width:
+            return int(one)
+    return None
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,7 +18,17 @@ end
 local header = call('HMGET', META, 'pages', 'bucket_items')
 local count, limit = tonumber(header[1]), tonumber(header[2])
 
-local chosen, raised = {}, {}
+local chosen, needed, raised = {}, {}, {}
+
+-- Plan to have a bucket's radii no less than these.
+local function widen_radii(bucket, fine, coarse)
+  local fine_was, coarse_was = decode('<I2B', bucket.radii or sub(bucket.entry, CODES + 1))
+  if fine > fine_was or coarse > coarse_was then
+    bucket.radii = encode('<I2B', math.max(fine, fine_was), math.max(coarse, coarse_was))
+    raised[bucket] = true
+  end
+end
+
 local step = 4 + CODES + 3
 for at = 1, #ARGV[4], step do
   local number = decode('<I4', ARGV[4], at)
@@ -26,11 +36,8 @@ for at = 1, #ARGV[4], step do
   if sub(bucket.entry, 1, CODES) ~= sub(ARGV[4], at + 4, at + 3 + CODES) or #bucket.entry < ENTRY then
     return { 'stale', number }
   end
-  local fine, coarse = decode('<I2B', ARGV[4], at + 4 + CODES)
-  local fine_was, coarse_was = decode('<I2B', bucket.entry, CODES + 1)
-  if fine > fine_was or coarse > coarse_was then
-    raised[#raised + 1] = { number, encode('<I2B', math.max(fine, fine_was), math.max(coarse, coarse_was)) }
-  end
+  needed[number] = { decode('<I2B', ARGV[4], at + 4 + CODES) }
+  widen_radii(bucket, needed[number][1], needed[number][2])
   chosen[#chosen + 1] = number
   changing(number)
 end
@@ -70,6 +77,23 @@ end
 read_holes(chosen)
 read_holes(others)
 
+-- Whether an item need not leave the bucket where it is for one that was chosen, since both have one centroid: else items
+-- that are all alike would move to the first of their buckets, and overfill it, each time that they are written. The
+-- bucket must then be as wide as the chosen one.
+local function stays(bucket, number)
+  if sub(bucket.entry, 1, CODES) ~= sub(buckets[number].entry, 1, CODES) then
+    return false
+  end
+  if not bucket.wide_as then
+    bucket.wide_as = {}
+  end
+  if not bucket.wide_as[number] then
+    bucket.wide_as[number] = true
+    widen_radii(bucket, needed[number][1], needed[number][2])
+  end
+  return true
+end
+
 local replaced, added, moved = 0, 0, {}
 local names, payloads, without = {}, {}, {}
 for item = 1, #hashes do
@@ -95,8 +119,9 @@ for item = 1, #hashes do
       names[#names + 1] = { names_key(page), handle, ARGV[more + 1] }
     end
   end
-  if here and here[2] == number then
-    bucket.writes[#bucket.writes + 1] = { here[3] * bucket.width, codes }
+  if here and (here[2] == number or stays(buckets[here[2]], number)) then
+    local old = buckets[here[2]]
+    old.writes[#old.writes + 1] = { here[3] * old.width, codes }
   elseif here then
     take_away(buckets[here[2]], here[3])
     moved[#moved + 1] = { page, here[1], where(number, put(bucket, codes .. stored)) }
@@ -122,10 +147,10 @@ end
 
 -- The first write must be one that Redis refuses when `maxmemory` is reached: it decides for the whole script.
 local live = call('HINCRBY', META, 'live', added)
-for _, one in ipairs(raised) do
-  call('SETRANGE', PARTITION, one[1] * ENTRY + CODES, one[2])
+for bucket in pairs(raised) do
+  call('SETRANGE', PARTITION, bucket.number * ENTRY + CODES, bucket.radii)
 end
-if #raised > 0 then
+if next(raised) then
   call('INCR', STAMP)
 end
 local reply = { 'ok', replaced }

@@ -105,7 +105,7 @@ local function bucket_at(number)
     local entry = whole_partition and sub(whole_partition, first + 1, first + ENTRY)
       or call('GETRANGE', PARTITION, first, first + ENTRY - 1)
     local handle = string.byte(entry, ENTRY)
-    bucket = { key = bucket_key(number), entry = entry, handle = handle, width = CODES + (handle or 0) }
+    bucket = { number = number, key = bucket_key(number), entry = entry, handle = handle, width = CODES + (handle or 0) }
     buckets[number] = bucket
   end
   return bucket

@@ -4,12 +4,12 @@
 -- ARGV[4]  the bucket's number
 -- ARGV[5]  SHA-1 of its bytes, in hexadecimal digits
 -- ARGV[6]  its entry in the partition as the caller has read it
--- ARGV[7]  the number of the new bucket
+-- ARGV[7]  the number of the other half: that of an empty bucket, or the next
 -- ARGV[8], ARGV[9]    the records that stay and those that move
 -- ARGV[10], ARGV[11]  the entries of both
 -- ARGV[12]  the hashes of the items that move, 4 bytes each, in the order of their records
 --
--- Returns {'ok', 1}, or {'ok', 0} where the bucket has changed, with nothing written; {'missing'} where the index is
+-- Returns {'ok', 1}, or {'ok', 0} where either bucket has changed, with nothing written; {'missing'} where the index is
 -- no longer there; {'torn', key, length}, {'lost', key} where a place is not where it should be.
 
 if not is_live() then
@@ -20,7 +20,13 @@ local text = call('GET', bucket_key(number))
 if not text or redis.sha1hex(text) ~= ARGV[5] or bucket_at(number).entry ~= ARGV[6] then
   return { 'ok', 0 }
 end
-if call('STRLEN', PARTITION) ~= new * ENTRY then
+local buckets_there = call('STRLEN', PARTITION) / ENTRY
+if new < buckets_there then
+  local holes = call('HGET', HOLES, new) or ''
+  if new == number or call('STRLEN', bucket_key(new)) ~= #holes / 2 * bucket_at(new).width then
+    return { 'ok', 0 }
+  end
+elseif new > buckets_there then
   return { 'ok', 0 }
 end
 
@@ -52,8 +58,8 @@ end
 call('SET', bucket_key(new), ARGV[9])
 call('SET', bucket_key(number), ARGV[8])
 call('SETRANGE', PARTITION, number * ENTRY, ARGV[10])
-call('APPEND', PARTITION, ARGV[11])
-call('HDEL', HOLES, number)
+call('SETRANGE', PARTITION, new * ENTRY, ARGV[11])
+call('HDEL', HOLES, number, new)
 for _, one in ipairs(moved) do
   call('SETRANGE', unpack(one))
 end
