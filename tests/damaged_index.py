@@ -2,95 +2,160 @@
 
 from __future__ import annotations
 
-import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import redis
 
 from hashgrain.codes import CodeLayout
 from hashgrain.indexer import Index, ReferenceIndex
-from hashgrain.indexer.keys import TOMBSTONE, ShardKeys
+from hashgrain.indexer.handles import FIRST_HASHED, handle_of, hashes_of, page_of
+from hashgrain.indexer.identifiers import ItemId, encode_ids
+from hashgrain.indexer.keys import HOLES, PLACE_BYTES, ShardKeys
 from random_codes import random_codes
 
 LAYOUT = CodeLayout(12, 64)
-WIDTH = 12
+CODES = 10
+"""Bytes of a record's codes, and of a centroid."""
+ENTRY = 14
 NAME = "x"
+BUCKET_ITEMS = 16
+"""Few, so that a small index has many buckets."""
+
+IDS: list[ItemId] = [n if n % 2 == 0 else f"photo-{n}" for n in range(300)]
+"""Integers, which need no names, and strings, which do."""
+DELETED: list[ItemId] = [4, "photo-17", 30]
+PLAIN, NAMED = 20, "photo-21"
+"""An item without a name, and one with a name; both have payloads."""
+BARE = 24
+"""An item without a name or payload."""
 
 
 @dataclass(frozen=True)
 class Stored:
-    """The keys of one shard, and what is under them."""
+    """The keys of one shard, and what is under them, read by plain means."""
 
     client: redis.Redis
     keys: ShardKeys
 
-    def place(self, item: int) -> tuple[int, str]:
-        """Number and bucket name of an item."""
-        number, bucket = self.field(self.keys.nums, f"i{item}").decode().split(":")
-        return int(number), bucket
-
-    def field(self, key: str, name: str | int) -> bytes:
-        value: Any = self.client.hget(key, str(name))
-        assert isinstance(value, bytes), f"{key} has no {name}"
-        return value
-
-    def bucket(self, item: int) -> str:
-        """The key of the bucket that holds an item."""
-        return self.keys.bucket_prefix + self.place(item)[1]
-
-    def record(self, item: int) -> bytes:
-        """The bytes of an item's record."""
-        log: Any = self.client.get(self.bucket(item))
-        records = [log[at : at + WIDTH] for at in range(0, len(log), WIDTH)]
-        return next(record for record in records if record[:4] == struct.pack(">I", self.place(item)[0]))
-
-    def log(self, key: str) -> bytes:
+    def text(self, key: str) -> bytes:
         found: Any = self.client.get(key)
         return found or b""
 
-    def buckets(self) -> list[str]:
-        """Keys of all buckets, sorted."""
-        return sorted(key.decode() for key in self.client.scan_iter(match=self.keys.bucket_prefix + "*"))
+    def pages(self) -> int:
+        found: Any = self.client.hget(self.keys.meta, "pages")
+        return int(found)
 
-    def free_bucket(self) -> str:
-        """The key of a bucket that is not there."""
-        taken = set(self.buckets())
-        return next(key for code in range(4096) if (key := self.keys.bucket(code)) not in taken)
+    def page(self, handle: int) -> int:
+        """The page on which an item's place and name belong."""
+        return int(page_of(hashes_of(np.array([handle])), self.pages())[0])
 
-    def code(self, key: str) -> int:
-        return int(key[-6:], 16)
+    def places(self, page: int) -> list[bytes]:
+        text = self.text(self.keys.places(page))
+        return [text[at : at + PLACE_BYTES] for at in range(0, len(text), PLACE_BYTES)]
+
+    def count(self) -> int:
+        """How many buckets there are."""
+        return len(self.text(self.keys.partition)) // ENTRY
+
+    def width(self, bucket: int) -> int:
+        return CODES + self.text(self.keys.partition)[bucket * ENTRY + ENTRY - 1]
+
+    def records(self, bucket: int) -> list[bytes]:
+        """The whole records of a bucket, holes too."""
+        text, width = self.text(self.keys.bucket(bucket)), self.width(bucket)
+        return [text[at : at + width] for at in range(0, len(text) - width + 1, width)]
+
+    def handles(self, bucket: int) -> list[int]:
+        """The handles of those."""
+        return [int.from_bytes(record[CODES:], "little", signed=len(record) > 14) for record in self.records(bucket)]
+
+    def bucket(self, item: ItemId) -> int:
+        """The bucket that holds an item."""
+        return next(number for number in range(self.count()) if handle(item) in self.handles(number))
+
+    def record(self, item: ItemId) -> bytes:
+        bucket = self.bucket(item)
+        return self.records(bucket)[self.handles(bucket).index(handle(item))]
+
+    def members(self, bucket: int) -> set[int]:
+        """Handles of the items in a bucket."""
+        return set(self.handles(bucket)) - set(HOLES.values())
+
+    def place(self, item: ItemId) -> tuple[str, bytes]:
+        """The key of the page of an item's place, and the place."""
+        wanted = hash_bytes(item) + self.bucket(item).to_bytes(3, "little")
+        page = self.page(handle(item))
+        return self.keys.places(page), next(place for place in self.places(page) if place[:7] == wanted)
+
+    def replace(self, key: str, old: bytes, new: bytes) -> None:
+        """Replace bytes that are there once."""
+        text = self.text(key)
+        assert text.count(old) == 1
+        self.client.set(key, text.replace(old, new))
+
+    def set_entry(self, bucket: int, change: Callable[[bytearray], object]) -> None:
+        """Change the entry of a bucket."""
+        entry = bytearray(self.text(self.keys.partition)[bucket * ENTRY : (bucket + 1) * ENTRY])
+        change(entry)
+        self.client.setrange(self.keys.partition, bucket * ENTRY, bytes(entry))
+
+    def with_holes(self) -> int:
+        """A bucket that has holes."""
+        return int(min(self.client.hkeys(self.keys.holes)))  # type: ignore[arg-type]
 
 
-def record(number: int, fine: bytes = bytes(8)) -> bytes:
-    """A record of any number."""
-    return struct.pack(">I", number) + fine
+def handle(item: ItemId) -> int:
+    return handle_of(encode_ids([item])[0])
 
 
-def tombstone(number: int) -> bytes:
-    """The tombstone of a number."""
-    return record(TOMBSTONE + number)
+def field(item: ItemId) -> bytes:
+    """An item's handle as the field of a hash."""
+    return handle(item).to_bytes(8, "little", signed=True)
+
+
+def hash_bytes(item: ItemId) -> bytes:
+    return int(hashes_of(np.array([handle(item)]))[0]).to_bytes(4, "little")
+
+
+def record(stored: Stored, bucket: int, number: int) -> bytes:
+    """A record of any handle, with the codes of a bucket's centroid."""
+    entry = stored.text(stored.keys.partition)[bucket * ENTRY : (bucket + 1) * ENTRY]
+    return entry[:CODES] + number.to_bytes(8, "little", signed=True)[: entry[-1]]
+
+
+def wide_bucket(stored: Stored) -> int:
+    """A bucket whose handles take 8 bytes, and that any record may lie in."""
+    bucket = next(number for number in range(stored.count()) if stored.width(number) == CODES + 8)
+    stored.set_entry(bucket, lambda entry: entry.__setitem__(slice(CODES, CODES + 3), b"\x40\x00\x0c"))
+    return bucket
+
+
+UNKNOWN = FIRST_HASHED + 7
+"""A handle of no id that anybody has."""
 
 
 def build(redis_url: str, shards: int = 1) -> tuple[Index, ReferenceIndex, Stored]:
-    """60 items in buckets of one and of several, some replaced, some deleted, some of the tombstones still there."""
-    index = Index.create(redis_url, NAME, LAYOUT, fingerprint="abc", shards=shards)
-    twin = ReferenceIndex(LAYOUT, shards)
-    codes = random_codes(60, LAYOUT, flips=0.04)
-    payloads = [{"n": n} if n % 3 else None for n in range(60)]
+    """300 items in buckets of some, on a few pages; some replaced, some deleted, some of the holes still there."""
+    index = Index.create(redis_url, NAME, LAYOUT, fingerprint="abc", shards=shards, bucket_items=BUCKET_ITEMS)
+    twin = ReferenceIndex(LAYOUT)
+    codes = random_codes(len(IDS), LAYOUT, flips=0.04)
+    payloads = [{"n": n} if n % 6 else None for n in range(len(IDS))]
     for one in (index, twin):
-        one.add(range(60), codes, payloads)
-        one.add([5, 6], codes[:2], [{"n": 500}, None])
-        one.delete([3, 17])
+        one.add(IDS, codes, payloads)
+        one.add([6, "photo-5"], codes[:2], [{"n": 500}, None])
+        one.delete(DELETED)
     stored = Stored(redis.Redis.from_url(redis_url), ShardKeys(NAME, 0))
-    assert shards > 1 or stored.client.hlen(stored.keys.dead) > 0, "some tombstones must be waiting"
+    assert stored.client.hlen(stored.keys.holes) > 0, "some holes must be left"
     return index, twin, stored
 
 
 def require_equal(index: Index, twin: ReferenceIndex) -> None:
-    """Every search answers as the twin's."""
+    """Every search that reads everything answers as the twin's."""
     for query in (random_codes(6, LAYOUT, 1), random_codes(6, LAYOUT, 2, flips=0.03)):
-        for question in ({"exact": True, "k": 100}, {"candidates": 10, "k": 5}):
+        for question in ({"exact": True, "k": 400}, {"exact": True, "k": 5, "rank": "fine"}):
             wanted, found = (one.search(query, payloads=True, **question) for one in (twin, index))  # type: ignore[arg-type]
             assert [hit.ids for hit in found] == [hit.ids for hit in wanted]
             assert [hit.distances.tolist() for hit in found] == [hit.distances.tolist() for hit in wanted]

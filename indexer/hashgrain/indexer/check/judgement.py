@@ -92,7 +92,8 @@ class Verdict:
         page, copies = self._page, self._page.copies[hash_]
         free = page.placed(hash_)
         unplaced: list[tuple[int, Lying]] = []
-        for handle, lying in sorted(copies.items(), key=lambda copy: (len(copy[1]), copy[0])):
+        # Of two handles with one hash, the one that is more surely an item's has the first claim to a place.
+        for handle, lying in sorted(copies.items(), key=lambda copy: (not page.is_named(copy[0]), len(copy[1]))):
             kept = max(lying, key=lambda at: free[at.bucket] > 0)
             self._judge_others(hash_, handle, lying, kept, placed=free[kept.bucket] > 0)
             if free[kept.bucket] > 0:

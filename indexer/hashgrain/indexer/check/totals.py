@@ -150,7 +150,10 @@ def check_live(shard: Examination) -> None:
     """Check how many items there are."""
     keys = shard.keys
     looks = [Look("field", keys.meta, b"live"), Look("records", keys.partition)]
-    if shard.unknown or (not shard.repair and any(found.kind == kinds.HOLE_LIST.name for found in shard.findings)):
+    unreadable = not shard.repair and {kinds.HOLE_LIST.name, kinds.HANDLE_BYTES.name} & {
+        finding.kind for finding in shard.findings
+    }
+    if shard.unknown or unreadable:
         return  # nobody knows how many records there are
     for _ in shard.attempts():
         live, records = shard.peek(looks)
