@@ -1,4 +1,4 @@
-"""The two-stage index in Redis: packed buckets of fine codes, one bucket per coarse code."""
+"""The two-stage index in Redis: packed buckets of codes, each around a centroid, that split as the index grows."""
 
 from hashgrain.indexer.cache_size import CacheStats
 from hashgrain.indexer.check import CheckReport, Finding, check_index

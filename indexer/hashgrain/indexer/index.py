@@ -8,7 +8,9 @@ from typing import Any
 
 from hashgrain.codes.errors import FingerprintMismatch, InvalidInput
 from hashgrain.codes.layout import CodeLayout, HashCodes
+from hashgrain.indexer.bulk import load_collection
 from hashgrain.indexer.cache_size import CacheStats, require_cache_bytes, require_max_staleness
+from hashgrain.indexer.collection import Collection
 from hashgrain.indexer.connection import DEFAULT_TIMEOUTS, Connection, Timeouts
 from hashgrain.indexer.header import BUCKET_ITEMS
 from hashgrain.indexer.hot_buckets import HotBuckets
@@ -172,6 +174,40 @@ class Index:
         self._require_codes(codes)
         self.require_fingerprint(fingerprint)
         return add_items(self._shards, items_of(ids, codes, payloads, self._layout))
+
+    def load(
+        self,
+        ids: Iterable[ItemId],
+        codes: HashCodes,
+        payloads: Sequence[Mapping[str, Any] | None] | None = None,
+        fingerprint: str | None = None,
+    ) -> int:
+        """Load a whole collection into this index, which must be empty: many times as fast as `add`, and searches find
+        more in as many candidates, since the buckets are made for the collection. Where an id comes more than once,
+        the last one counts.
+
+        While it goes on nobody else can open, search or write the index. A call that fails leaves it empty; one that
+        is cut short (the process is killed) leaves an index that can only be dropped.
+
+        Args:
+            ids: N strings or integers (64 bits); integers are loaded the fastest as a NumPy array.
+            codes: N codes; logits are not stored.
+            payloads: one JSON object (or None) per item.
+            fingerprint: of the model that made the codes; checked against the index's.
+
+        Returns:
+            How many items the index holds now.
+
+        Raises:
+            InvalidInput: also where the index holds items already.
+            LayoutMismatch, FingerprintMismatch, StoreFull, IndexMissing, StoreUnavailable, StoreError: nothing was
+                loaded, or the message says what to do.
+        """
+        self._require_codes(codes)
+        self.require_fingerprint(fingerprint)
+        collection = Collection.of(ids, codes, payloads, self._layout)
+        load_collection(self._shards, collection)
+        return len(collection)
 
     def delete(self, ids: Iterable[ItemId]) -> int:
         """Delete items, in batches like `add`; ids that are not there are passed over.
