@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from hashgrain.codes.errors import InvalidInput, StoreError, StoreFull
+from hashgrain.codes.errors import IndexMissing, InvalidInput, StoreError, StoreFull
 from hashgrain.indexer.collection import Collection
 from hashgrain.indexer.grouping import group_items
 from hashgrain.indexer.handles import shards_of
@@ -78,6 +78,8 @@ def _undo(loads: Sequence[_ShardLoad], exc: BaseException) -> None:
         try:
             load.undo()
         except StoreError as failure:
+            if isinstance(exc, IndexMissing) and isinstance(failure, IndexMissing):
+                return  # somebody has dropped the index, with all that was written
             name = load.shard.keys.name
             raise type(failure)(
                 f"loading index {name!r} was cut short ({exc}) and could not be undone ({failure}); drop it with "
