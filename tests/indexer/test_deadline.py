@@ -17,7 +17,7 @@ from hashgrain.codes.errors import StoreUnavailable
 from hashgrain.indexer import Hit, Index, SearchRequest, Timeouts, planning, search
 from hashgrain.indexer.connection import Connection
 from hashgrain.indexer.deadline import Deadline
-from hashgrain.indexer.shard import Shard
+from hashgrain.indexer.fresh_reading import FreshReading
 from process_state import suspend
 from random_codes import random_codes
 
@@ -30,8 +30,8 @@ FAR_LONGER = 8.0
 
 @pytest.fixture
 def index(redis_url: str) -> Iterator[Index]:
-    with Index.create(redis_url, "x", LAYOUT) as created:
-        created.add(range(ITEMS), random_codes(ITEMS, LAYOUT))
+    with Index.create(redis_url, "x", LAYOUT, bucket_items=8) as created:
+        created.add([f"i{n}" for n in range(ITEMS)], random_codes(ITEMS, LAYOUT))
         created.search(QUERIES[:1])  # it knows the directory now
         yield created
 
@@ -46,9 +46,9 @@ def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
 def stopping_after(redis_url: str, answers: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Stop the server's process when it has named the winners of so many readings; let it go on at the end."""
     process = int(redis.Redis.from_url(redis_url).info("server")["process_id"])
-    names, left = Shard.names, [answers]
+    names, left = FreshReading.names, [answers]
 
-    def then_stop(self: Shard, *arguments: Any) -> Any:
+    def then_stop(self: FreshReading, *arguments: Any) -> Any:
         found = names(self, *arguments)
         left[0] -= 1
         if left[0] == 0:
@@ -56,7 +56,7 @@ def stopping_after(redis_url: str, answers: int, monkeypatch: pytest.MonkeyPatch
         return found
 
     with monkeypatch.context() as patch:
-        patch.setattr(Shard, "names", then_stop)
+        patch.setattr(FreshReading, "names", then_stop)
         if not answers:
             suspend(process)
         try:
@@ -74,7 +74,7 @@ def test_the_best_so_far_comes_back_marked_when_the_server_stops(
     index: Index, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request = SearchRequest(4, exact=True, deadline=0.3)
-    reach = planning.first_reach(ITEMS, index.stats().buckets, request)
+    reach = planning.reach_of(0, ITEMS, index.stats().buckets, request)
     begun = time.monotonic()
     with stopping_after(redis_url, 1, monkeypatch):
         hits = index.search(QUERIES[:2], 4, exact=True, deadline=0.3)
@@ -103,6 +103,7 @@ def test_queries_that_were_not_begun_come_back_empty(
     wanted = index.search(QUERIES[:2], 4, probes=3)
     assert list(map(found, hits[:2])) == list(map(found, wanted))
     assert [hit.partial for hit in hits] == [False, False, True, True, True]
+    assert hits[0].payloads == [None] * 4
     for hit in hits[2:]:
         assert found(hit) == ([], [], 0, 0, -1, False)
         assert hit.payloads == []
