@@ -76,9 +76,9 @@ def noted(keeping: Index, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         sent.extend(command[0] for command in commands)
         ask(commands, take)
 
-    def pinged() -> None:
+    def pinged() -> Any:
         sent.append("PING")
-        ping()
+        return ping()
 
     monkeypatch.setattr(tracking, "ask", asked)
     monkeypatch.setattr(tracking, "ping", pinged)
@@ -101,8 +101,8 @@ def test_the_second_search_reads_nothing_but_payloads(
     assert after is not None
     assert (after.misses, after.drops, after.bytes) == (before.misses, before.drops, before.bytes)
     assert after.hits > before.hits
-    assert sent[-1] == "PING"
-    assert set(sent[:-1]) == ({"HMGET"} if payloads else set())
+    assert sent[0] == sent[-1] == "PING"
+    assert set(sent[1:-1]) == ({"HMGET"} if payloads else set())
 
 
 @pytest.mark.usefixtures("hot_alone")
@@ -114,7 +114,8 @@ def test_names_are_looked_up_once(redis_url: str, monkeypatch: pytest.MonkeyPatc
         assert plain(keeping.search(QUERIES, 8)) == plain(first)
         assert sent == ["PING"]
         keeping.search(QUERIES, 9)
-        assert sent[1:] == ["HMGET"] * len(sent[1:]) != []
+        assert sent[1] == "PING"
+        assert sent[2:] == ["HMGET"] * len(sent[2:]) != []
 
 
 def test_answers_are_those_of_a_searcher_that_keeps_nothing(index: Index, keeping: Index) -> None:
@@ -220,11 +221,11 @@ def test_a_killed_connection_loses_the_cache_and_no_write(index: Index, keeping:
     assert stats.drops >= 20 * 10
 
 
-def test_a_connection_killed_between_ranking_and_names_is_made_anew(
+def test_a_connection_killed_between_ranking_and_payloads_is_made_anew(
     keeping: Index, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = redis.Redis.from_url(redis_url)
-    wanted = plain(keeping.search(QUERIES, 5))
+    wanted = plain(keeping.search(QUERIES, 5, payloads=True))
     kills = []
     rank = search_module.Selection.of
 
@@ -234,24 +235,24 @@ def test_a_connection_killed_between_ranking_and_names_is_made_anew(
         return rank(*arguments, **named)
 
     monkeypatch.setattr(search_module.Selection, "of", killing)
-    assert plain(keeping.search(QUERIES, 5)) == wanted
+    assert plain(keeping.search(QUERIES, 5, payloads=True)) == wanted
     assert len(kills) == 3
 
 
 @pytest.mark.usefixtures("hot_alone")
-@pytest.mark.parametrize("killing", [None, "unnoticed", "noticed"])
+@pytest.mark.parametrize("killing", ["", "before it asks", "while it ranks", "while it ranks, and noticed"])
 @pytest.mark.parametrize("asked", [{"exact": True, "rank": "fine"}, {"within": 0}])
 @pytest.mark.parametrize("splitting", [False, True])
-def test_a_write_between_ranking_and_names_begins_the_search_afresh(
+def test_a_search_that_is_told_of_a_write_only_while_it_goes_on_begins_afresh(
     index: Index,
     keeping: Index,
     redis_url: str,
     splitting: bool,
     asked: dict[str, Any],
-    killing: str | None,
+    killing: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """No winner vanishes by it (or there is none), so that only what is told of buckets can give it away.
+    """No winner vanishes by the write (or there is none), so that only what is told of buckets can give it away.
 
     The write goes into a bucket, or has one split in two; what is told of it may be lost with the connection.
     """
@@ -262,26 +263,33 @@ def test_a_write_between_ranking_and_names_begins_the_search_afresh(
     keeping.search(QUERIES, exact=True)
     before = keeping.search(query, 3, **asked)[0]
     buckets = index.stats().buckets
-    rank, times = search_module.Selection.of, []
+    tracking = keeping._hot._tracking  # type: ignore[union-attr]
+    drain, rank, written, ranked = tracking.drain, search_module.Selection.of, [], []
 
-    def writing(*arguments: Any, **named: Any) -> Any:
-        times.append(1)
-        if len(times) == 1:
-            if killing:
-                client.client_kill_filter(_type="normal", skipme=True)
-            index.add(["nearest"], query)
-            index.add([f"near {n}" for n in range(1, count)], random_codes(count, LAYOUT, 78)[1:])
-            if killing == "noticed":
+    def late() -> None:
+        if written:
+            return drain()
+        written.append(index.add(["nearest"], query))
+        index.add([f"near {n}" for n in range(1, count)], random_codes(count, LAYOUT, 78)[1:])
+        if killing == "before it asks":
+            client.client_kill_filter(_type="normal", skipme=True)
+
+    def ranking(*arguments: Any, **named: Any) -> Any:
+        ranked.append(1)
+        if len(ranked) == 1 and "ranks" in killing:
+            client.client_kill_filter(_type="normal", skipme=True)
+            if "noticed" in killing:
                 keeping._hot.tend()  # type: ignore[union-attr]
         return rank(*arguments, **named)
 
-    monkeypatch.setattr(search_module.Selection, "of", writing)
+    monkeypatch.setattr(tracking, "drain", late)
+    monkeypatch.setattr(search_module.Selection, "of", ranking)
     hit = keeping.search(query, 3, **asked)[0]
     assert before.ids[:1] != ["nearest"] == hit.ids[:1]
     assert (index.stats().buckets > buckets) is splitting
     if "exact" in asked:
         assert hit.candidates == before.candidates + count
-    assert len(times) == 2
+    assert len(ranked) == (1 if killing == "before it asks" else 2)
 
 
 @pytest.mark.usefixtures("hot_alone")
@@ -354,7 +362,7 @@ def test_a_kept_bucket_that_changes_while_others_are_read_is_read_too(
         def after_a_write(commands: Any, take: Any) -> None:
             if batch := next(batches, None):
                 index.add(batch, random_codes(some, LAYOUT, 1, flips=0.2))
-                tracking.ping()  # so that it is told before the answer
+                tracking.wait(tracking.ping())  # so that it is told before the answer
             ask(commands, take)
 
         monkeypatch.setattr(tracking, "ask", after_a_write)

@@ -12,7 +12,7 @@ import redis
 from hashgrain.codes import CodeLayout
 from hashgrain.codes.errors import IndexMissing, InvalidInput
 from hashgrain.indexer import Index, drop_index, kept_names
-from hashgrain.indexer.tracking import Tracking
+from hashgrain.indexer.tracking import Question, Tracking
 from random_codes import random_codes
 
 LAYOUT = CodeLayout(12, 64)
@@ -40,9 +40,9 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         commands.extend(asked)
         ask(self, asked, take)
 
-    def pinged(self: Tracking) -> None:
+    def pinged(self: Tracking) -> Question:
         commands.append(["PING"])
-        ping(self)
+        return ping(self)
 
     monkeypatch.setattr(Tracking, "ask", noted)
     monkeypatch.setattr(Tracking, "ping", pinged)

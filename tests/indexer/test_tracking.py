@@ -87,6 +87,41 @@ def test_draining_does_not_wait(told: Told, client: redis.Redis) -> None:
     assert told.keys == [b"hg:{x:0}:stamp", b"hg:{x:0}:b:000001"]
 
 
+def test_an_answer_may_be_waited_for_later(told: Told, client: redis.Redis) -> None:
+    """Whoever reads from the connection takes it in, and with it what was told before."""
+    for number in range(20):
+        client.set(f"hg:{{x:0}}:b:{number:06x}", "1")
+        first, second = told.tracking.ping(), told.tracking.ping()
+        assert told.keys[number:] == []
+        if number % 2:
+            assert told.ask(["ECHO", "between"]) == [b"between"]
+            assert (first.left, second.left) == (0, 0)
+        assert told.tracking.wait(second)
+        assert told.tracking.wait(first)
+        assert told.keys[number:] == [b"hg:{x:0}:b:%06x" % number]
+        assert told.tracking.known_until == max(first.sent, second.sent, told.tracking.known_until)
+
+
+def test_an_answer_that_is_never_waited_for_is_in_nobodys_way(told: Told) -> None:
+    asked = told.tracking.ping()
+    for _ in range(500):  # it comes in its own time
+        told.tracking.drain()
+        if not asked.left:
+            break
+        time.sleep(0.01)
+    assert not asked.left
+    told.tracking.ping()
+    assert told.ask(["ECHO", "a"], ["ECHO", "b"]) == [b"a", b"b"]
+
+
+def test_an_answer_that_is_lost_with_the_connection_is_told_from_one_that_came(told: Told) -> None:
+    asked = told.tracking.ping()
+    told.tracking.close()
+    assert not told.tracking.wait(asked)
+    assert told.ask(["ECHO", "a"]) == [b"a"]
+    assert not told.tracking.wait(asked)
+
+
 @pytest.mark.parametrize("command", ["FLUSHALL", "FLUSHDB"])
 def test_an_emptied_database_is_a_loss(told: Told, client: redis.Redis, command: str) -> None:
     client.execute_command(command)

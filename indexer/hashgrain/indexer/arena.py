@@ -192,10 +192,11 @@ class Arena:
         kept = np.flatnonzero(self._count != _ABSENT)
         start, count = self._start[kept].astype(np.int64), self._count[kept].astype(np.int64)
         runs = _runs(start, count)
-        self._handle = _copied(self._handle, runs, size)
-        if self._handle.dtype == np.int64:  # the wide ones may be gone
-            self._handle[self.held :] = 0
-            self._handle = narrow(self._handle)
+        handle = _copied(self._handle, runs, size)
+        if handle.dtype == np.int64:  # the wide ones may be gone
+            handle[self.held :] = 0
+            handle = narrow(handle)
+        self._handle = handle
         self._coarse, self._fine = _copied(self._coarse, runs, size), _copied(self._fine, runs, size)
         self._start[kept] = np.cumsum(count) - count
         self._end = self.held

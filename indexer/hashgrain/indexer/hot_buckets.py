@@ -1,21 +1,21 @@
 """Buckets that a searcher keeps between searches, kept true by Redis, which tells of every key that changes.
 
-A search goes by what is kept, and then asks for an answer on the very connection on which changes are told: for the
-names of its winners where it does not know them, else for any. With that answer it knows of every write that was
-acknowledged before it began (see `tracking`); where none of them, and no later one that it has been told of, concerns
-what it went by, the search's answer is that of the moment just before. Else the search starts afresh. So a search
-whose buckets are all kept needs one round trip, and sees what a search that keeps nothing sees. Where searches may be
-stale for some time, an answer on that connection serves those that follow within it: they ask nothing, as long as
-they find all that they need kept, names included.
+A search goes by what is kept, and meanwhile awaits an answer on the very connection on which changes are told. With
+that answer it knows of every write that was acknowledged before it began (see `tracking`); where none of them, and no
+later one that it has been told of, concerns what it went by, the search's answer is that of the moment at which it
+took what is kept. Else the search starts afresh. So a search whose buckets are all kept needs one round trip, on which
+it need not wait before it compares codes, and another where it does not know the names of its winners; it sees what a
+search that keeps nothing sees. Where searches may be stale for some time, an answer on that connection serves those
+that follow within it: they ask nothing, as long as they find all that they need kept, names included.
 """
 
 from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import redis
@@ -32,7 +32,9 @@ from hashgrain.indexer.records import Records
 from hashgrain.indexer.shard import Shard
 from hashgrain.indexer.sole_use import SoleUse
 from hashgrain.indexer.tending import Tending
-from hashgrain.indexer.tracking import Command, Tracking
+from hashgrain.indexer.tracking import Command, Question, Tracking
+
+T = TypeVar("T")
 
 FETCHES = 4
 """How often to read what is missing, before all that is needed is read in one step."""
@@ -92,37 +94,28 @@ class HotBuckets:
             IndexCorrupt: a bucket cannot be read.
             StoreUnavailable: no answer in time.
         """
-        with self._alone:
-            self._tending.start()
-            try:
-                self._tracking.drain()
-                return self._read(whole, wanted)
-            except StoreUnavailable as exc:
-                _raise_if_late(exc)
-                return None
+        return self._unless_lost(lambda: self._read(whole, wanted))
 
-    def confirm(self, commands: Sequence[Command], together: bool) -> list[Any] | None:
-        """Have answers after which all is told of that was acknowledged before; None where the connection was lost.
-
-        Args:
-            commands: to be answered; none where only what is told matters.
-            together: whether to have told, too, what was written just before the commands were served: the server
-                may answer before it tells of what it did in the same turn, but not before it takes up another.
+    def confirm(self, asked: Question) -> bool:
+        """Wait for what a reading asked; False where the connection was lost.
 
         Raises:
             StoreUnavailable: no answer in time.
         """
-        answers: list[Any] = []
-        with self._alone:
-            try:
-                if commands:
-                    self._tracking.ask(commands, answers.append)
-                if together or not commands:
-                    self._tracking.ping()
-            except StoreUnavailable as exc:
-                _raise_if_late(exc)
-                return None
-        return answers
+        return bool(self._unless_lost(lambda: self._tracking.wait(asked)))
+
+    def answers(self, commands: Sequence[Command], *, together: bool) -> list[Any] | None:
+        """Have answers after which all is told of that was acknowledged before; None where the connection was lost.
+
+        Args:
+            commands: to be answered, one or more.
+            together: whether to be told, too, of what was written just before they were served: the server may answer
+                before it tells of what it did in the same turn, but not before it takes up another.
+
+        Raises:
+            StoreUnavailable: no answer in time.
+        """
+        return self._unless_lost(lambda: self._answers(commands, together))
 
     def stats(self) -> CacheStats:
         """What is kept, and how well that does."""
@@ -155,7 +148,25 @@ class HotBuckets:
             self._tending.stop()
             self._tracking.close()
 
+    def _unless_lost(self, work: Callable[[], T | None]) -> T | None:
+        """Do something with nobody else inside; None where the connection was lost: the next try makes it anew."""
+        with self._alone:
+            self._tending.start()
+            try:
+                return work()
+            except StoreUnavailable as exc:
+                if isinstance(exc.__cause__, redis.TimeoutError):  # the deadline may have passed
+                    raise
+                return None
+
+    def _answers(self, commands: Sequence[Command], together: bool) -> list[Any] | None:
+        answers: list[Any] = []
+        self._tracking.ask(commands, answers.append)
+        told = not together or self._tracking.wait(self._tracking.ping())
+        return answers if told else None
+
     def _read(self, whole: Directories, wanted: NDArray[np.int64]) -> HotReading | None:
+        self._tracking.drain()
         mine = [whole.shard_positions(wanted, number) for number in range(len(self._shards))]
         numbers = [some for _, some in mine]
         read = 0
@@ -179,8 +190,8 @@ class HotBuckets:
         self._misses += read
         # What was read just now may show a write of which it is not told yet that it changed a kept bucket as well.
         recent = not read and time.monotonic() - self._tracking.known_until < self._max_staleness
-        telling = (self._changes, self.confirm, self._names)
-        return HotReading(self._shards, whole, numbers, spans, *telling, may_ask_nothing=recent)
+        asked = None if recent else self._tracking.ping()  # the answer may come while the search goes by what is kept
+        return HotReading(self._shards, whole, numbers, spans, self, self._changes, self._names, asked)
 
     def _follow(self, whole: Directories) -> bool:
         """Have places for the buckets of some directories; False where one is known to be out of date."""
@@ -246,9 +257,3 @@ class HotBuckets:
             arena.clear()
             self._verified[shard] = None
         self._changes.note_all()
-
-
-def _raise_if_late(exc: StoreUnavailable) -> None:
-    """What comes late may mean that the deadline passed; a connection that broke is made anew by the next try."""
-    if isinstance(exc.__cause__, redis.TimeoutError):
-        raise exc

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,17 @@ from hashgrain.indexer.kept_names import KeptNames
 from hashgrain.indexer.reading import Asked, Names
 from hashgrain.indexer.shard import Shard
 from hashgrain.indexer.spans import Span
-from hashgrain.indexer.tracking import Command
+from hashgrain.indexer.tracking import Command, Question
+
+
+class Source(Protocol):
+    """Where a hot reading asks; see `HotBuckets`."""
+
+    def confirm(self, asked: Question) -> bool:
+        """Wait for what was asked; False where the connection was lost."""
+
+    def answers(self, commands: Sequence[Command], *, together: bool) -> list[Any] | None:
+        """Ask, and wait for the answers; None where the connection was lost."""
 
 
 class HotReading:
@@ -25,11 +35,11 @@ class HotReading:
         whole: the directories that the reading goes by.
         numbers: by shard, the buckets that it gives.
         spans: one per shard, in order.
+        source: where they were kept.
         changes: what is told of all buckets.
-        confirm: sends commands on the tracked connection, and gives their answers once all is told of that was
-            acknowledged before (see `HotBuckets.confirm`); None where it was lost.
         kept: names that earlier searches looked up; those of this reading are added.
-        may_ask_nothing: whether what Redis has told so far is recent enough to answer by.
+        asked: what has been answered when all is told of that was acknowledged before the reading; None where what
+            Redis has told so far is recent enough to answer by.
     """
 
     def __init__(
@@ -38,21 +48,20 @@ class HotReading:
         whole: Directories,
         numbers: Sequence[NDArray[np.int64]],
         spans: Sequence[Span],
+        source: Source,
         changes: Changes,
-        confirm: Callable[[Sequence[Command], bool], list[Any] | None],
         kept: KeptNames,
-        *,
-        may_ask_nothing: bool,
+        asked: Question | None,
     ) -> None:
         self._shards = shards
         self._whole = whole
         self._numbers = numbers
         self.spans = spans
+        self._source = source
         self._changes = changes
         self._moment = changes.moment
-        self._confirm = confirm
         self._kept = kept
-        self._may_ask_nothing = may_ask_nothing
+        self._asked = asked
 
     @property
     def holds(self) -> bool:
@@ -61,16 +70,16 @@ class HotReading:
 
     def names(self, asked: Mapping[int, Asked], payloads: bool) -> Names | None:
         """See `Reading`. The way to Redis is the one on which changes are told, so the answer proves the reading."""
-        if not payloads:
-            known = self._kept.find(handle for mine in asked.values() for handle in mine.handle.tolist())
-            if known is not None:
-                told = self._may_ask_nothing or self._confirm([], False) is not None
-                return known if told and self.holds else None
+        handles = [handle for mine in asked.values() for handle in mine.handle.tolist()]
+        known = None if payloads and handles else self._kept.find(handles)
+        if known is not None:
+            told = self._asked is None or self._source.confirm(self._asked)
+            return known if told and self.holds else None
         commands = {
             number: self._shards[number].naming(mine.handle, self._pages(number), payloads)
             for number, mine in asked.items()
         }
-        answers = self._confirm([command for some in commands.values() for command in some], payloads)
+        answers = self._source.answers([one for some in commands.values() for one in some], together=payloads)
         if answers is None or not self.holds:
             return None
         found: Names = {}

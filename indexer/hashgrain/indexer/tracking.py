@@ -13,7 +13,9 @@ from __future__ import annotations
 import math
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import redis
@@ -50,6 +52,7 @@ class Tracking:
         self._on_change = on_change
         self._on_loss = on_loss
         self._link: Any = None  # redis-py's connection
+        self._waiting: deque[Question] = deque()
         self.known_until = -math.inf
         self._owner = os.getpid()
 
@@ -93,37 +96,49 @@ class Tracking:
             StoreError: the server answered with an error.
         """
         self.open()
-        self._exchange(self._link.pack_commands(commands), len(commands), take)
+        self.wait(self._send(self._link.pack_commands(commands), len(commands), take))
 
-    def ping(self) -> None:
-        """Wait until all is told of that was acknowledged before now.
+    def ping(self) -> Question:
+        """Ask for an answer, to be waited for later: then all is told of that was acknowledged before now.
+
+        Raises:
+            StoreUnavailable: the connection is lost.
+        """
+        self.open()
+        return self._send(_PING, 1, _ignore)
+
+    def wait(self, question: Question) -> bool:
+        """Wait for what was asked; False where the connection was lost meanwhile.
 
         Raises:
             StoreUnavailable, StoreError: see `ask`.
         """
-        self.open()
-        self._exchange(_PING, 1, _ignore)
+        try:
+            while question.left and not question.lost:
+                self._read()
+        except BaseException:
+            self._raise_closed()
+        return not question.lost
 
     def close(self) -> None:
         """Disconnect; what was learnt is void."""
         link, self._link = self._link, None
         self.known_until = -math.inf
+        for question in self._waiting:
+            question.lost = True
+        self._waiting.clear()
         self._on_loss()
         if link is not None:
             link.disconnect()
 
-    def _exchange(self, packed: Sequence[bytes], answers: int, take: Callable[[Any], object]) -> None:
-        sent = time.monotonic()
+    def _send(self, packed: Sequence[bytes], answers: int, take: Callable[[Any], object]) -> Question:
+        question = Question(take, answers, time.monotonic())
         try:
             self._link.send_packed_command(packed, check_health=False)
-            while answers:
-                answer = self._read()
-                if answer is not _TOLD:
-                    take(answer)
-                    answers -= 1
         except BaseException:
             self._raise_closed()
-        self.known_until = sent
+        self._waiting.append(question)
+        return question
 
     def _raise_closed(self) -> None:
         """Disconnect, and raise the exception that is being handled: an answer may be left in the connection."""
@@ -154,17 +169,39 @@ class Tracking:
         self._on_loss()
         self._link = link
 
-    def _read(self) -> Any:
-        """Read one answer, or one push: then note what it tells, and return _TOLD."""
+    def _read(self) -> None:
+        """Read one answer, or one push, and do with it what is to be done."""
         # One at a time: otherwise redis-py calls itself once for each push before an answer, until Python objects.
         found = self._link.read_response(push_request=True)
-        if not isinstance(found, _Push):
-            return found
-        if found.keys is None:  # FLUSHALL, FLUSHDB
-            self._on_loss()
-        else:
-            self._on_change(found.keys)
-        return _TOLD
+        if isinstance(found, _Push):
+            if found.keys is None:  # FLUSHALL, FLUSHDB
+                self._on_loss()
+            else:
+                self._on_change(found.keys)
+            return
+        question = self._waiting[0]
+        question.take(found)
+        question.left -= 1
+        if not question.left:
+            self._waiting.popleft()
+            self.known_until = question.sent
+
+
+@dataclass(eq=False)
+class Question:
+    """Commands that were sent in one go.
+
+    Attributes:
+        take: called with each answer.
+        left: how many answers are still to come.
+        sent: when, on the monotonic clock.
+        lost: whether they will never come.
+    """
+
+    take: Callable[[Any], object]
+    left: int
+    sent: float
+    lost: bool = False
 
 
 class _Push:
@@ -173,8 +210,6 @@ class _Push:
     def __init__(self, push: Sequence[Any]) -> None:
         self.keys: Sequence[bytes] | None = push[1]
 
-
-_TOLD = object()
 
 _PING = [b"*1\r\n$4\r\nPING\r\n"]
 
