@@ -435,8 +435,9 @@ def test_an_emptied_database_is_told(redis_url: str, keeping: Index, emptied: st
 def test_what_a_repair_changes_is_seen(redis_url: str, index: Index, keeping: Index) -> None:
     client = redis.Redis.from_url(redis_url)
     wanted = plain(keeping.search(QUERIES, 7, exact=True))
-    key = bucket_keys(client)[0]
-    client.append(key, bytes(10) + (0x7000_0000).to_bytes(4, "little"))  # a record of no item
+    first, second = bucket_keys(client)[:2]
+    client.append(first, client.getrange(second, 0, 13))  # a second record of an item
+    assert plain(keeping.search(QUERIES, 7, exact=True)) != wanted
     check_index(redis_url, "x", repair=True)
     assert check_index(redis_url, "x").findings == ()
     assert plain(keeping.search(QUERIES, 7, exact=True)) == wanted
