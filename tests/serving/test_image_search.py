@@ -98,7 +98,7 @@ def test_json_answers_what_encoder_and_index_answer(
     queries: NDArray[np.uint8],
     parameters: dict[str, Any],
 ) -> None:
-    """The margin-weighted order of probes too, and that of refined answers, so the logits must have come along."""
+    """The order of refined answers too, so the logits must have come along."""
     hits = index.search(encoder.encode(queries, logits=True), payloads=True, **parameters)
     answer = by_json(triton.http, {"image": queries}, {"index": NAME, **parameters})
     assert plain(answer) == expected(hits, parameters.get("k", 10))

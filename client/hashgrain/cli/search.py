@@ -29,8 +29,10 @@ if TYPE_CHECKING:
 )
 @click.option("--candidates", type=int, help="Read buckets until they hold this many items. [default: 4096]")
 @click.option("--probes", type=int, help="Read this many buckets instead.")
-@click.option("--radius", type=int, help="Read all buckets within this many differing coarse bits instead.")
-@click.option("--within", type=int, help="Show only items at this distance or less (total or coarse), and miss none.")
+@click.option(
+    "--radius", type=int, help="Read all buckets that can hold items within this many differing coarse bits instead."
+)
+@click.option("--within", type=int, help="Show only items at this distance or less, and miss none.")
 @click.option("--exact", is_flag=True, help="Read all buckets.")
 @click.option("--refine", type=int, help="Order this many of the best again by the image's own logits, before --k.")
 @click.option("--deadline", type=float, help="Seconds after which the best so far is shown. [default: none]")
@@ -58,8 +60,7 @@ def search(
     with Index.open(resolve_redis(redis), name) as opened, HashEncoder(resolve_triton(triton)) as encoder:
         opened.require_fingerprint(encoder.fingerprint)
         opened.layout.require(encoder.layout, f"index {name!r}")
-        # Stage one weighs its probes by the coarse logits; only refining needs the fine ones too.
-        encoded = encoder.encode_readable(list(images), logits="coarse" if asked["refine"] is None else True)
+        encoded = encoder.encode_readable(list(images), logits=asked["refine"] is not None)
         hits = opened.search(encoded.codes, **asked, fingerprint=encoder.fingerprint)
     queries = [images[position] for position in encoded.kept.tolist()]
     if as_json:

@@ -103,7 +103,7 @@ class HashEncoder:
         Args:
             images: paths, files' bytes, PIL images and uint8 arrays (H, W, 3), (H, W, 4) or (H, W), mixed as you like;
                 or one uint8 array (N, H, W, 3). Pictures of S x S pixels are not resampled.
-            logits: False for codes only, "coarse" for the coarse logits too (by which a search weighs its probes),
+            logits: False for codes only, "coarse" for the coarse logits too (by which `refine` weighs the coarse bits),
                 True for the fine logits as well.
 
         Raises:

@@ -92,7 +92,7 @@ def run_demo(collection: Collection, triton: str, redis: str, store: str, progre
         start = time.perf_counter()
         _fill(encoder, index, collection, progress)
         encode_seconds = time.perf_counter() - start
-        queries = encoder.encode(collection.queries, logits="coarse")
+        queries = encoder.encode(collection.queries)
         total, lookup_seconds = _search_one_by_one(index, queries)
         coarse = index.search(queries, K, rank="coarse")
         served = encoder.served
@@ -147,7 +147,7 @@ def _request_seconds(encoder: HashEncoder, index: Index, collection: Collection)
     seconds = []
     for picture in collection.queries[:100]:
         start = time.perf_counter()
-        index.search(encoder.encode([picture], logits="coarse"), K)
+        index.search(encoder.encode([picture]), K)
         seconds.append(time.perf_counter() - start)
     return float(np.median(seconds))
 
