@@ -22,8 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashgrain.codes.layout import CodeLayout
-from hashgrain.indexer.bisecting import bisect, middles, nearest_in_groups, shape, sort_by_number
-from hashgrain.indexer.clustering import STEP, Words, as_columns, as_words
+from hashgrain.indexer.clustering import as_columns, as_words
+from hashgrain.indexer.halving import bisect, middles, shape, sort_by_number
+from hashgrain.indexer.nearest import STEP, Words, nearest_in_groups
 
 SAMPLED = 16
 """Items of the sample for each full bucket."""

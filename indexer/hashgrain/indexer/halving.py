@@ -1,6 +1,9 @@
-"""2-majority: k-means with k = 2 on packed codes, whose centroids are bit by bit what the majority of a half has.
+"""The compiled loops of 2-majority, and of what is done to the parts of a collection that it makes.
 
-Codes are rows of 32-bit words, uint32 (N, W); bits that no code has set do not matter.
+2-majority is k-means with k = 2 on packed codes; a centroid is bit by bit what the majority of its half has. Codes are
+rows of 32-bit words, uint32 (N, W). Parts of a collection are ranges of an array of positions, `order`: part n holds
+those from bounds[n] to before bounds[n + 1]. Numba does not see that a function which a compiled one calls has changed,
+if it is in another module: what belongs together is kept together.
 """
 
 from __future__ import annotations
@@ -9,16 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashgrain.indexer.compiled import bit_count, compiled
+from hashgrain.indexer.nearest import Words
 
-MOST_BITS = 512
-"""A distance is less."""
-
+_MOST_BITS = 512  # a distance is less
 _STEPS = 12  # rounds at most; it mostly settles in fewer
 _LEAST_SHARE = 8  # a half holds one in so many of the items, or more
 
 
 @compiled
-def halve(words: NDArray[np.uint32], first: NDArray[np.bool_], centroids: NDArray[np.uint32]) -> None:
+def halve(words: Words, first: NDArray[np.bool_], centroids: Words) -> None:
     """Divide codes in two; see `clustering.two_majority`.
 
     Args:
@@ -26,24 +28,27 @@ def halve(words: NDArray[np.uint32], first: NDArray[np.bool_], centroids: NDArra
         first: bool (N,), takes which of them are in half 0.
         centroids: uint32 (2, W), takes those of the halves.
     """
-    items = len(words)
-    difference = np.empty(items, np.int64)
-    before = np.empty(items, np.bool_)
-    word, bit = _most_even_bit(words)
+    items, width = words.shape
+    difference, before = np.empty(items, np.int64), np.empty(items, np.bool_)
+    every, some = np.zeros((width, 32), np.int32), np.zeros((width, 32), np.int32)
+    _count_bits(words, np.ones(items, np.bool_), every)
+    word, bit = _most_even(every, items)
     for n in range(items):
         difference[n] = 1 - 2 * np.int64(words[n, word] >> bit & np.uint32(1))
-    _cut(difference, first)
+    members = _cut(difference, first)
     for _ in range(_STEPS):
-        before[:] = first
-        majority(words, first, True, centroids[0])
-        majority(words, first, False, centroids[1])
+        some[:] = 0
+        _count_bits(words, first, some)
+        _majority(some, members, centroids[0])
+        _majority(every - some, items - members, centroids[1])
         for n in range(items):
             away = np.int64(0)
-            for word in range(words.shape[1]):
+            for word in range(width):
                 away += np.int64(bit_count(words[n, word] ^ centroids[0, word]))
                 away -= np.int64(bit_count(words[n, word] ^ centroids[1, word]))
             difference[n] = away
-        _cut(difference, first)
+        before[:] = first
+        members = _cut(difference, first)
         changed = False
         for n in range(items):
             changed |= before[n] != first[n]
@@ -52,35 +57,111 @@ def halve(words: NDArray[np.uint32], first: NDArray[np.bool_], centroids: NDArra
 
 
 @compiled
-def _most_even_bit(words: NDArray[np.uint32]) -> tuple[int, np.uint32]:
-    """The word and the bit in it that nearest to half of the items have set."""
-    counts = np.zeros((words.shape[1], 32), np.int32)
-    for n in range(len(words)):
-        for word in range(words.shape[1]):
-            for bit in range(32):
-                counts[word, bit] += np.int32(words[n, word] >> np.uint32(bit) & np.uint32(1))
-    best, best_word, best_bit = np.int64(len(words) + 1), 0, 0
-    for word in range(words.shape[1]):
-        for bit in range(32):
-            uneven = abs(2 * np.int64(counts[word, bit]) - len(words))
-            if uneven < best:
-                best, best_word, best_bit = uneven, word, bit
-    return best_word, np.uint32(best_bit)
+def bisect(words: Words, order: NDArray[np.int64], low: int, high: int, most: int) -> NDArray[np.int64]:
+    """Halve a part by 2-majority until no part holds more than `most` items; returns the bounds within it.
+
+    Args:
+        words: the codes.
+        order: int64 (N,), positions in `words`; those from `low` to before `high` are put in order of the new parts.
+        most: 1 or more.
+    """
+    bounds = np.empty(high - low, np.int64)
+    found = 0
+    waiting = [(low, high)]
+    centroids = np.empty((2, words.shape[1]), np.uint32)
+    while len(waiting):
+        start, end = waiting.pop()
+        if end - start <= most:
+            if end < high:
+                bounds[found] = end
+                found += 1
+            continue
+        rows, before = _gathered(words, order[start:end]), order[start:end].copy()
+        first = np.empty(end - start, np.bool_)
+        halve(rows, first, centroids)
+        middle = start
+        for n in range(end - start):
+            if first[n]:
+                order[middle] = before[n]
+                middle += 1
+        at = middle
+        for n in range(end - start):
+            if not first[n]:
+                order[at] = before[n]
+                at += 1
+        waiting.append((middle, end))
+        waiting.append((start, middle))
+    return bounds[:found]
 
 
 @compiled
-def majority(words: NDArray[np.uint32], first: NDArray[np.bool_], half: bool, centroid: NDArray[np.uint32]) -> None:
-    """Set the bits of `centroid`, uint32 (W,), that more than half of those items have set whose `first` is `half`."""
-    counts = np.zeros((words.shape[1], 32), np.int32)
-    members = 0
-    for n in range(len(words)):
-        if first[n] != half:
-            continue
-        members += 1
+def middles(words: Words, order: NDArray[np.int64], bounds: NDArray[np.int64]) -> Words:
+    """The centroid of every part, uint32 (parts, W): bit by bit what the majority has."""
+    centroids = np.empty((len(bounds) - 1, words.shape[1]), np.uint32)
+    counts = np.empty((words.shape[1], 32), np.int32)
+    for n in range(len(bounds) - 1):
+        rows = _gathered(words, order[bounds[n] : bounds[n + 1]])
+        counts[:] = 0
+        _count_bits(rows, np.ones(len(rows), np.bool_), counts)
+        _majority(counts, len(rows), centroids[n])
+    return centroids
+
+
+@compiled
+def shape(
+    words: Words, order: NDArray[np.int64], bounds: NDArray[np.int64], whole: NDArray[np.uint32]
+) -> tuple[Words, NDArray[np.int64], NDArray[np.int64]]:
+    """The centroid of every part, and the largest distances of its items to it: of the fine and of the coarse codes.
+
+    Args:
+        words, order, bounds: the parts.
+        whole: uint32 (W,), the words of a code whose fine bits are all set, and whose coarse bits are not.
+    """
+    centroids = middles(words, order, bounds)
+    fine, coarse = np.zeros(len(centroids), np.int64), np.zeros(len(centroids), np.int64)
+    for n in range(len(centroids)):
+        for at in range(bounds[n], bounds[n + 1]):
+            far = near = np.int64(0)
+            for word in range(words.shape[1]):
+                differing = words[order[at], word] ^ centroids[n, word]
+                far += np.int64(bit_count(differing & whole[word]))
+                near += np.int64(bit_count(differing & ~whole[word]))
+            fine[n], coarse[n] = max(fine[n], far), max(coarse[n], near)
+    return centroids, fine, coarse
+
+
+@compiled
+def sort_by_number(number: NDArray[np.int64], start: NDArray[np.int64], order: NDArray[np.int64]) -> None:
+    """Write the positions in `number` to `order` by what stands there, those of n from start[n] on; moves `start`."""
+    for n in range(len(number)):
+        order[start[number[n]]] = n
+        start[number[n]] += 1
+
+
+@compiled
+def _gathered(words: Words, positions: NDArray[np.int64]) -> Words:
+    rows = np.empty((len(positions), words.shape[1]), np.uint32)
+    for n in range(len(positions)):
         for word in range(words.shape[1]):
+            rows[n, word] = words[positions[n], word]
+    return rows
+
+
+@compiled
+def _count_bits(words: Words, chosen: NDArray[np.bool_], counts: NDArray[np.int32]) -> None:
+    """Add to `counts`, int32 (W, 32), how many of the chosen codes have each bit set, the lowest of a word first."""
+    for n in range(len(words)):
+        mask = -np.uint32(chosen[n])
+        for word in range(words.shape[1]):
+            code = words[n, word] & mask
             for bit in range(32):
-                counts[word, bit] += np.int32(words[n, word] >> np.uint32(bit) & np.uint32(1))
-    for word in range(words.shape[1]):
+                counts[word, bit] += np.int32(code >> np.uint32(bit) & np.uint32(1))
+
+
+@compiled
+def _majority(counts: NDArray[np.int32], members: int | np.int64, centroid: NDArray[np.uint32]) -> None:
+    """Set the bits of `centroid`, uint32 (W,), that more than half of so many members have set."""
+    for word in range(len(centroid)):
         made = np.uint32(0)
         for bit in range(32):
             if 2 * np.int64(counts[word, bit]) > members:
@@ -89,27 +170,39 @@ def majority(words: NDArray[np.uint32], first: NDArray[np.bool_], half: bool, ce
 
 
 @compiled
-def _cut(difference: NDArray[np.int64], first: NDArray[np.bool_]) -> None:
-    """Put into the first half the items of the least differences, in order where they are equal.
+def _most_even(counts: NDArray[np.int32], items: int) -> tuple[int, np.uint32]:
+    """The word and the bit in it that nearest to half of the items have set."""
+    best, best_word, best_bit = np.int64(items + 1), 0, 0
+    for word in range(len(counts)):
+        for bit in range(32):
+            uneven = abs(2 * np.int64(counts[word, bit]) - items)
+            if uneven < best:
+                best, best_word, best_bit = uneven, word, bit
+    return best_word, np.uint32(best_bit)
 
-    How many: all below zero and none above, as near to half of all as can be, then at least a share in each.
+
+@compiled
+def _cut(difference: NDArray[np.int64], first: NDArray[np.bool_]) -> np.int64:
+    """Put into the first half the items of the least differences, in order where they are equal; returns how many.
+
+    These are all below zero and none above, as near to half of all as can be, then at least a share in each half.
     """
     items = len(difference)
-    counts = np.zeros(2 * MOST_BITS, np.int64)
-    below = through = 0
+    counts = np.zeros(2 * _MOST_BITS, np.int64)
     for n in range(items):
-        counts[difference[n] + MOST_BITS] += 1
-        below += difference[n] < 0
-        through += difference[n] <= 0
+        counts[difference[n] + _MOST_BITS] += 1
+    below = counts[:_MOST_BITS].sum()
+    through = below + counts[_MOST_BITS]
     least = max(1, items // _LEAST_SHARE)
-    wanted = min(max(min(max(items // 2, below), through), least), items - least)
-    edge = 0
+    members = np.int64(min(max(min(max(items // 2, below), through), least), items - least))
+    edge, wanted = 0, members
     while wanted >= counts[edge]:
         wanted -= counts[edge]
         edge += 1
-    edge -= MOST_BITS
+    edge -= _MOST_BITS
     for n in range(items):
         first[n] = difference[n] < edge
         if difference[n] == edge and wanted > 0:
             first[n] = True
             wanted -= 1
+    return members

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashgrain.codes.layout import CodeLayout
-from hashgrain.indexer.bisecting import sort_by_number
 from hashgrain.indexer.collection import Collection
 from hashgrain.indexer.grouping import Grouping
+from hashgrain.indexer.halving import sort_by_number
 from hashgrain.indexer.handles import hashes_of, is_hashed, page_of
 from hashgrain.indexer.keys import (
     BUCKET_BYTES,
