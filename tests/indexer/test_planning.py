@@ -38,7 +38,7 @@ def taken(made: MadeBuckets, probing: Probing, reach: int, request: SearchReques
     parts = zip(candidates.begin.tolist(), candidates.end.tolist(), strict=True)
     buckets = [candidates.buckets[begin:end].tolist() for begin, end in parts]
     assert {bucket for mine in buckets for bucket in mine} <= set(wanted.tolist())
-    return list(zip(buckets, plan.met(candidates, request).tolist(), strict=True))
+    return list(zip(buckets, plan.met(candidates, request), strict=True))
 
 
 @settings(deadline=None)

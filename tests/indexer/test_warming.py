@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from hashgrain.codes import CodeLayout, HashCodes
-from hashgrain.indexer import Index, bounding, locating, scanning
+from hashgrain.indexer import Index, bounding, centroids, locating, scanning
 from hashgrain.indexer.warming import warm_up
 
 ASKED = (
@@ -30,7 +30,7 @@ ASKED = (
 
 def compiled_for() -> dict[str, int]:
     """For how many kinds of arguments each compiled loop is there."""
-    loops: list[Any] = [loop for module in (bounding, locating, scanning) for loop in vars(module).values()]
+    loops: list[Any] = [loop for module in (bounding, centroids, locating, scanning) for loop in vars(module).values()]
     return {loop.__name__: len(loop.signatures) for loop in loops if hasattr(loop, "signatures")}
 
 
@@ -44,7 +44,15 @@ def test_no_search_compiles_anything(redis_url: str, fine_bits: int, cache_bytes
         index.add(range(300), codes)
         warm_up(layout)
         before = compiled_for()
-        assert {"scan_each", "settle_each", "locate", "spend_each", "unread_bounds_each", "bounds_of"} <= before.keys()
+        assert {
+            "scan_each",
+            "settle_each",
+            "nearest_each",
+            "locate",
+            "spend_each",
+            "unread_bounds_each",
+            "bounds_of",
+        } <= before.keys()
         for asked in ASKED:
             index.search(codes[:3], 2, **asked)  # type: ignore[arg-type]
         for array in (queries := HashCodes(codes.coarse[:3].copy(), codes.fine[:3].copy())).coarse, queries.fine:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hashgrain.indexer.compiled import bit_count, compiled
 from hashgrain.indexer.probing import NOTHING_UNREAD as FAR
-from hashgrain.indexer.scanning import distances  # where it changes, touch this file: Numba sees no other
+from hashgrain.indexer.scanning import distances, least_of  # where it changes, touch this file: Numba sees no other
 
 _BLOCK = 512  # buckets: their bounds stay in the first-level cache
 
@@ -63,9 +63,9 @@ def unread_bounds_each(
                 near[:size],
                 both[:size],
             )
-            for n in range(size):
-                nearest = min(nearest, near[n] | skipped[low + n])
-                least = min(least, both[n] | skipped[low + n])
+            _mark(near[:size], skipped[low:high])
+            _mark(both[:size], skipped[low:high])
+            nearest, least = min(nearest, least_of(near[:size])), min(least, least_of(both[:size]))
         bounds[0, q], bounds[1, q] = nearest, least
         skipped[buckets[begin[q] : end[q]]] = 0
 
@@ -103,8 +103,16 @@ def _bounds(
     both: NDArray[np.uint16],
 ) -> None:
     """Bounds of the coarse distance, and of the ranking's, from the fine distances to the centroids."""
+    for n in range(len(near)):
+        near[n] = bit_count(coarse[n] ^ query_coarse)
+    for n in range(len(near)):
+        near[n] = max(near[n], coarse_radius[n]) - coarse_radius[n]
     fine_mask, near_mask = np.uint16(0xFFFF * times_fine), np.uint16(0xFFFF * times_near)
     for n in range(len(near)):
-        away = np.uint16(bit_count(coarse[n] ^ query_coarse))
-        near[n] = max(away, coarse_radius[n]) - coarse_radius[n]
         both[n] = (near[n] & near_mask) + ((max(far[n], fine_radius[n]) - fine_radius[n]) & fine_mask)
+
+
+@compiled
+def _mark(bounds: NDArray[np.uint16], skipped: NDArray[np.uint16]) -> None:
+    for n in range(len(bounds)):
+        bounds[n] |= skipped[n]

@@ -26,7 +26,7 @@ class Directories:
     Attributes:
         shards, layout: the same.
         first: int64 (S + 1,), the position of the first bucket of each shard, and where the last one's end.
-        everywhere, handles: int64 and uint32 (B,), the positions of all buckets.
+        everywhere: int64 (B,), the positions of all buckets.
         fine: uint8 (B, fine bytes), the packed fine codes of the centroids.
         coarse: their coarse codes as numbers, (B,), uint16 or uint32 (see `coarse_type`).
         fine_radius, coarse_radius: uint16 (B,), how far from the centroid the bucket's items lie at most, in bits.
@@ -39,7 +39,6 @@ class Directories:
         self.layout = layout
         self.first: NDArray[np.int64] = np.cumsum([0, *map(len, partitions)], dtype=np.int64)
         self.everywhere: NDArray[np.int64] = np.arange(self.first[-1])
-        self.handles = self.everywhere.astype(np.uint32)
         self.fine: NDArray[np.uint8] = np.concatenate([part.fine for part in partitions])
         self.coarse: NDArray[np.unsignedinteger] = np.concatenate([part.coarse for part in partitions]).astype(
             coarse_type(layout)

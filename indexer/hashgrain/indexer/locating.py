@@ -20,13 +20,12 @@ def locate(
 
     Args:
         buckets, start, count: int64 (P,), see `Span`.
-        wanted: int64 (n,), buckets in any order; one that ascends is found fastest.
+        wanted: int64 (n,), buckets in any order.
         rows: int64 (2, n), takes the first row and the number of rows of each, 0 rows of one that is not there.
     """
-    at = -1
     for n in range(len(wanted)):
-        at += 1
-        if at >= len(buckets) or buckets[at] != wanted[n]:
+        at = wanted[n] - buckets[0] if len(buckets) else 0  # where no bucket between is left out
+        if at < 0 or at >= len(buckets) or buckets[at] != wanted[n]:
             at, left = 0, len(buckets)
             while left > 1:  # a binary search whose steps the processor need not guess
                 half = left // 2

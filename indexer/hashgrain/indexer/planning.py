@@ -46,13 +46,13 @@ class Plan:
         buckets: int64 (P,), positions in the directories: those of one query after another; nearest first wherever
             not all that a query may ask for is taken. Queries that take the same may share a part of it.
         begin, end: int64 (Q,), which part of `buckets` is that of each query.
-        whole: bool (Q,), whether the query cannot ask for any bucket beyond these.
+        whole: whether each query cannot ask for any bucket beyond these.
     """
 
     buckets: NDArray[np.int64]
     begin: NDArray[np.int64]
     end: NDArray[np.int64]
-    whole: NDArray[np.bool_]
+    whole: list[bool]
 
     @classmethod
     def of(cls, probing: Probing, reach: int, request: SearchRequest) -> Plan:
@@ -64,14 +64,14 @@ class Plan:
             return cls._of_all(probing)
         nearest = probing.nearest(min(asked, reach))
         queries, each = nearest.shape
-        begin = np.arange(queries) * each
-        return cls(nearest.ravel(), begin, begin + each, np.full(queries, asked <= reach))
+        ends = np.arange(queries + 1) * each
+        return cls(nearest.ravel(), ends[:-1], ends[1:], [asked <= reach] * queries)
 
     @classmethod
     def _of_all(cls, probing: Probing) -> Plan:
         """All buckets, once for all queries."""
         none = np.zeros(probing.queries, np.int64)
-        return cls(probing.everywhere, none, none + len(probing), np.ones(probing.queries, np.bool_))
+        return cls(probing.everywhere, none, none + len(probing), [True] * probing.queries)
 
     @classmethod
     def _of_near(cls, probing: Probing, reach: int, request: SearchRequest) -> Plan:
@@ -80,11 +80,12 @@ class Plan:
             asked = probing.within(request.radius or 0, coarse=True)
         else:
             asked = probing.within(request.within, coarse=False)
-        whole = np.array([len(buckets) <= reach for buckets in asked])
-        if not whole.all():
+        whole = [len(buckets) <= reach for buckets in asked]
+        if not all(whole):
             order = probing.nearest(len(probing))
-            for n in np.flatnonzero(~whole).tolist():
-                asked[n] = order[n][np.isin(order[n], asked[n], assume_unique=True)][:reach]
+            for n, buckets in enumerate(asked):
+                if not whole[n]:
+                    asked[n] = order[n][np.isin(order[n], buckets, assume_unique=True)][:reach]
         end = np.cumsum([len(buckets) for buckets in asked])
         return cls(np.concatenate(asked), end - [len(buckets) for buckets in asked], end, whole)
 
@@ -98,9 +99,9 @@ class Plan:
         flags[self.buckets] = True
         return np.flatnonzero(flags)
 
-    def met(self, candidates: Candidates, request: SearchRequest) -> NDArray[np.bool_]:
-        """Whether the candidates of each query, bool (Q,), are all that it asks for."""
-        if request.candidates is None:
+    def met(self, candidates: Candidates, request: SearchRequest) -> list[bool]:
+        """Whether the candidates of each query are all that it asks for."""
+        if request.candidates is None or all(self.whole):
             return self.whole
-        met: NDArray[np.bool_] = self.whole | (candidates.records >= request.candidates)
-        return met
+        records = candidates.records.tolist()
+        return [whole or held >= request.candidates for whole, held in zip(self.whole, records, strict=True)]

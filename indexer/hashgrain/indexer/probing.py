@@ -18,8 +18,6 @@ from hashgrain.indexer.queries import Queries
 NOTHING_UNREAD = 0xFFFF
 """In the stead of a distance, farther than any item can be: every bucket is read."""
 
-_UNBOUNDED = 1 << 32
-
 
 class Probing:
     """How some queries read the buckets of an index.
@@ -48,29 +46,12 @@ class Probing:
 
     def nearest(self, count: int) -> NDArray[np.int64]:
         """The positions of each query's first `count` buckets (or all) in order, int64 (Q, min(count, B))."""
-        from hashgrain.indexer import scanning  # loads the compiler: only for those who search
+        from hashgrain.indexer import centroids  # loads the compiler: only for those who search
 
         whole, queries = self._whole, self._queries
-        best = np.empty((len(queries), min(count, len(whole)), scanning.COLUMNS), np.int64)
-        held = np.zeros(len(queries), np.int64)
-        scanning.scan_each(
-            whole.words,
-            whole.coarse,
-            whole.handles,
-            np.zeros(1, np.int64),
-            np.full(1, len(whole)),
-            0,
-            np.zeros(len(queries), np.int64),
-            np.ones(len(queries), np.int64),
-            queries.words,
-            queries.coarse,
-            *queries.times,
-            _UNBOUNDED,
-            best,
-            held,
-        )
-        scanning.settle_each(best, held)
-        return np.ascontiguousarray(best[:, :, scanning.HANDLE])
+        found = np.empty((len(queries), min(count, len(whole))), np.int64)
+        centroids.nearest_each(whole.words, whole.coarse, queries.words, queries.coarse, *queries.times, found)
+        return found
 
     def within(self, distance: int, *, coarse: bool) -> list[NDArray[np.int64]]:
         """The positions of the buckets that can hold an item so near, ascending, for every query.

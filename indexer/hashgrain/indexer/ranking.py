@@ -73,7 +73,7 @@ def rank_candidates(candidates: Candidates, queries: Queries, request: SearchReq
             best,
             held,
         )
-    scanning.settle_each(best, held)
-    distances = (best[:, :, scanning.PLACE] >> scanning.FINE_BITS).astype(np.uint16)
+    distances = np.empty((len(queries), depth), np.uint16)
+    scanning.settle_each(best, held, distances)
     columns = (scanning.HANDLE, scanning.SHARD, scanning.ROW, scanning.BUCKET)
     return Winners(held, distances, *(best[:, :, column] for column in columns))

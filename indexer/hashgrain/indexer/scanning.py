@@ -10,6 +10,8 @@ of Andre et al., Cache locality is not enough, VLDB 2015, for floats.)
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,6 +26,7 @@ PLACE, HANDLE, SHARD, ROW, BUCKET = range(5)
 COLUMNS = 5
 
 _BLOCK = 512  # rows: their distances stay in the first-level cache
+_PART = 32
 
 
 @compiled
@@ -99,7 +102,7 @@ def scan(
     """The pass of one query over all of the buckets; returns how many of the best are held then."""
     if not len(best):
         return 0
-    far, places = np.empty(_BLOCK, np.uint16), np.empty(_BLOCK, np.uint32)
+    far, all_places = np.empty(_BLOCK, np.uint16), np.empty(_BLOCK, np.uint32)
     width = len(query)
     limit = _limit(best, held, bound)
     first = 0
@@ -115,26 +118,42 @@ def scan(
             least = distances(words[low * width : high * width], query, some)
             least |= least * times_fine << FINE_BITS
             if times_near:
-                least = _places(some, coarse[low:high], query_coarse, times_fine, places[: high - low])
+                least = places(some, coarse[low:high], query_coarse, times_fine, times_near, all_places[: high - low])
             if least > limit:
                 continue
-            for n in range(low, high):
-                place = np.int64(far[n - low])
-                place |= place * times_fine << FINE_BITS
-                if times_near:
-                    place = np.int64(places[n - low])
-                if place <= limit and (held < len(best) or place < best[0, PLACE] or handle[n] < best[0, HANDLE]):
-                    while start[at] + count[at] <= n:
-                        at += 1
-                    held = _keep(best, held, place, np.int64(handle[n]), shard, n, at)
-                    limit = _limit(best, held, bound)
+            for part in range(low, high, _PART):
+                stop = min(part + _PART, high)
+                least = np.int64(
+                    least_of(all_places[part - low : stop - low])
+                    if times_near
+                    else least_of(far[part - low : stop - low])
+                )
+                if not times_near:
+                    least |= least * times_fine << FINE_BITS
+                if least > limit:
+                    continue
+                for n in range(part, stop):
+                    place = np.int64(far[n - low])
+                    place |= place * times_fine << FINE_BITS
+                    if times_near:
+                        place = np.int64(all_places[n - low])
+                    if place <= limit and (held < len(best) or place < best[0, PLACE] or handle[n] < best[0, HANDLE]):
+                        while start[at] + count[at] <= n:
+                            at += 1
+                        held = _keep(best, held, place, np.int64(handle[n]), shard, n, at)
+                        limit = _limit(best, held, bound)
         first = last
     return held
 
 
 @compiled
-def settle_each(best: NDArray[np.int64], held: NDArray[np.int64]) -> None:
-    """Sort the heaps that `scan_each` has filled, the best first; arguments as there."""
+def settle_each(best: NDArray[np.int64], held: NDArray[np.int64], distance: NDArray[np.uint16]) -> None:
+    """Sort the heaps that `scan_each` has filled, the best first.
+
+    Args:
+        best, held: as there.
+        distance: uint16 (Q, depth), takes the distances of the ranking.
+    """
     for q in range(len(held)):
         heap = best[q]
         for end in range(held[q] - 1, 0, -1):
@@ -142,6 +161,8 @@ def settle_each(best: NDArray[np.int64], held: NDArray[np.int64]) -> None:
             row, bucket = heap[end, ROW], heap[end, BUCKET]
             heap[end] = heap[0]
             _keep(heap[:end], end, place, handle, shard, row, bucket)
+        for n in range(held[q]):
+            distance[q, n] = heap[n, PLACE] >> FINE_BITS
 
 
 @compiled
@@ -168,30 +189,34 @@ def distances(
             for word in range(len(query)):
                 total += np.uint64(bit_count(words[n * len(query) + word] ^ query[word]))
             distances[n] = total
-    least = np.uint16(0xFFFF)
-    for n in range(len(distances)):
-        least = min(least, distances[n])
-    return np.int64(least)
+    return np.int64(least_of(distances))
 
 
 @compiled
-def _places(
+def places(
     far: NDArray[np.uint16],
     coarse: NDArray[np.unsignedinteger],
     query_coarse: np.unsignedinteger,
     times_fine: int,
-    places: NDArray[np.uint32],
+    times_near: int,
+    found: NDArray[np.uint32],
 ) -> np.int64:
-    """Places that count the coarse distance, from the fine distances, written to `places`; returns the smallest."""
-    mask = np.uint32(0xFFFFFFFF if times_fine else 0)
+    """Place of every row by its fine distance and coarse code, written to `found`; returns the smallest."""
+    fine_mask, near_mask = np.uint32(0xFFFFFFFF * times_fine), np.uint32(0xFFFFFFFF * times_near)
     shift = np.uint32(FINE_BITS)
-    for n in range(len(places)):
+    for n in range(len(found)):
         fine, near = np.uint32(far[n]), np.uint32(bit_count(coarse[n] ^ query_coarse))
-        places[n] = ((fine & mask) + near) << shift | fine
-    least = np.uint32(0xFFFFFFFF)
-    for n in range(len(places)):
-        least = min(least, places[n])
-    return np.int64(least)
+        found[n] = ((fine & fine_mask) + (near & near_mask)) << shift | fine
+    return np.int64(least_of(found))
+
+
+@compiled
+def least_of(some: NDArray[np.unsignedinteger]) -> Any:
+    """The smallest of one or more numbers."""
+    least = some[0]
+    for n in range(len(some)):
+        least = min(least, some[n])
+    return least
 
 
 @compiled
@@ -208,31 +233,33 @@ def _keep(
     if held < len(best):
         at = held
         held += 1
-        while at > 0 and _before(best[(at - 1) // 2], place, handle):
-            best[at] = best[(at - 1) // 2]
-            at = (at - 1) // 2
-    else:
-        at = 0
-        while True:
-            below = 2 * at + 1
-            if below + 1 < held and _before(best[below], best[below + 1, PLACE], best[below + 1, HANDLE]):
-                below += 1
-            if below >= held or not _after(best[below], place, handle):
+        while at > 0:
+            above = (at - 1) // 2
+            if not _before(best, above, place, handle):
                 break
-            best[at] = best[below]
-            at = below
+            _copy(best, at, above)
+            at = above
+    else:
+        at, below = 0, 1
+        while below < held:
+            if below + 1 < held and _before(best, below, best[below + 1, PLACE], best[below + 1, HANDLE]):
+                below += 1
+            if _before(best, below, place, handle):
+                break
+            _copy(best, at, below)
+            at, below = below, 2 * below + 1
     best[at, PLACE], best[at, HANDLE], best[at, SHARD] = place, handle, shard
     best[at, ROW], best[at, BUCKET] = row, bucket
     return held
 
 
 @compiled
-def _before(one: NDArray[np.int64], place: np.int64, handle: np.int64) -> bool:
+def _before(best: NDArray[np.int64], at: int, place: np.int64, handle: np.int64) -> bool:
     """Whether a candidate of the heap comes before another. (A handle belongs to one shard: no two are the same.)"""
-    return bool(one[PLACE] < place or (one[PLACE] == place and one[HANDLE] < handle))
+    return bool(best[at, PLACE] < place or (best[at, PLACE] == place and best[at, HANDLE] < handle))
 
 
 @compiled
-def _after(one: NDArray[np.int64], place: np.int64, handle: np.int64) -> bool:
-    """Whether a candidate of the heap comes after another."""
-    return bool(one[PLACE] > place or (one[PLACE] == place and one[HANDLE] > handle))
+def _copy(best: NDArray[np.int64], to: int, at: int) -> None:
+    for column in range(COLUMNS):
+        best[to, column] = best[at, column]

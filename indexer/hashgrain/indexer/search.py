@@ -21,7 +21,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hashgrain.codes.errors import StoreUnavailable
 from hashgrain.codes.layout import CodeLayout, HashCodes
@@ -111,7 +110,7 @@ class Searcher:
                     self._known = None  # names may be missing because there are more pages of them
                 lost += 1
                 _wait(lost)
-            elif not taken.met.all():
+            elif not all(taken.met):
                 step += 1
         return hits
 
@@ -130,12 +129,12 @@ class Searcher:
             return None
         candidates = Candidates.of(plan.buckets, plan.begin, plan.end, reading.spans, request.candidates)
         met = plan.met(candidates, request)
-        rows = np.arange(len(queries))
-        if request.deadline is None and not met.all():
-            rows = np.flatnonzero(met)
-            queries, candidates = queries[rows], candidates[rows]
+        rows: Sequence[int] = range(len(queries))
+        if request.deadline is None and not all(met):
+            rows = [row for row in rows if met[row]]
+            queries, candidates = queries[np.array(rows, np.intp)], candidates[np.array(rows, np.intp)]
             probing = Probing(whole, queries)
-        return Taken(reading, rows.tolist(), met, Selection.of(candidates, probing, queries, request, self._layout))
+        return Taken(reading, rows, met, Selection.of(candidates, probing, queries, request, self._layout))
 
     def _directories(self) -> Directories:
         found = self._known
@@ -151,13 +150,13 @@ class Taken:
     Attributes:
         reading: the reading.
         queries: which of them have an answer in `selection`, in its order.
-        met: bool (Q,), of all queries, whether their budget was met.
+        met: of all queries, whether their budget was met.
         selection: the answers.
     """
 
     reading: Reading
-    queries: list[int]
-    met: NDArray[np.bool_]
+    queries: Sequence[int]
+    met: list[bool]
     selection: Selection
 
     def hits(self, request: SearchRequest) -> dict[int, Hit] | None:
@@ -166,33 +165,32 @@ class Taken:
         Returns None where the reading turns out not to hold.
         """
         winners = self.selection.winners
-        asked = np.arange(winners.handle.shape[1]) < winners.held[:, None]
-        if not request.payloads:
-            asked &= winners.handle >= FIRST_HASHED
-        names = self.reading.names(self._asked(asked), request.payloads)
+        handles = [mine[:held] for mine, held in zip(winners.handle.tolist(), winners.held.tolist(), strict=True)]
+        asked = {}
+        if request.payloads or any(max(mine, default=0) >= FIRST_HASHED for mine in handles):
+            asked = self._asked(request.payloads)
+        names = self.reading.names(asked, request.payloads)
         if names is None:
             return None
         hits = {}
-        handles, held = winners.handle.tolist(), winners.held.tolist()
         for n, query in enumerate(self.queries):
-            mine = handles[n][: held[n]]
-            ids: list[Any] = mine
+            ids: list[Any] = handles[n]
             payloads = None
-            if names:
-                ids = [handle if handle < FIRST_HASHED else names[handle][0] for handle in mine]
             if request.payloads:
-                ids = [names[handle][0] for handle in mine]
-                payloads = [names[handle][1] for handle in mine]
+                payloads = [names[handle][1] for handle in ids]
+            if names:
+                ids = [names[handle][0] if handle in names else handle for handle in ids]
             if None not in ids:
                 hits[query] = self.selection.hit(n, ids, payloads, partial=not self.met[query])
         return hits
 
-    def _asked(self, asked: NDArray[np.bool_]) -> dict[int, Asked]:
-        """By shard, those winners that a mask, bool (Q, depth), marks."""
+    def _asked(self, payloads: bool) -> dict[int, Asked]:
+        """By shard, those winners whose names are stored; all of them where their payloads are asked for."""
         winners, candidates = self.selection.winners, self.selection.candidates
-        query, place = np.nonzero(asked)
-        if not len(query):
-            return {}
+        wanted = np.arange(winners.handle.shape[1]) < winners.held[:, None]
+        if not payloads:
+            wanted &= winners.handle >= FIRST_HASHED
+        query, place = np.nonzero(wanted)
         handle, shard, row = (part[query, place] for part in (winners.handle, winners.shard, winners.row))
         bucket = candidates.buckets[candidates.begin[query] + winners.bucket[query, place]]
         found = {}
