@@ -167,6 +167,16 @@ def test_an_acknowledged_write_is_seen_by_the_next_search_of_kept_buckets(index:
     assert stats.hits > stats.misses
 
 
+def test_a_collection_that_was_loaded_at_once_is_seen(redis_url: str) -> None:
+    with (
+        Index.create(redis_url, "x", LAYOUT, bucket_items=BUCKET) as index,
+        Index.open(redis_url, "x", cache_bytes=PLENTY) as keeping,
+    ):
+        assert keeping.search(QUERIES[:1], exact=True)[0].ids == []
+        index.load(np.arange(ITEMS), random_codes(ITEMS, LAYOUT, flips=0.2))
+        assert set(keeping.search(QUERIES[:1], ITEMS, exact=True)[0].ids) == set(range(ITEMS))
+
+
 @pytest.mark.usefixtures("hot_alone")
 def test_what_this_object_writes_itself_is_seen_too(keeping: Index) -> None:
     for number in range(40):
