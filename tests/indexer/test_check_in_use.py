@@ -6,14 +6,16 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 import redis
 
 import hashgrain.indexer.check.buckets as buckets_module
 import hashgrain.indexer.check.examination as examination_module
-import hashgrain.indexer.check.snapshot as snapshot_module
+import hashgrain.indexer.check.items as items_module
 import hashgrain.indexer.writing as writing_module
-from damaged_index import LAYOUT, NAME, build, record, require_equal, tombstone
+from damaged_index import CODES, LAYOUT, NAME, UNKNOWN, Stored, build, record, require_equal, wide_bucket
+from hashgrain.codes import HashCodes
 from hashgrain.codes.errors import StoreUnavailable
 from hashgrain.indexer import Index, check_index
 from hashgrain.indexer.check.examination import Examination
@@ -21,17 +23,16 @@ from random_codes import random_codes
 
 
 @pytest.fixture(autouse=True, scope="module")
-def small_pages() -> Iterator[None]:
-    """Pages so small that every example crosses their borders."""
+def small_groups() -> Iterator[None]:
+    """Groups so small that every example crosses their borders."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(snapshot_module, "AT_ONCE", 7)
-        patch.setattr(buckets_module, "AT_ONCE", 7)
-        patch.setattr(buckets_module, "GROUP_BYTES", 100)
+        patch.setattr(buckets_module, "GROUP_RECORDS", 60)
+        patch.setattr(items_module, "AT_ONCE", 2)
         yield
 
 
 def test_writes_between_any_two_commands_give_no_false_alarm(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every command and pipeline of the check is preceded by a write that moves, adds and deletes items."""
+    """Every command and pipeline of the check is preceded by a write that moves, adds, deletes and divides buckets."""
     index, twin, _ = build(redis_url, shards=2)
     writes: list[int] = []
     writing = False
@@ -43,9 +44,10 @@ def test_writes_between_any_two_commands_give_no_false_alarm(redis_url: str, mon
         writing = True
         step = len(writes)
         writes.append(step)
+        ids = [n if n % 2 else f"new-{n}" for n in ((7 * step + m) % 150 for m in range(12))]
         for one in (index, twin):
-            one.add([(step + n) % 70 for n in range(12)], random_codes(12, LAYOUT, step), [{"n": step}] * 12)
-            one.delete([(step * 5 + n) % 70 for n in range(5)])
+            one.add(ids, random_codes(12, LAYOUT, step), [{"n": step}] * 12)
+            one.delete(ids[::3])
         writing = False
 
     def written_first(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -76,11 +78,11 @@ def test_a_busy_index_gives_no_false_alarms(redis_url: str, monkeypatch: pytest.
             while not stop.is_set():
                 steps[which] += 1
                 seed = 2 * steps[which] + which
-                ids = [(seed * 7 + n) % 90 for n in range(40)]
+                ids = [n if n % 2 else f"photo-{n}" for n in ((seed * 7 + m) % 390 for m in range(40))]
                 own.add(ids, random_codes(40, LAYOUT, seed), [{"n": seed}] * 40)
-                own.delete([(seed * 11 + n) % 90 for n in range(15)])
+                own.delete(ids[: seed % 15])
 
-    with Index.create(redis_url, NAME, LAYOUT, shards=2):
+    with Index.create(redis_url, NAME, LAYOUT, shards=2, bucket_items=8):
         writers = [threading.Thread(target=write, args=(which,)) for which in range(2)]
         for writer in writers:
             writer.start()
@@ -107,16 +109,15 @@ def test_repairs_beside_writers_lose_nothing_that_was_acknowledged(redis_url: st
             seed = 0
             while not stop.is_set():
                 seed += 1
-                own.add(range(100, 130), random_codes(30, LAYOUT, seed, flips=0.04))
+                own.add(range(1000, 1030), random_codes(30, LAYOUT, seed, flips=0.04))
 
     with index:
         writer = threading.Thread(target=write)
         writer.start()
         try:
             for n in range(10):
-                key = stored.bucket(20)
-                stored.client.append(key, tombstone(900 + n))  # whole in itself, so that the writer goes on
-                stored.client.append(key, record(10**6 + n))
+                bucket = wide_bucket(stored)
+                stored.client.append(stored.keys.bucket(bucket), record(stored, bucket, UNKNOWN + n))
                 stored.client.hincrby(stored.keys.meta, "live", 3)
                 report = check_index(redis_url, NAME, repair=True)
                 assert report.clean
@@ -125,7 +126,7 @@ def test_repairs_beside_writers_lose_nothing_that_was_acknowledged(redis_url: st
             stop.set()
             writer.join()
         assert mended >= {"orphan-record", "live-count"}
-        index.delete(range(100, 130))
+        index.delete(range(1000, 1030))
         require_equal(index, twin)
     assert check_index(redis_url, NAME).findings == ()
 
@@ -137,25 +138,34 @@ def test_a_repair_that_a_writer_forestalled_is_thought_over(
     """Just before a bucket is rewritten, an item is added to it; it must not be lost, however often that happens."""
     monkeypatch.setattr(examination_module, "ATTEMPTS", 5)
     index, twin, stored = build(redis_url)
-    codes, added = random_codes(60, LAYOUT, flips=0.04)[20:21], []
+    bucket, added = wide_bucket(stored), list[int]()
+    codes = centroid(stored, bucket)
     whole = Examination.mend
 
     def forestalled(shard: Examination, expect: Any, changes: Any) -> bool:
         if len(added) < times:
-            added.append(1000 + len(added))
+            added.append(1001 + 2 * len(added))
             for one in (index, twin):
                 one.add(added[-1:], codes)
         return whole(shard, expect, changes)
 
     with index:
-        stored.client.append(stored.bucket(20), record(10**6))
+        stored.client.append(stored.keys.bucket(bucket), record(stored, bucket, UNKNOWN))
         with monkeypatch.context() as patch:
             patch.setattr(Examination, "mend", forestalled)
             if times == 3:
                 assert check_index(redis_url, NAME, repair=True).clean
             else:
-                with pytest.raises(StoreUnavailable, match="changed under 5 attempts to repair it"):
+                with pytest.raises(
+                    StoreUnavailable, match="changed under 5 attempts to look at one place of it or to repair it"
+                ):
                     check_index(redis_url, NAME, repair=True)
         assert len(added) == min(times, 5)
         assert check_index(redis_url, NAME, repair=True).clean
         require_equal(index, twin)
+
+
+def centroid(stored: Stored, bucket: int) -> HashCodes:
+    """The codes that are nearest to a bucket."""
+    packed = np.frombuffer(record(stored, bucket, 0)[:CODES], np.uint8)[None]
+    return HashCodes(packed[:, 8:].copy(), packed[:, :8].copy())

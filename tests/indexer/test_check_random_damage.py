@@ -2,51 +2,67 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 import redis
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hashgrain.indexer.check.buckets as buckets_module
-import hashgrain.indexer.check.snapshot as snapshot_module
-from damaged_index import LAYOUT, NAME, Stored, build, record, tombstone
-from hashgrain.indexer import check_index
+import hashgrain.indexer.check.items as items_module
+from damaged_index import CODES, ENTRY, NAME, UNKNOWN, Stored, build, record
+from hashgrain.indexer import Index, check_index
+from hashgrain.indexer.handles import FIRST_HASHED, handle_of, hashes_of, page_of
+from hashgrain.indexer.keys import HOLES, ShardKeys
 from random_codes import random_codes
 
 
 @pytest.fixture(autouse=True, scope="module")
-def small_pages() -> Iterator[None]:
-    """Pages so small that every example crosses their borders."""
+def small_groups() -> Iterator[None]:
+    """Groups so small that every example crosses their borders."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(snapshot_module, "AT_ONCE", 7)
-        patch.setattr(buckets_module, "AT_ONCE", 7)
-        patch.setattr(buckets_module, "GROUP_BYTES", 100)
+        patch.setattr(buckets_module, "GROUP_RECORDS", 60)
+        patch.setattr(items_module, "AT_ONCE", 2)
         yield
 
 
-def sound_items(stored: Stored) -> dict[bytes, bytes]:
-    """Items whose place, name and record agree, with their records; of these, no repair may take one away."""
-    found: dict[bytes, bytes] = {}
-    names: Any = stored.client.hgetall(stored.keys.ids)
-    for encoded, place in stored.client.hgetall(stored.keys.nums).items():  # type: ignore[union-attr]
-        number, _, bucket = place.partition(b":")
-        key = stored.keys.bucket_prefix.encode() + bucket
-        if names.get(number) != encoded or not number.isdigit() or stored.client.type(key) != b"string":
+def sound_items(stored: Stored) -> dict[int, bytes]:
+    """Items whose place, name and only record agree, with their codes; of these, no repair may take one away."""
+    client, keys = stored.client, stored.keys
+    entries, found = stored.text(keys.partition), Counter[int]()
+    codes: dict[int, tuple[int, bytes]] = {}
+    for bucket in range(len(entries) // ENTRY):
+        key = keys.bucket(bucket)
+        if client.type(key) != b"string" or entries[bucket * ENTRY + ENTRY - 1] not in HOLES:
             continue
-        log: bytes = stored.client.get(key) or b""  # type: ignore[assignment]
-        records = [log[at : at + 12] for at in range(0, len(log) - 11, 12)]
-        mine = {r for r in records if r[:4] == record(int(number))[:4]}
-        if len(mine) == 1 and tombstone(int(number)) not in records:
-            found[encoded] = mine.pop()
-    return found
+        for number, one in zip(stored.handles(bucket), stored.records(bucket), strict=True):
+            found[number] += 1
+            codes[number] = bucket, one[: CODES - 1] + bytes([one[CODES - 1] & 0xF0])  # what stands after its 12 bits
+    pages: Any = client.hget(keys.meta, "pages")
+    if not pages or int(pages) == 0:
+        return {}
+    places = [stored.places(page) for page in range(int(pages))]
+    names: list[Any] = [client.hgetall(keys.names(page)) for page in range(int(pages))]
+    sound = {}
+    for number, (bucket, stored_codes) in codes.items():
+        hashes = hashes_of(np.array([number]))
+        page, hash_ = int(page_of(hashes, int(pages))[0]), int(hashes[0]).to_bytes(4, "little")
+        buckets = [place[4:7] for place in places[page] if place[:4] == hash_]
+        name = names[page].get(number.to_bytes(8, "little", signed=True))
+        named = number < FIRST_HASHED or (name is not None and handle_of(name) == number)
+        alone = found[number] == 1 and buckets == [bucket.to_bytes(3, "little")]
+        if alone and named and number not in HOLES.values():
+            sound[number] = stored_codes
+    return sound
 
 
 BLOWS = st.lists(
     st.tuples(
-        st.sampled_from(["hdel", "rename", "hset", "append", "cut", "overwrite", "setbit", "delete", "swap"]),
+        st.sampled_from(["hdel", "rename", "swap", "append", "cut", "overwrite", "delete", "entry", "meta"]),
         st.integers(0, 10**6),
         st.integers(0, 10**6),
     ),
@@ -58,43 +74,58 @@ BLOWS = st.lists(
 def strike(stored: Stored, blow: str, first: int, second: int) -> None:
     """Damage that is picked by two numbers; may be none where there is nothing to hit."""
     client, keys = stored.client, stored.keys
-    hashes = [keys.nums, keys.ids, keys.payloads, keys.dead]
-    key = hashes[first % 4]
+    every = sorted(client.scan_iter())
+    hashes = [key.decode() for key in every if client.type(key) == b"hash" and key.decode() != keys.meta]
+    strings = [key.decode() for key in every if b":b:" in key or b":p:" in key]
+    key, string = hashes[first % len(hashes)], strings[first % len(strings)]
     fields: list[bytes] = sorted(client.hkeys(key))  # type: ignore[arg-type]
-    buckets = stored.buckets()
-    bucket = buckets[first % len(buckets)] if buckets else keys.bucket(0)
-    log = stored.log(bucket)
-    if blow in ("hdel", "rename", "swap") and fields:
-        field, other = fields[second % len(fields)], fields[first % len(fields)]
-        value: Any = client.hget(key, field)
+    text = stored.text(string)
+    if blow in ("hdel", "rename", "swap"):
+        one, other = fields[second % len(fields)], fields[first % len(fields)]
+        value: Any = client.hget(key, one)
         if blow == "swap":
-            client.hset(key, field, client.hget(key, other))  # type: ignore[arg-type]
+            client.hset(key, one, client.hget(key, other))  # type: ignore[arg-type]
         else:
-            client.hdel(key, field)
+            client.hdel(key, one)
             if blow == "rename":
-                client.hset(key, str(second % 80), value)
-    elif blow == "hset" and key != keys.payloads:
-        client.hset(key, [b"i9", b"7", b"000001", b"i20"][second % 4], [b"7:000001", b"i7", b"2"][first % 3])
+                client.hset(hashes[second % len(hashes)], [b"x", one][second % 2], value)  # type: ignore[arg-type]
     elif blow == "append":
-        client.append(bucket, [b"!", record(second % 90), tombstone(second % 90), log[:12]][second % 4])
-    elif blow == "cut" and log:
-        client.set(bucket, log[: second % len(log)])
-    elif blow == "overwrite" and log:
-        client.setrange(bucket, second % len(log), b"\x01")
-    elif blow == "setbit":
-        client.setbit(keys.occupied, second % 5000, first % 2)
+        there = second % stored.count()
+        string = keys.bucket(there) if second % 3 else string
+        client.append(
+            string, [b"!", text[-8:], record(stored, there, UNKNOWN), record(stored, there, second)][second % 4]
+        )
+    elif blow == "cut" and text:
+        client.set(string, text[: second % len(text)])
+    elif blow == "overwrite" and text:
+        client.setrange(string, second % len(text), b"\x01")  # type: ignore[arg-type]
     elif blow == "delete":
-        client.delete([bucket, keys.occupied, keys.version, keys.dead][second % 4])
+        client.delete([string, key, keys.stamp, keys.holes][second % 4])
+    elif blow == "entry":
+        client.setrange(keys.partition, second % (stored.count() * ENTRY), b"\x04")  # type: ignore[arg-type]
+    elif blow == "meta":
+        client.hset(keys.meta, ["live", "pages"][first % 2], second % 12)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def undamaged(redis_server: str) -> dict[bytes, Any]:
+    """All keys of a sound index."""
+    client = redis.Redis.from_url(redis_server)
+    client.flushall()
+    build(redis_server)[0].close()
+    return {key: client.dump(key) for key in client.scan_iter()}
 
 
 @settings(max_examples=60, deadline=None)
 @given(blows=BLOWS)
 def test_whatever_is_damaged_a_repair_takes_no_sound_item_and_leaves_nothing_that_it_said_it_mended(
-    redis_server: str, blows: list[tuple[str, int, int]]
+    redis_server: str, undamaged: dict[bytes, Any], blows: list[tuple[str, int, int]]
 ) -> None:
-    redis.Redis.from_url(redis_server).flushall()
-    index, _, stored = build(redis_server)
-    with index:
+    stored = Stored(redis.Redis.from_url(redis_server), ShardKeys(NAME, 0))
+    stored.client.flushall()
+    for key, dump in undamaged.items():
+        stored.client.restore(key, 0, dump)
+    with Index.open(redis_server, NAME) as index:
         for blow in blows:
             strike(stored, *blow)
         sound = sound_items(stored)
@@ -103,8 +134,14 @@ def test_whatever_is_damaged_a_repair_takes_no_sound_item_and_leaves_nothing_tha
         again = check_index(redis_server, NAME)
         assert set(again.findings) == set(report.remaining)
         if report.clean:
-            hit = index.search(random_codes(1, LAYOUT), 100, exact=True)[0]
-            assert len(hit.ids) == len(set(hit.ids)) == len(index)
-            assert set(sound) <= {f"i{item}".encode() for item in hit.ids}
-            assert index.delete(hit.ids) == len(hit.ids)
+            require_whole(index, sound)
             assert check_index(redis_server, NAME).findings == ()
+
+
+def require_whole(index: Index, sound: dict[int, bytes]) -> None:
+    """That a search of everything finds everything, and all of it can be deleted."""
+    hit = index.search(random_codes(1, index.layout), 1000, exact=True, payloads=True)[0]
+    assert len(hit.ids) == len(set(hit.ids)) == len(index)
+    assert len(sound) <= len(index)
+    assert index.delete(hit.ids) == len(hit.ids)
+    assert len(index) == 0

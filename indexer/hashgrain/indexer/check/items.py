@@ -43,7 +43,6 @@ def settle(shard: Examination, suspects: Suspects, last: bool = False) -> None:
 
 
 def _settle(shard: Examination, number: int, suspects: Suspects, last: bool) -> None:
-    narrowed = not shard.repair
     for _ in shard.attempts():
         page = look_at(shard, number, suspects)
         if page is None:
@@ -56,11 +55,13 @@ def _settle(shard: Examination, number: int, suspects: Suspects, last: bool) -> 
             return
         verdict = Verdict(shard, page, last)
         changes = verdict.changes()
-        if changes and not narrowed:
-            # Once more, with nothing but what is wrong: the less a repair goes by, the less can forestall it.
-            suspects, narrowed = suspects.only(verdict.hashes | set(verdict.later.seen)), True
-            continue
-        if not shard.repair or not changes or shard.mend(page.found, changes):
+        if not shard.repair or not changes:
+            break
+        # The less a repair goes by, the less can forestall it: once more, with nothing but what is wrong.
+        wrong = verdict.hashes | verdict.later.seen.keys()
+        if wrong < suspects.seen.keys():
+            suspects = suspects.only(wrong)
+        elif shard.mend(page.found, changes):
             break
     for problem in verdict.problems:
         shard.tell(*problem)
