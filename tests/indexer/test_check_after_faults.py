@@ -44,15 +44,14 @@ def test_a_server_killed_while_it_is_written_has_every_acknowledged_write(server
     command = [sys.executable, "-c", WRITER, server.url, str(BATCH)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=TESTS) as writer:
         assert writer.stdout is not None
-        assert writer.stdout.readline() == "open\n"
+        assert [writer.stdout.readline() for _ in range(2)] == ["open\n", "0\n"]  # the first write compiles
         time.sleep(wait)
         server.kill()
-        acknowledged = len(writer.stdout.read().splitlines())
+        acknowledged = 1 + len(writer.stdout.read().splitlines())
     server.start()
     assert check_index(server.url, "x").findings == ()
     with Index.open(server.url, "x") as index:
         found = set(index.search(random_codes(1, LAYOUT), 10**6, exact=True)[0].ids)
-    assert acknowledged > 0, "the writer must have written"
     wanted = {f"{number}-{n}" for number in range(acknowledged) for n in range(1, BATCH)} | {"latest"}
     assert wanted <= found
     assert not found & {f"{number}-0" for number in range(acknowledged - 1)}, "what was deleted stays so"
@@ -64,12 +63,12 @@ def test_a_writer_killed_at_any_moment_leaves_a_sound_index(redis_url: str, wait
     command = [sys.executable, "-c", WRITER, redis_url, str(BATCH)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=TESTS) as writer:
         assert writer.stdout is not None
-        assert writer.stdout.readline() == "open\n"
+        assert [writer.stdout.readline() for _ in range(2)] == ["open\n", "0\n"]  # the first write compiles
         time.sleep(wait)
         writer.kill()
     report = check_index(redis_url, "x")
     assert report.findings == ()
-    assert report.examined.items > 0, "the writer must have written"
+    assert report.examined.items >= BATCH
 
 
 def test_an_append_only_file_torn_anywhere_leaves_a_sound_index(server: DurableServer) -> None:

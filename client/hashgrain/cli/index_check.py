@@ -26,7 +26,7 @@ SHOWN = 20
 @click.option(
     "--forget-lost",
     is_flag=True,
-    help="With --repair: take away, too, what is left of items whose code is gone, so that they can be added again.",
+    help="With --repair: take away, too, what is left of items whose code or name is gone; they can be added again.",
 )
 @redis_option
 @json_option
@@ -56,7 +56,7 @@ def _print(report: CheckReport) -> None:
     seen = report.examined
     click.echo(
         f"examined index {report.name}: {_count(seen.shards, 'shard')}, {_count(seen.buckets, 'bucket')}, "
-        f"{_count(seen.records, 'record')}, {_count(seen.items, 'item')}, {_count(seen.payloads, 'payload')}"
+        f"{_count(seen.items, 'item')}, {_count(seen.names, 'name')}, {_count(seen.payloads, 'payload')}"
     )
     groups: dict[tuple[str, bool], list[Finding]] = {}
     for finding in report.findings:
