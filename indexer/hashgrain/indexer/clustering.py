@@ -72,7 +72,7 @@ def two_majority(fine: NDArray[np.uint8], packed_coarse: NDArray[np.uint8], layo
     words = as_words(fine, packed_coarse)
     first = np.empty(len(words), np.bool_)
     centroids = np.zeros((2, words.shape[1]), np.uint32)
-    halve(words, first, centroids)
+    halve(np.ascontiguousarray(words.T), first, centroids)
     packed = centroids.view(np.uint8)
     coarse_end = layout.fine_bytes + layout.coarse_bytes
     return Halves(first, packed[:, : layout.fine_bytes].copy(), packed[:, layout.fine_bytes : coarse_end].copy())

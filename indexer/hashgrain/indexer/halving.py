@@ -1,9 +1,10 @@
 """The compiled loops of 2-majority, and of what is done to the parts of a collection that it makes.
 
 2-majority is k-means with k = 2 on packed codes; a centroid is bit by bit what the majority of its half has. Codes are
-rows of 32-bit words, uint32 (N, W). Parts of a collection are ranges of an array of positions, `order`: part n holds
-those from bounds[n] to before bounds[n + 1]. Numba does not see that a function which a compiled one calls has changed,
-if it is in another module: what belongs together is kept together.
+rows of 32-bit words, uint32 (N, W), or stand word by word, uint32 (W, N): so vector instructions take many at once.
+Parts of a collection are ranges of an array of positions, `order`: part n holds those from bounds[n] to before
+bounds[n + 1]. Numba does not see that a function which a compiled one calls has changed, if it is in another module:
+what belongs together is kept together.
 """
 
 from __future__ import annotations
@@ -16,37 +17,37 @@ from hashgrain.indexer.nearest import Words
 
 _MOST_BITS = 512  # a distance is less
 _STEPS = 12  # rounds at most; it mostly settles in fewer
+_EVERY_EIGHTH = np.uint32(0x01010101)
+_COUNTED = 192  # codes: less than 256, and a multiple of what vector instructions take
 _LEAST_SHARE = 8  # a half holds one in so many of the items, or more
 
 
 @compiled
-def halve(words: Words, first: NDArray[np.bool_], centroids: Words) -> None:
+def halve(columns: Words, first: NDArray[np.bool_], centroids: Words) -> None:
     """Divide codes in two; see `clustering.two_majority`.
 
     Args:
-        words: two codes or more.
+        columns: uint32 (W, N), two codes or more, word by word.
         first: bool (N,), takes which of them are in half 0.
         centroids: uint32 (2, W), takes those of the halves.
     """
-    items, width = words.shape
-    difference, before = np.empty(items, np.int64), np.empty(items, np.bool_)
-    every, some = np.zeros((width, 32), np.int32), np.zeros((width, 32), np.int32)
-    _count_bits(words, np.ones(items, np.bool_), every)
+    width, items = columns.shape
+    difference, before = np.empty(items, np.int32), np.empty(items, np.bool_)
+    first[:] = True
+    every = _count_bits(columns, first)
     word, bit = _most_even(every, items)
     for n in range(items):
-        difference[n] = 1 - 2 * np.int64(words[n, word] >> bit & np.uint32(1))
+        difference[n] = 1 - 2 * np.int32(columns[word, n] >> bit & np.uint32(1))
     members = _cut(difference, first)
     for _ in range(_STEPS):
-        some[:] = 0
-        _count_bits(words, first, some)
+        some = _count_bits(columns, first)
         _majority(some, members, centroids[0])
         _majority(every - some, items - members, centroids[1])
-        for n in range(items):
-            away = np.int64(0)
-            for word in range(width):
-                away += np.int64(bit_count(words[n, word] ^ centroids[0, word]))
-                away -= np.int64(bit_count(words[n, word] ^ centroids[1, word]))
-            difference[n] = away
+        difference[:] = 0
+        for word in range(width):
+            column, one, two = columns[word], centroids[0, word], centroids[1, word]
+            for n in range(items):
+                difference[n] += np.int32(bit_count(column[n] ^ one)) - np.int32(bit_count(column[n] ^ two))
         before[:] = first
         members = _cut(difference, first)
         changed = False
@@ -76,9 +77,9 @@ def bisect(words: Words, order: NDArray[np.int64], low: int, high: int, most: in
                 bounds[found] = end
                 found += 1
             continue
-        rows, before = _gathered(words, order[start:end]), order[start:end].copy()
+        columns, before = _columns(words, order[start:end]), order[start:end].copy()
         first = np.empty(end - start, np.bool_)
-        halve(rows, first, centroids)
+        halve(columns, first, centroids)
         middle = start
         for n in range(end - start):
             if first[n]:
@@ -98,12 +99,9 @@ def bisect(words: Words, order: NDArray[np.int64], low: int, high: int, most: in
 def middles(words: Words, order: NDArray[np.int64], bounds: NDArray[np.int64]) -> Words:
     """The centroid of every part, uint32 (parts, W): bit by bit what the majority has."""
     centroids = np.empty((len(bounds) - 1, words.shape[1]), np.uint32)
-    counts = np.empty((words.shape[1], 32), np.int32)
     for n in range(len(bounds) - 1):
-        rows = _gathered(words, order[bounds[n] : bounds[n + 1]])
-        counts[:] = 0
-        _count_bits(rows, np.ones(len(rows), np.bool_), counts)
-        _majority(counts, len(rows), centroids[n])
+        members = order[bounds[n] : bounds[n + 1]]
+        _majority(_count_bits(_columns(words, members), np.ones(len(members), np.bool_)), len(members), centroids[n])
     return centroids
 
 
@@ -139,23 +137,36 @@ def sort_by_number(number: NDArray[np.int64], start: NDArray[np.int64], order: N
 
 
 @compiled
-def _gathered(words: Words, positions: NDArray[np.int64]) -> Words:
-    rows = np.empty((len(positions), words.shape[1]), np.uint32)
+def _columns(words: Words, positions: NDArray[np.int64]) -> Words:
+    """Some codes word by word."""
+    columns = np.empty((words.shape[1], len(positions)), np.uint32)
     for n in range(len(positions)):
         for word in range(words.shape[1]):
-            rows[n, word] = words[positions[n], word]
-    return rows
+            columns[word, n] = words[positions[n], word]
+    return columns
 
 
 @compiled
-def _count_bits(words: Words, chosen: NDArray[np.bool_], counts: NDArray[np.int32]) -> None:
-    """Add to `counts`, int32 (W, 32), how many of the chosen codes have each bit set, the lowest of a word first."""
-    for n in range(len(words)):
-        mask = -np.uint32(chosen[n])
-        for word in range(words.shape[1]):
-            code = words[n, word] & mask
-            for bit in range(32):
-                counts[word, bit] += np.int32(code >> np.uint32(bit) & np.uint32(1))
+def _count_bits(columns: Words, chosen: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """How many of the chosen codes have each bit set, int32 (W, 32), the lowest bit of a word first.
+
+    Every eighth bit is counted at once: of so few codes that their number fits the eight bits between.
+    """
+    width, items = columns.shape
+    counts, mask = np.zeros((width, 32), np.int32), np.empty(items, np.uint32)
+    for n in range(items):
+        mask[n] = _EVERY_EIGHTH if chosen[n] else np.uint32(0)
+    for word in range(width):
+        for low in range(0, items, _COUNTED):
+            high = min(low + _COUNTED, items)
+            column, taken = columns[word, low:high], mask[low:high]
+            for lowest in range(8):
+                shift, found = np.uint32(lowest), np.uint32(0)
+                for n in range(high - low):
+                    found = np.uint32(found + (column[n] >> shift & taken[n]))
+                for bit in range(lowest, 32, 8):
+                    counts[word, bit] += np.int32(found >> np.uint32(bit - lowest) & np.uint32(255))
+    return counts
 
 
 @compiled
@@ -182,7 +193,7 @@ def _most_even(counts: NDArray[np.int32], items: int) -> tuple[int, np.uint32]:
 
 
 @compiled
-def _cut(difference: NDArray[np.int64], first: NDArray[np.bool_]) -> np.int64:
+def _cut(difference: NDArray[np.int32], first: NDArray[np.bool_]) -> np.int64:
     """Put into the first half the items of the least differences, in order where they are equal; returns how many.
 
     These are all below zero and none above, as near to half of all as can be, then at least a share in each half.
