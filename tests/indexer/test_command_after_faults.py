@@ -11,13 +11,12 @@ import pytest
 import redis
 
 from command import hashgrain
-from damaged_index import NAME, Stored, build, require_equal
+from damaged_index import NAME, PLAIN, Stored, build, require_equal
 from durable_server import DurableServer
 from hashgrain.codes.errors import StoreFull
 from hashgrain.indexer import Index
 from hashgrain.indexer.keys import SCHEMA_VERSION, ShardKeys
 from random_codes import random_codes
-from settled_twin import item_numbers
 from write_history import LAYOUT, Row, Write
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -59,7 +58,7 @@ def test_memory_that_is_full_half_way_through_an_add_can_be_emptied_raised_and_f
         assert told is not None
         written = int(told[1])
         assert 0 < written < 6000, "memory must have run out half-way"
-        there = item_numbers(redis_url, 2)
+        there = {*index.search(random_codes(1, LAYOUT, 2), 10**5, exact=True)[0].ids}
         assert len(there) == len(index) == 500 + written
         state |= {item: row for item, row in large.rows().items() if item in there and row}
         require_sound(index_command)
@@ -95,23 +94,22 @@ def require_settled(redis_url: str, state: dict[str | int, Row]) -> None:
 
 
 def insert_in_the_middle(stored: Stored) -> None:
-    key = max(stored.buckets(), key=lambda key: len(stored.log(key)))
-    log = stored.log(key)
-    stored.client.set(key, log[:25] + b"!" + log[25:])
+    key = stored.keys.bucket(stored.bucket(PLAIN))
+    stored.client.set(key, stored.text(key)[:25] + b"!" + stored.text(key)[25:])
 
 
 def test_a_torn_bucket_is_told_and_mended(redis_url: str, index_command: Run) -> None:
     index, twin, stored = build(redis_url)
     with index:
-        key = stored.bucket(20)
+        key = stored.keys.bucket(stored.bucket(PLAIN))
         stored.client.append(key, b"\0" * 5)
         checked = index_command("check", NAME)
         assert (checked.returncode, checked.stderr) == (1, "")
         assert checked.stdout.split("\n", 1)[1] == (
             "\n"
             "torn-bucket: 1 found\n"
-            f"  {key}: {len(stored.log(key))} bytes, no multiple of the 12 bytes of a record; "
-            f"its {len(stored.log(key)) // 12} whole ones are accounted for\n"
+            f"  {key}: {len(stored.text(key))} bytes, no multiple of the 18 bytes of a record; "
+            f"its {len(stored.text(key)) // 18} whole ones are accounted for\n"
             "  so     every search and write that meets this bucket fails\n"
             "  next   `hashgrain index check x --repair` mends it\n"
             "\n"
