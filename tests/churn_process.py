@@ -17,6 +17,7 @@ import numpy as np
 from hashgrain.codes import HashCodes
 from hashgrain.codes.errors import StoreUnavailable
 from hashgrain.indexer import Index
+from hashgrain.indexer.shard import Shard
 from hashgrain.indexer.tracking import Tracking
 from random_codes import random_codes
 from seen_by_readers import Owner, Rivals, require_orderly
@@ -36,10 +37,23 @@ class Read:
     moves: int = 0
 
 
-def write(url: str, workload: Workload, progress: Progress, writer: int) -> None:
+@dataclass
+class Wrote:
+    """What a writer did: how often it split a bucket."""
+
+    splits: int = 0
+
+
+def write(url: str, workload: Workload, progress: Progress, writer: int) -> Wrote:
     """Do what the history says, and tell of each step before and after."""
-    rng = np.random.default_rng(writer)
-    with Index.open(url, NAME) as index:
+    rng, report, script = np.random.default_rng(writer), Wrote(), Shard.write
+
+    def counted(self: Shard, name: str, *arguments: Any) -> list[Any]:
+        done = script(self, name, *arguments)
+        report.splits += name == "split" and done == [1]
+        return done
+
+    with Index.open(url, NAME) as index, patch.object(Shard, "write", counted):
         for step in history(workload, writer):
             progress.wait_for_readers(step.step)
             progress.begun[writer] = step.step
@@ -49,6 +63,7 @@ def write(url: str, workload: Workload, progress: Progress, writer: int) -> None
                 index.add(step.ids, step.codes, step.payloads)
             progress.done[writer] = step.step
             time.sleep(rng.uniform(0, workload.pause_ms / 1000))
+    return report
 
 
 def read(url: str, workload: Workload, progress: Progress, reader: int, cache_bytes: int) -> Read:
@@ -135,14 +150,14 @@ class _Seen:
 
 
 def main(role: str, url: str, workload: str, progress: str, number: str, cache_bytes: str = "0") -> None:
-    """Be writer or reader `number`; a reader prints what it did, as JSON.
+    """Be writer or reader `number`, and print what it did, as JSON.
 
     A `late` reader never finds that it was told of a change before it begins to search: that comes while it does.
     """
     load = Workload.from_json(workload)
     ledger = Progress(Path(progress), load)
     if role == "write":
-        write(url, load, ledger, int(number))
+        print(json.dumps(asdict(write(url, load, ledger, int(number)))))
     else:
         with patch.object(Tracking, "drain", Tracking.open) if role == "late" else nullcontext():
             print(json.dumps(asdict(read(url, load, ledger, int(number), int(cache_bytes)))))

@@ -36,7 +36,7 @@ class Owner:
 
     Each shard of an answer must be equal to that shard of the writer's items after one step: none that a later
     acknowledged one had followed before the search began, none that was not begun when it ended, and none before the
-    one that the reader saw last.
+    one that the reader saw last. Only a payload may be newer, see `_payloads`.
     """
 
     def __init__(self, workload: Workload, writer: int) -> None:
@@ -99,13 +99,21 @@ class Owner:
         for item, said in mine.items():
             if item not in state:
                 return f"{item!r} is deleted, found as {said}"
-            there = state[item].distances(query)[question["rank"]], state[item].payload
-            if said != (there if question["payloads"] else (there[0], None)):
-                return f"{item!r} is {there}, found as {said}"
+            distance, payloads = state[item].distances(query)[question["rank"]], self._payloads(step, item)
+            if said[0] != distance or said[1] not in (payloads if question["payloads"] else [None]):
+                return f"{item!r} is {distance, payloads}, found as {said}"
         for item, row in state.items():
             if self._shards[item] == shard and item not in mine and must_be_found(row, hit, query, question):
                 return f"{item!r} is {row.distances(query)}, not found"
         return None
+
+    def _payloads(self, step: int, item: str | int) -> list[Any]:
+        """What an item that was read as after a step may be told to carry, since payloads are read after the codes.
+
+        That, or what a later write gave it together with the very same code.
+        """
+        later = [state[item] for state in self._states[step - self._first :] if item in state]
+        return [row.payload for row in later if (row.coarse, row.fine) == (later[0].coarse, later[0].fine)]
 
 
 def answer(hit: Hit) -> Answer:
