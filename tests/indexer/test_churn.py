@@ -75,7 +75,7 @@ def test_writers_of_the_same_ids_for_thousands_of_steps(redis_url: str, seed: in
 
 
 def churn(url: str, workload: Workload) -> int:
-    """Let writers and readers work until all writers are done, with checks beside them; returns how often they split."""
+    """Let writers and readers work until all writers are done, with checks beside them; returns how many splits."""
     with tempfile.TemporaryDirectory() as folder, _create(url, workload):
         progress = Progress(Path(folder, "progress"), workload, fresh=True)
 

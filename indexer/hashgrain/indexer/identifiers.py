@@ -1,8 +1,7 @@
-"""External ids: how they are encoded, and to which shard an item belongs."""
+"""External ids: how they are encoded."""
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterable
 
 import numpy as np
@@ -51,11 +50,6 @@ def decode_id(encoded: bytes) -> ItemId:
     except ValueError:
         pass
     raise IndexCorrupt(f"{encoded[:40]!r} is stored as an item's id, but is none; drop the index and build it again")
-
-
-def shard_of(encoded: bytes, shards: int) -> int:
-    """The shard that an item belongs to, 0 to shards - 1. It depends on the id alone, and never changes."""
-    return zlib.crc32(encoded) % shards
 
 
 def last_of_each(encoded: list[bytes]) -> list[int]:
