@@ -379,6 +379,26 @@ def test_a_kept_bucket_that_changes_while_others_are_read_is_read_too(
         assert set(keeping.search(codes[:1], 1000, exact=True)[0].ids) == set(range(ITEMS + some))
 
 
+@pytest.mark.usefixtures("hot_alone")
+@pytest.mark.parametrize("touched", [False, True])
+def test_a_partition_that_changed_is_read_before_anything_is_asked_for_it(
+    index: Index, keeping: Index, redis_url: str, touched: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its stamp need not be asked for to know that; one that was only touched is found to be the same."""
+    client = redis.Redis.from_url(redis_url)
+    keeping.search(QUERIES[:1], exact=True)
+    sent = noted(keeping, monkeypatch)
+    if touched:
+        for key in client.scan_iter("*stamp"):
+            client.set(key, client.get(key) or b"")
+    else:
+        index.add(range(1000, 1000 + ITEMS), random_codes(ITEMS, LAYOUT, 3, flips=0.2))
+    keeping._hot.tend()  # type: ignore[union-attr]
+    assert keeping.search(QUERIES[:1], exact=True)[0].candidates == ITEMS * (1 if touched else 2)
+    assert set(sent[:-1]) == {"MGET"}
+    assert len(sent) == 1 + index.stats().shards
+
+
 def test_another_database_that_is_emptied_while_buckets_are_read_costs_a_reading_and_no_more(
     index: Index, keeping: Index, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,11 +1,16 @@
-"""What Redis has told of the buckets of an index, so that a reading knows whether it still holds."""
+"""What Redis tells of the buckets of an index, so that a reading knows whether it still holds."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+
+from hashgrain.indexer.keys import ShardKeys
+
+_NUMBER = re.compile(rb"[0-9a-f]{6}")
 
 
 class Changes:
@@ -14,15 +19,19 @@ class Changes:
     It is written to by one thread at a time, and may be asked by any beside it.
 
     Args:
-        shards: how many there are.
+        keys: of the shards, in order.
 
     Attributes:
+        prefixes: of the keys to be told of.
         moment: how often something has been told.
     """
 
-    def __init__(self, shards: int) -> None:
+    def __init__(self, keys: Sequence[ShardKeys]) -> None:
+        self.prefixes = [prefix for shard in keys for prefix in (shard.bucket_prefix, shard.stamp)]
         self.moment = 0
-        self._last: list[NDArray[np.int64]] = [np.empty(0, np.int64)] * shards
+        self._of_bucket = {shard.bucket_prefix.encode(): n for n, shard in enumerate(keys)}
+        self._of_stamp = {shard.stamp.encode(): n for n, shard in enumerate(keys)}
+        self._last: list[NDArray[np.int64]] = [np.empty(0, np.int64)] * len(keys)
         self._all = 0
 
     def align(self, shard: int, buckets: int) -> None:
@@ -31,19 +40,32 @@ class Changes:
         if more > 0:
             self._last[shard] = np.append(self._last[shard], np.zeros(more, np.int64))
 
-    def note(self, shard: int, numbers: NDArray[np.int64]) -> None:
-        """Some buckets of a shard have changed; those that it has no place for, nobody has read."""
-        last = self._last[shard]
-        last[numbers[numbers < len(last)]] = self.moment + 1
+    def note(self, keys: Sequence[bytes]) -> tuple[Mapping[int, NDArray[np.int64]], set[int]]:
+        """Take note that some keys have changed; returns their buckets, by shard, and the shards with another stamp."""
+        some: dict[int, list[int]] = {}
+        stamped = set()
+        for key in keys:
+            shard = self._of_bucket.get(key[:-6])
+            if shard is not None and _NUMBER.fullmatch(key, len(key) - 6):
+                some.setdefault(shard, []).append(int(key[-6:], 16))
+            elif key in self._of_stamp:
+                stamped.add(self._of_stamp[key])
+        buckets = {shard: np.array(numbers, np.int64) for shard, numbers in some.items()}
+        for shard, numbers in buckets.items():
+            last = self._last[shard]  # of a bucket that has no place in it, nobody has read anything
+            last[numbers[numbers < len(last)]] = self.moment + 1
+        if stamped:  # a search may have missed a bucket that it should have read
+            self._all = self.moment + 1
         self.moment += 1
+        return buckets, stamped
 
     def note_all(self) -> None:
-        """Anything may have changed."""
+        """Take note that anything may have changed."""
         self._all = self.moment + 1
         self.moment += 1
 
     def since(self, moment: int, numbers: Sequence[NDArray[np.int64]]) -> bool:
-        """Whether any of some buckets, given by shard, has changed after a moment."""
+        """Whether any of some buckets, given by shard, has changed after a moment, or whether that is not known."""
         if self.moment == moment:
             return False
         if self._all > moment:

@@ -11,7 +11,6 @@ that follow within it: they ask nothing, as long as they find all that they need
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -42,8 +41,6 @@ FETCHES = 4
 AT_ONCE = 1024
 """Buckets that one command reads: between commands the server serves others."""
 
-_NUMBER = re.compile(rb"[0-9a-f]{6}")
-
 
 class HotBuckets:
     """The buckets that one searcher keeps; safe to share between threads.
@@ -61,26 +58,19 @@ class HotBuckets:
         self._layout = shards[0].header.layout
         self._arenas = [Arena(self._layout, int(cache_bytes) // len(shards)) for _ in shards]
         self._names = KeptNames(int(cache_bytes))
-        self._changes = Changes(len(shards))
+        self._changes = Changes([shard.keys for shard in shards])
         self._verified: list[bytes | None] = [None] * len(shards)
+        self._outdated: list[bytes | None] = [None] * len(shards)  # stamps before they changed
         self._whole: Directories | None = None
         self._everywhere: list[NDArray[np.int64]] = []
         self._tick = self._hits = self._misses = self._drops = self._evictions = 0
         connection = shards[0].connection
-        self._of_stamp = {shard.keys.stamp.encode(): n for n, shard in enumerate(shards)}
-        self._of_bucket = {shard.keys.bucket_prefix.encode(): n for n, shard in enumerate(shards)}
-        told = [part for shard in shards for part in (shard.keys.bucket_prefix, shard.keys.stamp)]
-        self._tracking = Tracking(connection, told, self._note, self._forget)
+        self._tracking = Tracking(connection, self._changes.prefixes, self._note, self._forget)
         self._alone = SoleUse(connection.address)
         self._tending = Tending(self.tend)
 
     def open(self) -> None:
-        """Connect, so that a server that cannot tell of changes is known at once.
-
-        Raises:
-            StoreUnavailable: no server there.
-            StoreError: it cannot tell of changes.
-        """
+        """Connect, so that a server that cannot tell of changes is known at once; see `Tracking.open`."""
         with self._alone:
             self._tending.start()
             self._tracking.open()
@@ -195,8 +185,12 @@ class HotBuckets:
 
     def _follow(self, whole: Directories) -> bool:
         """Have places for the buckets of some directories; False where one is known to be out of date."""
-        for directory, stamp in zip(whole.shards, self._verified, strict=True):
-            if stamp not in (None, directory.partition.stamp):
+        stamps = [directory.partition.stamp for directory in whole.shards]
+        if any(verified not in (None, stamp) for verified, stamp in zip(self._verified, stamps, strict=True)):
+            return False
+        for shard, stamp in enumerate(stamps):
+            if self._outdated[shard] == stamp:
+                self._outdated = [None] * len(stamps)  # said once: where it was only touched, it is asked for next
                 return False
         if whole is not self._whole:
             self._everywhere = [whole.everywhere]  # the very array: a search of everything is known by it
@@ -236,18 +230,12 @@ class HotBuckets:
         return all(current)
 
     def _note(self, keys: Sequence[bytes]) -> None:
-        changed: dict[int, list[int]] = {}
-        for key in keys:
-            shard = self._of_bucket.get(key[:-6])
-            if shard is not None and _NUMBER.fullmatch(key, len(key) - 6):
-                changed.setdefault(shard, []).append(int(key[-6:], 16))
-            elif key in self._of_stamp:
-                self._verified[self._of_stamp[key]] = None
-                self._changes.note_all()
-        for shard, some in changed.items():
-            numbers = np.array(some, np.int64)
+        buckets, stamped = self._changes.note(keys)
+        for shard, numbers in buckets.items():
             self._drops += self._arenas[shard].drop(numbers)
-            self._changes.note(shard, numbers)
+        for shard in stamped:
+            if (verified := self._verified[shard]) is not None:
+                self._outdated[shard], self._verified[shard] = verified, None
 
     def _forget(self) -> None:
         self._names.clear()
