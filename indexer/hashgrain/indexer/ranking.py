@@ -52,7 +52,7 @@ def rank_candidates(candidates: Candidates, queries: Queries, request: SearchReq
     """
     from hashgrain.indexer import scanning  # loads the compiler: only for those who search
 
-    depth = min(request.depth, int(candidates.records.max(initial=0)))
+    depth = min(request.depth, max(candidates.records.tolist(), default=0))
     best = np.empty((len(queries), depth, scanning.COLUMNS), np.int64)
     held = np.zeros(len(queries), np.int64)
     bound = _UNBOUNDED if request.within is None else min(request.within + 1 << scanning.FINE_BITS, _UNBOUNDED)

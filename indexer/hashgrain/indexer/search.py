@@ -17,13 +17,16 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from hashgrain.codes.errors import StoreUnavailable
 from hashgrain.codes.layout import CodeLayout, HashCodes
+from hashgrain.indexer.cores import usable_cores
 from hashgrain.indexer.deadline import Deadline
 from hashgrain.indexer.directories import Directories
 from hashgrain.indexer.fresh_reading import FreshReading
@@ -40,8 +43,11 @@ from hashgrain.indexer.shard import Shard
 from hashgrain.indexer.spans import Candidates
 from hashgrain.indexer.warming import warm_up
 
-GROUP = 32
+GROUP = 128
 """Queries that share one reading of buckets."""
+
+THREADS = usable_cores()
+"""How many groups are searched at once, where there is no deadline."""
 
 HOT_ATTEMPTS = 2
 """How often a query goes by buckets that were kept before it reads them all."""
@@ -69,21 +75,32 @@ class Searcher:
         """
         require_logits(codes, request)
         warm_up(self._layout)  # before the deadline runs
+        groups = [codes]
+        if len(codes) > GROUP:
+            groups = [codes[start : start + GROUP] for start in range(0, len(codes), GROUP)]
+        if request.deadline is not None or len(groups) == 1 or THREADS == 1:
+            found = self._search_in_turn(groups, request)
+        else:
+            with ThreadPoolExecutor(min(THREADS, len(groups))) as threads:
+                found = list(threads.map(partial(self._search_group, request=request, deadline=Deadline(None)), groups))
+        return [hit for hits in found for hit in hits]
+
+    def _search_in_turn(self, groups: Sequence[HashCodes], request: SearchRequest) -> list[list[Hit]]:
+        """Answer one group after another, all within the deadline."""
         deadline = Deadline(request.deadline)
-        hits: dict[int, Hit] = {}
+        found: list[list[Hit]] = []
         with deadline.enforced():
-            for start in range(0, len(codes), GROUP):
-                if hits and deadline.passed:
-                    break
-                group = codes[start : start + GROUP] if len(codes) > GROUP else codes
-                found = self._search_group(group, request, deadline, may_be_empty=bool(hits))
-                hits |= {start + row: hit for row, hit in found.items()}
-        return [hits[row] if row in hits else nothing_read(request) for row in range(len(codes))]
+            for group in groups:
+                if found and deadline.passed:
+                    found.append([nothing_read(request)] * len(group))
+                else:
+                    found.append(self._search_group(group, request, deadline, may_be_empty=bool(found)))
+        return found
 
     def _search_group(
-        self, codes: HashCodes, request: SearchRequest, deadline: Deadline, may_be_empty: bool
-    ) -> dict[int, Hit]:
-        """Answers by row: final ones of all, or what there is when the deadline passes."""
+        self, codes: HashCodes, request: SearchRequest, deadline: Deadline, may_be_empty: bool = False
+    ) -> list[Hit]:
+        """Answers to all, final ones or what there is when the deadline passes."""
         hits: dict[int, Hit] = {}
         step = lost = 0
         while waiting := [row for row in range(len(codes)) if row not in hits or hits[row].partial]:
@@ -112,7 +129,7 @@ class Searcher:
                 _wait(lost)
             elif not all(taken.met):
                 step += 1
-        return hits
+        return [hits[row] if row in hits else nothing_read(request) for row in range(len(codes))]
 
     def _take(self, queries: Queries, step: int, request: SearchRequest, hot: HotBuckets | None) -> Taken | None:
         """Rank what one reading gives, of kept buckets if `hot` is given; None where there is none to rely on.
