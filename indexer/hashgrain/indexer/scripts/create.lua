@@ -17,7 +17,10 @@ for slot = 4, 6 do
     return { 'occupied', KEYS[slot] }
   end
 end
-redis.call('DEL', KEYS[1])
+-- The first write of a new index must be one that Redis refuses when `maxmemory` is reached.
+if redis.call('EXISTS', KEYS[1]) == 1 then
+  redis.call('DEL', KEYS[1])
+end
 for at = 4, #ARGV, 2 do
   redis.call('HSET', KEYS[1], ARGV[at], ARGV[at + 1])
 end
