@@ -82,6 +82,8 @@ def test_a_loaded_index_is_searched_and_written_like_any_other(redis_url: str, s
         Index.open(redis_url, "x", cache_bytes=1 << 20) as keeping,
     ):
         readers = (index, earlier, keeping)
+        earlier.add(ids[:1], codes[:1])
+        earlier.delete(ids[:1])
         require_same_answers(readers, twin, redis_url, "x")
         assert index.load(ids[:700], codes[:700], payloads[:700]) == 700
         twin.add(ids[:700], codes[:700], payloads[:700])
@@ -156,6 +158,19 @@ def test_an_index_that_was_emptied_is_loaded_like_a_new_one(redis_url: str, clie
         assert len(everything(client)) > 20
         index.load(range(100), codes[:100])
         assert everything(client) == wanted
+
+
+def test_more_buckets_than_there_are_numbers_for_are_refused(
+    redis_url: str, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Index.create(redis_url, "x", LAYOUT, bucket_items=8) as index:
+        before = everything(client)
+        monkeypatch.setattr(bulk, "MOST_BUCKETS", 100)
+        with pytest.raises(
+            InvalidInput, match="900 items in buckets of 8 at most make .* holds 100; .* larger buckets"
+        ):
+            index.load(range(900), random_codes(900, LAYOUT))
+        assert everything(client) == before
 
 
 def in_the_middle(monkeypatch: pytest.MonkeyPatch, what: Callable[[], None]) -> None:

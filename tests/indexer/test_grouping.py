@@ -12,9 +12,10 @@ from hashgrain.codes import CodeLayout, HashCodes
 from hashgrain.codes.hamming import hamming, popcount
 from hashgrain.codes.packing import unpack_bits
 from hashgrain.indexer import grouping
-from hashgrain.indexer.clustering import as_columns, as_words, nearest_words
+from hashgrain.indexer.clustering import nearest_words
 from hashgrain.indexer.grouping import Grouping, group_items
-from hashgrain.indexer.nearest import STEP, nearest_in_groups
+from hashgrain.indexer.nearest import nearest_in_groups
+from hashgrain.indexer.words import STEP, as_columns, as_words
 from random_codes import random_codes
 
 LAYOUT = CodeLayout(16, 64)

@@ -16,8 +16,8 @@ import numpy as np
 
 from hashgrain.codes.errors import IndexMissing, InvalidInput, StoreError, StoreFull
 from hashgrain.indexer.collection import Collection
-from hashgrain.indexer.grouping import group_items
 from hashgrain.indexer.handles import shards_of
+from hashgrain.indexer.keys import MOST_BUCKETS
 from hashgrain.indexer.lua import script
 from hashgrain.indexer.partition import entry_bytes
 from hashgrain.indexer.shard import Shard
@@ -47,7 +47,7 @@ def load_collection(shards: Sequence[Shard], items: Collection) -> None:
     """Load a collection into an empty index.
 
     Raises:
-        InvalidInput: the index is not empty.
+        InvalidInput: the index is not empty, or its buckets are too small for so many items.
         IndexMissing: it was dropped, or is being loaded by another.
         StoreFull: `maxmemory` is reached; nothing was loaded.
         StoreError: nothing was loaded, or the index is to be dropped: the message says so.
@@ -121,13 +121,21 @@ class _ShardLoad:
         """Write the shard's items; nobody sees them before `finish`.
 
         Raises:
+            InvalidInput: they need more buckets than there can be.
             StoreFull, IndexMissing, IndexCorrupt, StoreError.
         """
+        from hashgrain.indexer.grouping import group_items  # loads the compiler: only for those who load
+
         self._unlink()
         if not len(items):
             return
         keys, layout = self.shard.keys, self.shard.header.layout
         groups = group_items(items.fine, items.packed_coarse, layout, self.shard.header.bucket_items)
+        if len(groups) > MOST_BUCKETS:
+            raise InvalidInput(
+                f"{len(items)} items in buckets of {self.shard.header.bucket_items} at most make {len(groups)} "
+                f"buckets, a shard holds {MOST_BUCKETS}; create the index with larger buckets or more shards"
+            )
         widths = handle_widths(items.handles, groups)
         self._buckets, self._pages = len(groups), pages_of(len(items))
         self._shown = (partition_of(groups, widths), len(items), self._pages)

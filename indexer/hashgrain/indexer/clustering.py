@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from hashgrain.codes.hamming import popcount
 from hashgrain.codes.layout import CodeLayout
-from hashgrain.indexer.halving import halve
-from hashgrain.indexer.nearest import GROUP, STEP, Words, nearest_of_all
+from hashgrain.indexer.words import Words, as_columns, as_words
 
 _WORTH_THREADS = 1 << 21  # pairs of item and centroid
 _THREADS = 2
@@ -69,6 +68,8 @@ def two_majority(fine: NDArray[np.uint8], packed_coarse: NDArray[np.uint8], layo
         packed_coarse: uint8 (N, coarse bytes).
         layout: the code lengths.
     """
+    from hashgrain.indexer.halving import halve  # loads the compiler: only for those who split
+
     words = as_words(fine, packed_coarse)
     first = np.empty(len(words), np.bool_)
     centroids = np.zeros((2, words.shape[1]), np.uint32)
@@ -78,26 +79,10 @@ def two_majority(fine: NDArray[np.uint8], packed_coarse: NDArray[np.uint8], layo
     return Halves(first, packed[:, : layout.fine_bytes].copy(), packed[:, layout.fine_bytes : coarse_end].copy())
 
 
-def as_words(fine: NDArray[np.uint8], coarse: NDArray[np.uint8]) -> Words:
-    """Lay out codes of both lengths, uint8 (N, bytes) each, as words."""
-    width = -(-(fine.shape[1] + coarse.shape[1]) // (4 * GROUP)) * 4 * GROUP
-    rows = np.zeros((len(fine), width), np.uint8)
-    rows[:, : fine.shape[1]] = fine
-    rows[:, fine.shape[1] : fine.shape[1] + coarse.shape[1]] = coarse
-    return rows.view(np.uint32)
-
-
-def as_columns(centroids: Words) -> Words:
-    """Centroids word by word, (W, B'), B' a multiple of `STEP`: what is missing to it are copies of the last.
-
-    These are never found, since of equally near ones the lowest number is.
-    """
-    missing = -len(centroids) % STEP
-    return np.ascontiguousarray(np.concatenate([centroids, np.repeat(centroids[-1:], missing, axis=0)]).T)
-
-
 def nearest_words(codes: Words, centroids: Words) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The number of the centroid nearest to every code, and its distance, int64 (N,) each."""
+    from hashgrain.indexer.nearest import nearest_of_all  # loads the compiler: only for those who write
+
     number, distance = np.empty((2, len(codes)), np.int64)
     columns = as_columns(centroids)
     if len(codes) * len(centroids) < _WORTH_THREADS:

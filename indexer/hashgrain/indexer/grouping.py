@@ -22,9 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashgrain.codes.layout import CodeLayout
-from hashgrain.indexer.clustering import as_columns, as_words
 from hashgrain.indexer.halving import bisect, middles, shape, sort_by_number
-from hashgrain.indexer.nearest import STEP, Words, nearest_in_groups
+from hashgrain.indexer.nearest import nearest_in_groups
+from hashgrain.indexer.words import STEP, Words, as_columns, as_words
 
 SAMPLED = 16
 """Items of the sample for each full bucket."""

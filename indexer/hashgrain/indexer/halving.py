@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashgrain.indexer.compiled import bit_count, compiled
-from hashgrain.indexer.nearest import Words
+from hashgrain.indexer.words import Words
 
 _MOST_BITS = 512  # a distance is less
 _STEPS = 12  # rounds at most; it mostly settles in fewer

@@ -11,15 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashgrain.indexer.compiled import bit_count, compiled
-
-Words = NDArray[np.uint32]
-"""Codes of both lengths, (N, W): fine code, coarse code, zeros up to a multiple of `GROUP` words."""
-
-GROUP = 3
-"""Words that are compared at once: 64 fine and up to 32 coarse bits are one group."""
-
-STEP = 64
-"""Centroids that vector instructions take at once, unrolled as the compiler likes it."""
+from hashgrain.indexer.words import GROUP, STEP, Words
 
 _BLOCK = 16 * STEP  # centroids whose distances stay in the first-level cache
 _POSITION_BITS = 16  # of a centroid in its block, or of a group of centroids, below the distance

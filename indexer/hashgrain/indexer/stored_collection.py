@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hashgrain.codes.layout import CodeLayout
 from hashgrain.indexer.collection import Collection
-from hashgrain.indexer.grouping import Grouping
-from hashgrain.indexer.halving import sort_by_number
 from hashgrain.indexer.handles import hashes_of, is_hashed, page_of
 from hashgrain.indexer.keys import (
     BUCKET_BYTES,
@@ -25,6 +24,9 @@ from hashgrain.indexer.keys import (
 )
 from hashgrain.indexer.partition import pack_entries
 from hashgrain.indexer.records import code_bytes, needs_wide, pack_records
+
+if TYPE_CHECKING:
+    from hashgrain.indexer.grouping import Grouping
 
 _AT_ONCE = 1 << 16  # items whose bytes are made at once, more or less: they stay in the second-level cache
 
@@ -120,6 +122,8 @@ def _as_rows(array: NDArray[np.uint8]) -> NDArray[np.void]:
 
 def _by_page(hashes: NDArray[np.uint32], pages: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Positions page by page, int64 (N,), and the bounds of the pages among them, int64 (pages + 1,)."""
+    from hashgrain.indexer.halving import sort_by_number  # loads the compiler: only for those who load
+
     page = page_of(hashes, pages)
     bounds = np.concatenate([[0], np.cumsum(np.bincount(page, minlength=pages))])
     order = np.empty(len(page), np.int64)
