@@ -34,14 +34,20 @@ def compiled_for() -> dict[str, int]:
     return {loop.__name__: len(loop.signatures) for loop in loops if hasattr(loop, "signatures")}
 
 
-@pytest.mark.parametrize("fine_bits", [32, 40, 64, 128])
+@pytest.mark.parametrize(("coarse_bits", "fine_bits"), [(9, 32), (16, 40), (17, 64), (24, 128)])
 @pytest.mark.parametrize("cache_bytes", [None, 1 << 20])
-def test_no_search_compiles_anything(redis_url: str, fine_bits: int, cache_bytes: int | None) -> None:
-    layout = CodeLayout(9, fine_bits)
+@pytest.mark.parametrize("named", [False, True])
+def test_no_search_compiles_anything(
+    redis_url: str, coarse_bits: int, fine_bits: int, cache_bytes: int | None, named: bool
+) -> None:
+    """Neither where handles are kept in four bytes, nor where names need eight."""
+    layout = CodeLayout(coarse_bits, fine_bits)
     rng = np.random.default_rng(fine_bits)
-    codes = HashCodes.from_logits(*(rng.normal(size=(300, bits)).astype(np.float32) for bits in (9, fine_bits)))
-    with Index.create(redis_url, "warmed", layout, shards=2, cache_bytes=cache_bytes) as index:
-        index.add(range(300), codes)
+    codes = HashCodes.from_logits(
+        *(rng.normal(size=(300, bits)).astype(np.float32) for bits in (coarse_bits, fine_bits))
+    )
+    with Index.create(redis_url, "warmed", layout, shards=2, cache_bytes=cache_bytes, bucket_items=40) as index:
+        index.add([f"item-{n}" for n in range(300)] if named else range(300), codes)
         warm_up(layout)
         before = compiled_for()
         assert {
