@@ -11,7 +11,7 @@ from hashgrain.indexer.check import kinds
 from hashgrain.indexer.check.examination import Change, Examination
 from hashgrain.indexer.check.gathered import WITHOUT_HINT, Suspects, read_places, write_places
 from hashgrain.indexer.check.kinds import Kind
-from hashgrain.indexer.check.page import Lying, Page, handle_field, misplaced
+from hashgrain.indexer.check.page import Lying, Page, handle_field
 from hashgrain.indexer.handles import FIRST_HASHED, shards_of
 from hashgrain.indexer.identifiers import ItemId
 
@@ -61,7 +61,7 @@ class Verdict:
         key = self._shard.keys.places(self._page.number)
         changes: list[Change] = []
         for bucket, positions in self._dropped.items():
-            there = self._page.buckets[bucket]
+            there = self._page.bucket(bucket)
             if there is not None:
                 kept = np.delete(there.live, sorted(positions), axis=0)
                 changes.append(("SET", self._shard.keys.bucket(bucket), kept.tobytes()))
@@ -81,7 +81,7 @@ class Verdict:
         if page.torn:
             words = f"{len(page.text)} bytes, no multiple of the 8 bytes of a place"
             self.problems.append(Problem(kinds.TORN_PAGE, key, words))
-        strange = misplaced(page, self._shard.pages)
+        strange = page.misplaced()
         for place in strange:
             self._places.remove(place)
         if strange and not page.torn:
@@ -101,8 +101,8 @@ class Verdict:
                 self._judge_item(hash_, handle, kept)
             else:
                 unplaced.append((handle, kept))
-        surplus = [bucket for bucket in free.elements() if bucket not in page.unknown]
-        remains = [handle for handle in page.absent.get(hash_, []) if page.names.get(handle) or handle in page.payloads]
+        surplus = [bucket for bucket in free.elements() if not page.is_unknown(bucket)]
+        remains = page.remains(hash_)
         for handle, at in unplaced:
             if surplus and not remains:
                 self._judge_moved(hash_, handle, at, surplus.pop())
@@ -165,7 +165,7 @@ class Verdict:
         page, shard = self._page, self._shard
         key = shard.keys.places(page.number)
         if not surplus:
-            if not any(bucket in page.unknown for bucket in page.placed(hash_)):
+            if not any(map(page.is_unknown, page.placed(hash_))):
                 self._judge_remains(hash_, remains)
             return
         stray = page.torn or (page.copies[hash_] and not remains)
@@ -187,17 +187,17 @@ class Verdict:
     def _judge_remains(self, hash_: int, remains: list[int]) -> None:
         keys = self._shard.keys
         for handle in remains:
-            if self._page.names.get(handle):
+            if self._page.name(handle):
                 words = f"the name of handle {handle}, which has no record"
                 self._tell(hash_, kinds.ORPHAN_NAME, keys.names(self._page.number), words, handle)
-            if handle in self._page.payloads:
+            if self._page.has_payload(handle):
                 words = f"the payload of handle {handle}, which has no record"
                 self._tell(hash_, kinds.ORPHAN_PAYLOAD, keys.payloads, words, handle)
         self._take_away(remains)
 
     def _take_away(self, handles: Iterable[int]) -> None:
         for handle in handles:
-            if handle in self._page.names:
+            if self._page.name(handle):
                 self._changes.append(("HDEL", self._shard.keys.names(self._page.number), handle_field(handle)))
             self._changes.append(("HDEL", self._shard.keys.payloads, handle_field(handle)))
 

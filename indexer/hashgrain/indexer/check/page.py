@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -24,151 +24,147 @@ class Lying(NamedTuple):
     position: int
 
 
-@dataclass(frozen=True, eq=False)
 class Page:
-    """A page of places, and what belongs to some hashes.
+    """A page of places as it was at one moment, with what belongs to some hashes.
+
+    Args:
+        shard: that it belongs to.
+        number: of the page.
+        suspects: the hashes.
+        found: what was looked at, and what was there.
 
     Attributes:
-        number: of the page.
         text: its bytes, empty where there is no such page.
         places: its whole places as numbers, without hints (see `gathered`).
-        buckets: those where the hashes have records, or are said to have some; None what is no bucket.
-        unknown: buckets that are there, but cannot be read.
-        copies: hash → handle → where its records lie.
-        absent: hash → handles that were seen, and have no record.
-        names: handle → its encoded id, for handles that are hashes.
-        payloads: handles that have a payload.
-        found: what was looked at, and what was there.
+        copies: hash → handle → where its records lie, in the buckets that were looked at.
     """
 
-    number: int
-    text: bytes
-    places: list[int]
-    buckets: dict[int, Bucket | None]
-    unknown: set[int]
-    copies: dict[int, dict[int, list[Lying]]]
-    absent: dict[int, list[int]]
-    names: dict[int, Value]
-    payloads: set[int]
-    found: dict[Look, Value]
+    def __init__(self, shard: Examination, number: int, suspects: Suspects, found: dict[Look, Value]) -> None:
+        self.number, self.found = number, found
+        self._shard, self._suspects = shard, suspects
+        text = found[Look("text", shard.keys.places(number))]
+        self.text = text if isinstance(text, bytes) else b""
+        self.places: list[int] = (read_places(self.text) & WITHOUT_HINT).tolist()
+        self.copies: dict[int, dict[int, list[Lying]]] = {hash_: {} for hash_ in suspects.seen}
+        self._buckets = {bucket: self._read(bucket) for bucket in sorted(self.looked_into())}
+        wanted = np.fromiter(suspects.seen, np.uint32, len(suspects.seen))
+        for there in self._buckets.values():
+            if there is None:
+                continue
+            hashes = hashes_of(there.handles)
+            for position in np.flatnonzero(np.isin(hashes, wanted)).tolist():
+                mine = self.copies[int(hashes[position])].setdefault(int(there.handles[position]), [])
+                mine.append(Lying(there.number, position))
 
     @property
     def torn(self) -> int:
         """Bytes that stand after the last whole place."""
         return len(self.text) % PLACE_BYTES
 
-    def record(self, lying: Lying) -> bytes:
-        """The bytes of a record."""
-        bucket = self.buckets[lying.bucket]
-        return b"" if bucket is None else bucket.live[lying.position].tobytes()
+    def looked_into(self) -> set[int]:
+        """The buckets that were looked at, if they were there or not."""
+        return {bucket for bucket in self._named() if self._shard.entry(bucket) in self.found}
+
+    def unseen(self) -> tuple[set[int], set[int]]:
+        """Buckets and handles that belong to the hashes, and were not looked at."""
+        handles = {handle for copies in self.copies.values() for handle in copies}
+        return self._named() - self.looked_into(), {one for one in handles if self._about(one)[0] not in self.found}
 
     def placed(self, hash_: int) -> Counter[int]:
         """Bucket → how many places of a hash name it."""
-        return Counter(place >> 32 for place in self.places if place & 0xFFFFFFFF == hash_)
+        return Counter(place >> 32 for place in self.places if place & 0xFFFF_FFFF == hash_)
+
+    def misplaced(self) -> list[int]:
+        """The places that belong on another page."""
+        numbers = np.array(self.places, np.uint64)
+        wrong: list[int] = numbers[page_of(place_hashes(numbers), self._shard.pages) != self.number].tolist()
+        return wrong
+
+    def bucket(self, number: int) -> Bucket | None:
+        """A bucket, or None where there is none that can be read."""
+        return self._buckets.get(number)
+
+    def is_unknown(self, bucket: int) -> bool:
+        """Whether a bucket is there, but cannot be read."""
+        there = self.found.get(Look("text", self._shard.keys.bucket(bucket)))
+        return self.bucket(bucket) is None and there is not None and bool(self.found[self._shard.entry(bucket)])
+
+    def record(self, lying: Lying) -> bytes:
+        """The bytes of a record."""
+        bucket = self._buckets[lying.bucket]
+        return b"" if bucket is None else bucket.live[lying.position].tobytes()
+
+    def remains(self, hash_: int) -> list[int]:
+        """Handles of a hash that have no record, but a name or payload, ascending."""
+        seen = self._suspects.seen[hash_][1] - self.copies[hash_].keys()
+        return sorted(handle for handle in seen if self.name(handle) or self.has_payload(handle))
+
+    def name(self, handle: int) -> Value:
+        """The encoded id that is stored for a handle."""
+        return self.found.get(Look("field", self._shard.keys.names(self.number), handle_field(handle)))
+
+    def has_payload(self, handle: int) -> bool:
+        """Whether a payload is stored for a handle."""
+        return self.found.get(self._about(handle)[0]) == 1
 
     def is_named(self, handle: int) -> bool:
         """Whether the id of a handle is known; where names cannot be read, that is told elsewhere."""
-        name = self.names.get(handle)
+        name = self.name(handle)
         return handle < FIRST_HASHED or name == WRONG_TYPE or handle_named(name) == handle
 
     def id_of(self, handle: int) -> ItemId | None:
         """The id of a handle, where it is known."""
         if handle < FIRST_HASHED:
             return handle if handle >= -FIRST_HASHED else None
-        name = self.names.get(handle)
-        return readable_id(name) if handle_named(name) == handle else None
+        return readable_id(self.name(handle)) if handle_named(self.name(handle)) == handle else None
+
+    def _about(self, handle: int) -> list[Look]:
+        return about(self._shard, self.number, handle)
+
+    def _named(self) -> set[int]:
+        named = {place >> 32 for place in self.places if place & 0xFFFF_FFFF in self._suspects.seen}
+        return named.union(*(seen[0] for seen in self._suspects.seen.values()))
+
+    def _read(self, number: int) -> Bucket | None:
+        entry = self.found[self._shard.entry(number)]
+        text = self.found[Look("text", self._shard.keys.bucket(number))]
+        if number in self._shard.unknown or not isinstance(text, bytes) or not isinstance(entry, bytes):
+            return None
+        bucket = Bucket(number, entry, text, None, self._shard.header.layout)
+        return bucket if entry and entry[-1] in HOLES and not bucket.torn else None
 
 
 def look_at(shard: Examination, number: int, suspects: Suspects) -> Page | int | None:
     """Look at a page; gives the number of pages where that has changed, None where another service has the key."""
     keys = shard.keys
-    count, page = Look("field", keys.meta, b"pages"), Look("text", keys.places(number))
-    buckets: set[int] = set().union(*(seen[0] for seen in suspects.seen.values()))
-    handles: set[int] = set().union(*(seen[1] for seen in suspects.seen.values()))
+    count, text = Look("field", keys.meta, b"pages"), Look("text", keys.places(number))
+    looks = [count, text]
+    buckets: Iterable[int] = set().union(*(seen[0] for seen in suspects.seen.values()))
+    handles: Iterable[int] = set().union(*(seen[1] for seen in suspects.seen.values()))
     for _ in shard.attempts():
-        looks = [count, page]
         looks += [look for bucket in buckets for look in (shard.entry(bucket), Look("text", keys.bucket(bucket)))]
-        looks += [look for handle in handles for look in _about(shard, number, handle)]
+        looks += [look for handle in handles for look in about(shard, number, handle)]
         found = dict(zip(looks, shard.peek(looks), strict=True))
         pages = found[count]
         if not isinstance(pages, bytes) or not pages.isdigit():
             raise IndexCorrupt(f"{keys.meta} lost its number of pages while it was being checked; check it again")
         if int(pages) != shard.pages:
             return int(pages)
-        if found[page] == WRONG_TYPE:
+        if found[text] == WRONG_TYPE:
             return None
-        seen = _assemble(shard, number, suspects, buckets, handles, found)
-        named = {place >> 32 for place in seen.places if place & 0xFFFFFFFF in suspects.seen}
-        having = {handle for copies in seen.copies.values() for handle in copies}
-        if named <= buckets and having <= handles:
-            return seen
-        buckets |= named
-        handles |= having
+        page = Page(shard, number, suspects, found)
+        buckets, handles = page.unseen()
+        if not buckets and not handles:
+            return page
     raise AssertionError("attempts end with an error")
 
 
-def _about(shard: Examination, page: int, handle: int) -> list[Look]:
+def about(shard: Examination, page: int, handle: int) -> list[Look]:
+    """What to look at of a handle: its payload, and its name where it needs one."""
     payload = Look("has", shard.keys.payloads, handle_field(handle))
     return (
         [payload] if handle < FIRST_HASHED else [payload, Look("field", shard.keys.names(page), handle_field(handle))]
     )
-
-
-def _assemble(
-    shard: Examination,
-    number: int,
-    suspects: Suspects,
-    buckets: set[int],
-    handles: set[int],
-    found: dict[Look, Value],
-) -> Page:
-    text = found[Look("text", shard.keys.places(number))]
-    text = text if isinstance(text, bytes) else b""
-    read = {bucket: _bucket(shard, bucket, found) for bucket in sorted(buckets)}
-    copies: dict[int, dict[int, list[Lying]]] = {hash_: {} for hash_ in suspects.seen}
-    wanted = np.fromiter(suspects.seen, np.uint32, len(suspects.seen))
-    for bucket, there in read.items():
-        if isinstance(there, Bucket):
-            hashes = hashes_of(there.handles)
-            for position in np.flatnonzero(np.isin(hashes, wanted)).tolist():
-                mine = copies[int(hashes[position])].setdefault(int(there.handles[position]), [])
-                mine.append(Lying(bucket, position))
-    absent: dict[int, list[int]] = {}
-    ordered = np.array(sorted(handles), np.int64)
-    for handle, hash_ in zip(ordered.tolist(), hashes_of(ordered).tolist(), strict=True):
-        if handle not in copies.get(hash_, {}):
-            absent.setdefault(hash_, []).append(handle)
-    about = {handle: [found.get(look) for look in _about(shard, number, handle)] for handle in handles}
-    return Page(
-        number=number,
-        text=text,
-        places=(read_places(text) & WITHOUT_HINT).tolist(),
-        buckets={bucket: there if isinstance(there, Bucket) else None for bucket, there in read.items()},
-        unknown={bucket for bucket, there in read.items() if there is False},
-        copies=copies,
-        absent=absent,
-        names={handle: said[1] for handle, said in about.items() if len(said) > 1},
-        payloads={handle for handle, said in about.items() if said[0]},
-        found=found,
-    )
-
-
-def _bucket(shard: Examination, number: int, found: dict[Look, Value]) -> Bucket | bool | None:
-    """A bucket, None where there is none, False where it cannot be read."""
-    entry, text = found[shard.entry(number)], found[Look("text", shard.keys.bucket(number))]
-    if not entry or not isinstance(entry, bytes) or text is None:
-        return None
-    if number in shard.unknown or not isinstance(text, bytes) or entry[-1] not in HOLES:
-        return False
-    bucket = Bucket(number, entry, text, None, shard.header.layout)
-    return bucket if not bucket.torn else False
-
-
-def misplaced(page: Page, pages: int) -> list[int]:
-    """The places of a page that belong on another, where there are so many pages."""
-    numbers = np.array(page.places, np.uint64)
-    wrong: list[int] = numbers[page_of(place_hashes(numbers), pages) != page.number].tolist()
-    return wrong
 
 
 def readable_id(encoded: Value) -> ItemId | None:

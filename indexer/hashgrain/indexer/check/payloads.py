@@ -83,16 +83,12 @@ def _settle_field(shard: Examination, field: bytes) -> None:
 
 def _settle_unreadable(shard: Examination, field: bytes, stored: bytes) -> None:
     handle = int.from_bytes(field, "little", signed=True)
-    now, item = shard.peek([Look("field", shard.keys.payloads, field), _name(shard, handle)])
+    page = int(page_of(hashes_of(np.array([handle])), shard.pages)[0])
+    now, item = shard.peek([Look("field", shard.keys.payloads, field), Look("field", shard.keys.names(page), field)])
     if now == stored:
         words = f"{stored[:40]!r} for handle {handle}, which is no JSON object"
         told: ItemId | None = handle if handle < FIRST_HASHED else readable_id(item)
         shard.tell(kinds.UNREADABLE_PAYLOAD, shard.keys.payloads, words, told)
-
-
-def _name(shard: Examination, handle: int) -> Look:
-    page = page_of(hashes_of(np.array([handle])), shard.pages)[0]
-    return Look("field", shard.keys.names(int(page)), handle.to_bytes(_HANDLE_BYTES, "little", signed=True))
 
 
 def _is_payload(stored: bytes) -> bool:

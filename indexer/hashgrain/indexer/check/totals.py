@@ -155,6 +155,8 @@ def check_live(shard: Examination) -> None:
     }
     if shard.unknown or unreadable:
         return  # nobody knows how many records there are
+    if not shard.mended and shard.peek(looks[:1]) == [b"%d" % shard.examined.items]:
+        return
     for _ in shard.attempts():
         live, records = shard.peek(looks)
         if live == (b"%d" % records if isinstance(records, int) else None):
