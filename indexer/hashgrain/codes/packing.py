@@ -50,7 +50,7 @@ def coarse_keys(packed: NDArray[np.uint8], bits: int) -> NDArray[np.uint32]:
         bits: 8 to 24.
     """
     width = packed_bytes(bits)
-    wide = np.zeros((len(packed), 4), np.uint8)
-    wide[:, 4 - width :] = packed
-    numbers = wide.view(">u4").ravel().astype(np.uint32)
+    numbers = packed[:, 0].astype(np.uint32)
+    for byte in range(1, width):
+        numbers = numbers << np.uint32(8) | packed[:, byte]
     return np.right_shift(numbers, np.uint32(8 * width - bits))
