@@ -23,7 +23,8 @@ def coarse_type(layout: CodeLayout) -> np.dtype[np.unsignedinteger]:
 
 def narrow(handles: NDArray[np.int64]) -> NDArray[np.uint32] | NDArray[np.int64]:
     """The same handles as uint32, if they all fit: the fewer bytes a searcher keeps, the better."""
-    return handles if needs_wide(handles).any() else handles.astype(np.uint32)
+    ends = handles[:0] if not len(handles) else np.array([handles.min(), handles.max()])
+    return handles if needs_wide(ends).any() else handles.astype(np.uint32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,9 +50,9 @@ class Span:
     @classmethod
     def of(cls, buckets: NDArray[np.int64], records: Records, layout: CodeLayout) -> Span:
         """The records of some buckets, in their order; `records.bucket` counts along `buckets`."""
-        count = np.bincount(records.bucket, minlength=len(buckets))
+        bounds = np.searchsorted(records.bucket, np.arange(len(buckets) + 1))
         coarse = records.coarse.astype(coarse_type(layout))
-        return cls(buckets, np.cumsum(count) - count, count, narrow(records.handle), coarse, records.fine)
+        return cls(buckets, bounds[:-1], bounds[1:] - bounds[:-1], narrow(records.handle), coarse, records.fine)
 
     @cached_property
     def words(self) -> NDArray[np.unsignedinteger]:
