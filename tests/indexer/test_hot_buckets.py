@@ -336,6 +336,7 @@ def test_a_bucket_that_changes_while_others_are_still_read_is_not_kept(
 ) -> None:
     """Some buckets are read by one command each, and the server may serve writers between them."""
     monkeypatch.setattr(hot_buckets, "AT_ONCE", 10)
+    monkeypatch.setattr(hot_buckets, "UNDER_WAY", 2)
     tracking = keeping._hot._tracking  # type: ignore[union-attr]
     ask, number = tracking.ask, iter(range(1000, 1003))
 

@@ -111,6 +111,7 @@ def test_an_answer_that_is_never_waited_for_is_in_nobodys_way(told: Told) -> Non
         time.sleep(0.01)
     assert not asked.left
     told.tracking.ping()
+    assert told.ask() == []
     assert told.ask(["ECHO", "a"], ["ECHO", "b"]) == [b"a", b"b"]
 
 

@@ -41,6 +41,9 @@ FETCHES = 4
 AT_ONCE = 1024
 """Buckets that one command reads: between commands the server serves others."""
 
+UNDER_WAY = 16
+"""Commands that are sent before the answer to the first is read: the server holds as many answers in memory."""
+
 
 class HotBuckets:
     """The buckets that one searcher keeps; safe to share between threads.
@@ -64,9 +67,8 @@ class HotBuckets:
         self._whole: Directories | None = None
         self._everywhere: list[NDArray[np.int64]] = []
         self._tick = self._hits = self._misses = self._drops = self._evictions = 0
-        connection = shards[0].connection
-        self._tracking = Tracking(connection, self._changes.prefixes, self._note, self._forget)
-        self._alone = SoleUse(connection.address)
+        self._tracking = Tracking(shards[0].connection, self._changes.prefixes, self._note, self._forget)
+        self._alone = SoleUse(shards[0].connection.address)
         self._tending = Tending(self.tend)
 
     def open(self) -> None:
@@ -188,10 +190,9 @@ class HotBuckets:
         stamps = [directory.partition.stamp for directory in whole.shards]
         if any(verified not in (None, stamp) for verified, stamp in zip(self._verified, stamps, strict=True)):
             return False
-        for shard, stamp in enumerate(stamps):
-            if self._outdated[shard] == stamp:
-                self._outdated = [None] * len(stamps)  # said once: where it was only touched, it is asked for next
-                return False
+        if any(outdated == stamp for outdated, stamp in zip(self._outdated, stamps, strict=True)):
+            self._outdated = [None] * len(stamps)  # said once: a stamp that was only touched is asked for next
+            return False
         if whole is not self._whole:
             self._everywhere = [whole.everywhere]  # the very array: a search of everything is known by it
             if len(self._shards) > 1:
@@ -222,12 +223,15 @@ class HotBuckets:
             found = [bucket for bucket in stored if bucket is not None]
             current.append(self._whole is whole and stamp == partition.stamp and len(found) == len(stored))
             if current[-1]:
-                handle_bytes = partition.handle_bytes[numbers]
-                self._arenas[n].put(numbers, Records.parse(found, handle_bytes, numbers, self._layout, keys[n]))
+                records = Records.parse(found, partition.handle_bytes[numbers], numbers, self._layout, keys[n])
+                self._arenas[n].put(numbers, records)
                 self._verified[n] = stamp
 
-        self._tracking.ask(commands, take)
-        return all(current)
+        for begin in range(0, len(commands), UNDER_WAY):
+            self._tracking.ask(commands[begin : begin + UNDER_WAY], take)
+            if not all(current):
+                return False
+        return True
 
     def _note(self, keys: Sequence[bytes]) -> None:
         buckets, stamped = self._changes.note(keys)

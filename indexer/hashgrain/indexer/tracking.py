@@ -137,7 +137,8 @@ class Tracking:
             self._link.send_packed_command(packed, check_health=False)
         except BaseException:
             self._raise_closed()
-        self._waiting.append(question)
+        if answers:
+            self._waiting.append(question)
         return question
 
     def _raise_closed(self) -> None:
