@@ -304,6 +304,11 @@ LEFT: dict[str, tuple[Damage, set[str], str]] = {
         {"partition"},
         "restore a backup",
     ),
+    "partition cut short": (
+        lambda s: s.client.set(s.keys.partition, s.text(s.keys.partition)[:-14]),
+        {"stray-bucket"},
+        "restore a backup",
+    ),
     "bucket beyond the last": (
         lambda s: s.client.set(s.keys.bucket(4000), record(s, 0, 7)),
         {"stray-bucket"},

@@ -85,9 +85,8 @@ class Page:
         return self._buckets.get(number)
 
     def is_unknown(self, bucket: int) -> bool:
-        """Whether a bucket is there, but cannot be read."""
-        there = self.found.get(Look("text", self._shard.keys.bucket(bucket)))
-        return self.bucket(bucket) is None and there is not None and bool(self.found[self._shard.entry(bucket)])
+        """Whether a bucket has bytes that cannot be read, so that nobody knows what lies in it."""
+        return self.bucket(bucket) is None and bool(self.found.get(Look("text", self._shard.keys.bucket(bucket))))
 
     def record(self, lying: Lying) -> bytes:
         """The bytes of a record."""

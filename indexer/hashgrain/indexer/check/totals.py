@@ -114,32 +114,29 @@ def check_pages(shard: Examination, beyond: Beyond) -> bool:
 
 
 def check_beyond(shard: Examination, beyond: Beyond) -> None:
-    """Check the buckets and pages that the partition and the number of pages do not have."""
+    """Check the buckets and pages that the partition and the number of pages do not have; fills `shard.unknown`."""
     keys = shard.keys
     length, count = Look("length", keys.partition), Look("field", keys.meta, b"pages")
     for bucket in beyond.buckets:
         look = Look("text", keys.bucket(bucket))
         there, text = shard.peek([length, look])
-        if text is not None and isinstance(there, int) and bucket >= there // shard.entry_bytes:
-            words = (
-                "another service's key"
-                if text == WRONG_TYPE
-                else f"{len(text) if isinstance(text, bytes) else 0} bytes"
-            )
-            shard.tell(kinds.STRAY_BUCKET if text else kinds.EMPTY_STRAY, keys.bucket(bucket), words)
-            if shard.repair and not text:
-                shard.mend({length: there, look: text}, [("DEL", look.key)])
+        if text is None or not isinstance(there, int) or bucket < there // shard.entry_bytes:
+            continue
+        if text:
+            shard.unknown.add(bucket)
+        elif shard.repair:
+            shard.mend({length: there, look: text}, [("DEL", look.key)])
+        kind = kinds.STRAY_BUCKET if text else kinds.EMPTY_STRAY
+        shard.tell(kind, look.key, f"a bucket, though there are only {there // shard.entry_bytes}")
     for page in beyond.places:
         look = Look("text", keys.places(page))
         pages, text = shard.peek([count, look])
         if text is None or not isinstance(pages, bytes) or page < int(pages):
             continue
-        if text == WRONG_TYPE:
-            shard.tell(kinds.TAKEN_KEY, look.key, "no string of places")
-            continue
-        shard.tell(kinds.STRAY_PLACE, look.key, f"a page of places, though there are only {int(pages)}")
-        if shard.repair:
+        if shard.repair and text != WRONG_TYPE:
             shard.mend({count: pages, look: text}, [("DEL", look.key)])
+        kind = kinds.TAKEN_KEY if text == WRONG_TYPE else kinds.STRAY_PLACE
+        shard.tell(kind, look.key, f"a page of places, though there are only {int(pages)}")
     for page in beyond.names:
         with translated(shard.connection.address):
             names: Any = shard.connection.client.hgetall(keys.names(page))
