@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from hashgrain.codes import CodeLayout
 from hashgrain.codes.hamming import hamming
 from hashgrain.codes.packing import coarse_keys, unpack_bits
+from hashgrain.indexer import clustering
 from hashgrain.indexer.clustering import Halves, nearest_centroids, two_majority
 from random_codes import random_codes
 
@@ -34,8 +35,9 @@ def test_nearest_centroids_are_those_of_numpy(layout: CodeLayout, centroids: int
     assert near.tolist() == coarse_away[np.arange(60), expected].tolist()
 
 
-def test_many_items_are_divided_among_threads_without_a_difference() -> None:
+def test_many_items_are_divided_among_threads_without_a_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     """More pairs than one thread gets: every item has the answer that it has alone."""
+    monkeypatch.setattr(clustering, "_WORTH_THREADS", 1_000_000)
     layout = CodeLayout(16, 64)
     codes, partition = random_codes(3001, layout, seed=3), random_codes(1000, layout, seed=4)
     coarse, other = coarse_keys(codes.coarse, 16), coarse_keys(partition.coarse, 16)

@@ -80,9 +80,9 @@ def _undo(loads: Sequence[_ShardLoad], exc: BaseException) -> None:
         except StoreError as failure:
             if isinstance(exc, IndexMissing) and isinstance(failure, IndexMissing):
                 return  # somebody has dropped the index, with all that was written
-            name = load.shard.keys.name
+            name, reason = load.shard.keys.name, str(exc) or type(exc).__name__
             raise type(failure)(
-                f"loading index {name!r} was cut short ({exc}) and could not be undone ({failure}); drop it with "
+                f"loading index {name!r} was cut short ({reason}) and could not be undone ({failure}); drop it with "
                 f"`hashgrain index drop {name} --yes`, and build it again"
             ) from exc
 

@@ -15,7 +15,7 @@ from hashgrain.codes.hamming import popcount
 from hashgrain.codes.layout import CodeLayout
 from hashgrain.indexer.words import Words, as_columns, as_words
 
-_WORTH_THREADS = 1 << 21  # pairs of item and centroid
+_WORTH_THREADS = 1 << 24  # pairs of item and centroid: some milliseconds
 _THREADS = 2
 
 
