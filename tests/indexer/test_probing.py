@@ -85,7 +85,10 @@ def test_the_bounds_of_what_is_unread_are_the_smallest_of_its_buckets(
     some = np.flatnonzero(rng.random(sum(buckets)) < 0.5)
     read = np.concatenate([some, rng.permutation(sum(buckets))])
     begin, end = np.array([0, 0, len(some)]), np.array([len(some), 0, len(read)])
-    found = Probing(made.whole, queries).unread(read, begin, end)
+    probing = Probing(made.whole, queries)
+    found = probing.unread(read, begin, end, [-1] * 3)
+    enough = rng.integers(-1, 60, 3).tolist()
+    hasty = probing.unread(read, begin, end, enough)
     for query in range(3):
         left = np.setdiff1d(np.arange(sum(buckets)), read[begin[query] : end[query]])
         if len(left):
@@ -93,6 +96,9 @@ def test_the_bounds_of_what_is_unread_are_the_smallest_of_its_buckets(
         else:
             wanted = [NOTHING_UNREAD, NOTHING_UNREAD]
         assert found[:, query].tolist() == wanted
+        assert hasty[0, query] == wanted[0]
+        assert hasty[1, query] >= wanted[1]
+        assert (hasty[1, query] > enough[query]) == (wanted[1] > enough[query])
 
 
 def test_the_order_and_the_bounds_of_many_buckets_cross_the_borders_of_blocks() -> None:
@@ -103,7 +109,7 @@ def test_the_order_and_the_bounds_of_many_buckets_cross_the_borders_of_blocks() 
     fine, coarse = bounds(made, queries)
     order = probing.nearest(1350)
     read = order[:, :1340].ravel()
-    unread = probing.unread(read, np.array([0, 1340]), np.array([1340, 2680]))
+    unread = probing.unread(read, np.array([0, 1340]), np.array([1340, 2680]), [-1, -1])
     for query in range(2):
         assert sorted(order[query].tolist()) == list(range(1350))
         left = order[query, 1340:]

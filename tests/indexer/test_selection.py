@@ -16,7 +16,7 @@ from hashgrain.indexer.probing import NOTHING_UNREAD, Probing
 from hashgrain.indexer.queries import Queries
 from hashgrain.indexer.ranking import Winners
 from hashgrain.indexer.request import RANKS
-from hashgrain.indexer.selection import Selection, proven
+from hashgrain.indexer.selection import Selection, last_places
 from hashgrain.indexer.spans import Candidates
 from made_buckets import MadeBuckets, made_buckets
 from random_codes import random_codes
@@ -44,8 +44,10 @@ def test_an_answer_is_proven_where_no_unread_item_can_belong_to_it(
 ) -> None:
     """Behind the two winners stands what is left of memory that was never written."""
     some = np.array([[9, 9, 9], [*distances, *[0] * (3 - len(distances))]])
-    winners = Winners(np.array([3, len(distances)]), some.astype(np.uint16), some, some, some, some)
-    assert proven(winners, 1, unread, SearchRequest(**asked)) is wanted
+    request = SearchRequest(**asked)
+    columns = (column[:, : request.depth] for column in (some.astype(np.uint16), some, some, some, some))
+    winners = Winners(np.array([min(3, request.depth), len(distances)]), *columns)
+    assert (unread > last_places(winners, request)[1]) is wanted
 
 
 def selected(made: MadeBuckets, seed: int, request: SearchRequest) -> Selection:

@@ -29,6 +29,7 @@ def unread_bounds_each(
     buckets: NDArray[np.int64],
     begin: NDArray[np.int64],
     end: NDArray[np.int64],
+    enough: NDArray[np.int64],
     bounds: NDArray[np.int64],
 ) -> None:
     """The smallest bounds over the buckets that some queries have not read.
@@ -38,17 +39,21 @@ def unread_bounds_each(
         queries, query_coarse, times_fine, times_near: see `Queries`.
         buckets: int64 (P,), the positions of those that were read.
         begin, end: int64 (Q,), which part of `buckets` is that of each query.
-        bounds: int64 (2, Q), takes the smallest bound of the coarse distance, and that of the distance of the
-            ranking; `NOTHING_UNREAD` where everything was read.
+        enough: int64 (Q,), of the ranking's bounds one that is not above this will do instead of the smallest.
+        bounds: int64 (2, Q), takes the smallest bound of the coarse distance, and one of the distance of the ranking;
+            `NOTHING_UNREAD` where everything was read.
     """
-    width = queries.shape[1]
-    skipped = np.zeros(len(coarse), np.uint16)
+    width, blocks = queries.shape[1], (len(coarse) + _BLOCK - 1) // _BLOCK
     far, near, both = np.empty(_BLOCK, np.uint16), np.empty(_BLOCK, np.uint16), np.empty(_BLOCK, np.uint16)
+    first, after = np.empty(blocks, np.int64), np.empty(len(buckets), np.int64)
     for q in range(len(queries)):
+        first[:] = -1
+        for p in range(begin[q], end[q]):  # the buckets of a block are a chain
+            block = buckets[p] // _BLOCK
+            after[p], first[block] = first[block], p
         nearest = least = np.uint16(FAR)
-        skipped[buckets[begin[q] : end[q]]] = FAR
-        for low in range(0, len(coarse), _BLOCK):
-            high = min(low + _BLOCK, len(coarse))
+        for block in range(blocks):
+            low, high = block * _BLOCK, min(block * _BLOCK + _BLOCK, len(coarse))
             size = high - low
             if times_fine:
                 distances(words[low * width : high * width], queries[q], far[:size])
@@ -63,11 +68,14 @@ def unread_bounds_each(
                 near[:size],
                 both[:size],
             )
-            _mark(near[:size], skipped[low:high])
-            _mark(both[:size], skipped[low:high])
+            p = first[block]
+            while p >= 0:
+                near[buckets[p] - low], both[buckets[p] - low] = FAR, FAR
+                p = after[p]
             nearest, least = min(nearest, least_of(near[:size])), min(least, least_of(both[:size]))
+            if nearest == 0 and least <= enough[q]:
+                break
         bounds[0, q], bounds[1, q] = nearest, least
-        skipped[buckets[begin[q] : end[q]]] = 0
 
 
 @compiled
@@ -110,9 +118,3 @@ def _bounds(
     fine_mask, near_mask = np.uint16(0xFFFF * times_fine), np.uint16(0xFFFF * times_near)
     for n in range(len(near)):
         both[n] = (near[n] & near_mask) + ((max(far[n], fine_radius[n]) - fine_radius[n]) & fine_mask)
-
-
-@compiled
-def _mark(bounds: NDArray[np.uint16], skipped: NDArray[np.uint16]) -> None:
-    for n in range(len(bounds)):
-        bounds[n] |= skipped[n]

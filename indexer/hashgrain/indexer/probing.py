@@ -7,6 +7,7 @@ two over the centroids. What a bucket cannot hold follows from its radii (see `b
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -71,22 +72,38 @@ class Probing:
             found.append(np.flatnonzero((near if coarse else both) <= distance))
         return found
 
-    def unread(self, buckets: NDArray[np.int64], begin: NDArray[np.int64], end: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The smallest distance at which a bucket that is not read can hold an item: by coarse code, and by ranking.
+    def unread(
+        self,
+        buckets: NDArray[np.int64],
+        begin: NDArray[np.int64],
+        end: NDArray[np.int64],
+        enough: Sequence[int],
+    ) -> NDArray[np.int64]:
+        """How near an item can be in a bucket that is not read: by coarse distance, and by that of the ranking.
 
         Args:
             buckets: int64 (P,), the positions of those that are read.
             begin, end: int64 (Q,), which part of `buckets` is that of each query.
+            enough: of the ranking's distances, for each query, which need not be told from smaller ones.
 
         Returns:
-            int64 (2, Q), in bits; `NOTHING_UNREAD` where every bucket is read.
+            int64 (2, Q), in bits: the smallest of all unread buckets (of the ranking's distances perhaps another one
+            that is not above `enough`); `NOTHING_UNREAD` where every bucket is read.
         """
         from hashgrain.indexer import bounding
 
         queries = self._queries
         bounds = np.empty((2, len(queries)), np.int64)
         bounding.unread_bounds_each(
-            *self._centroids, queries.words, queries.coarse, *queries.times, buckets, begin, end, bounds
+            *self._centroids,
+            queries.words,
+            queries.coarse,
+            *queries.times,
+            buckets,
+            begin,
+            end,
+            np.array(enough, np.int64),
+            bounds,
         )
         return bounds
 

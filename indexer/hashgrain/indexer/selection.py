@@ -52,8 +52,9 @@ class Selection:
             layout: the code lengths.
         """
         winners = rank_candidates(candidates, queries, request)
-        coarse, ranked = probing.unread(candidates.buckets, candidates.begin, candidates.end).tolist()
-        exact = [proven(winners, q, bound, request) for q, bound in enumerate(ranked)]
+        last = last_places(winners, request)
+        coarse, ranked = probing.unread(candidates.buckets, candidates.begin, candidates.end, last).tolist()
+        exact = [bound > place for bound, place in zip(ranked, last, strict=True)]
         if request.refine is not None:
             winners = refine(winners, candidates, queries, request, layout)
         radius = [min(bound - 1, layout.coarse_bits) for bound in coarse]
@@ -73,20 +74,24 @@ class Selection:
         )
 
 
-def proven(winners: Winners, query: int, unread: int, request: SearchRequest) -> bool:
-    """Whether reading every bucket would give a query the same winners, in the same order.
+def last_places(winners: Winners, request: SearchRequest) -> list[int]:
+    """Up to which distance an item that was not read could change each answer.
+
+    It could not where it lies beyond the distance `within`, or behind all of the winners if they are as many as is
+    asked for; at the distance of the last one it could win the tie. Else any item could.
 
     Args:
         winners: the `request.depth` best of what was read.
-        query: which of the queries.
-        unread: the smallest distance, in the ranking, at which a bucket that was not read can hold an item.
-        request: what is asked. An unread item cannot belong to the answer where it lies beyond the distance `within`,
-            or behind all winners (at the same distance it could win the tie).
+        request: what is asked.
     """
-    if unread == NOTHING_UNREAD or (request.within is not None and request.within < unread):
-        return True
-    held = int(winners.held[query])
-    return held == request.depth and int(winners.distances[query, held - 1]) < unread
+    most = NOTHING_UNREAD - 1 if request.within is None else min(request.within, NOTHING_UNREAD - 1)
+    if winners.distances.shape[1] < request.depth:
+        return [most] * len(winners)
+    last = winners.distances[:, -1].tolist()
+    return [
+        min(place, most) if held == request.depth else most
+        for held, place in zip(winners.held.tolist(), last, strict=True)
+    ]
 
 
 def nothing_read(request: SearchRequest) -> Hit:
