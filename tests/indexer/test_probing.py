@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -101,16 +102,23 @@ def test_the_bounds_of_what_is_unread_are_the_smallest_of_its_buckets(
         assert (hasty[1, query] > enough[query]) == (wanted[1] > enough[query])
 
 
-def test_the_order_and_the_bounds_of_many_buckets_cross_the_borders_of_blocks() -> None:
-    layout = CodeLayout(16, 64)
-    made, codes = made_buckets(layout, 40, [700, 650], 3), random_codes(2, layout, 5)
+@pytest.mark.parametrize("buckets", [[700, 650], [17_000]])
+def test_the_order_and_the_bounds_of_many_buckets_are_those_of_a_look_at_each(buckets: list[int]) -> None:
+    """More than a block, and so many that they are looked at in larger groups."""
+    layout, count = CodeLayout(16, 64), sum(buckets)
+    made, codes = made_buckets(layout, 40, buckets, 3), random_codes(2, layout, 5)
     queries = Queries.of(codes, layout, "total")
     probing = Probing(made.whole, queries)
+    partitions = [directory.partition for directory in made.whole.shards]
+    far = hamming(codes.fine, np.concatenate([part.fine for part in partitions])).astype(int)
+    total = far + hamming(codes.coarse, np.concatenate([part.packed_coarse for part in partitions]))
+    order = np.array([np.lexsort((far[query], total[query])) for query in range(2)])
+    for wanted in (1, 10, 300, count - 10, count):
+        assert probing.nearest(wanted).tolist() == order[:, :wanted].tolist()
     fine, coarse = bounds(made, queries)
-    order = probing.nearest(1350)
-    read = order[:, :1340].ravel()
-    unread = probing.unread(read, np.array([0, 1340]), np.array([1340, 2680]), [-1, -1])
+    read = order[:, : count - 10].ravel()
+    ends = np.array([0, count - 10, 2 * (count - 10)])
+    unread = probing.unread(read, ends[:-1], ends[1:], [-1, -1])
     for query in range(2):
-        assert sorted(order[query].tolist()) == list(range(1350))
-        left = order[query, 1340:]
+        left = order[query, count - 10 :]
         assert unread[:, query].tolist() == [coarse[query, left].min(), (fine + coarse)[query, left].min()]

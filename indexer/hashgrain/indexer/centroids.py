@@ -18,7 +18,8 @@ from hashgrain.indexer.scanning import (  # where these change, touch this file:
     places,
 )
 
-_GROUP = 16
+_GROUP, _LARGE_GROUP = 16, 64  # of a few centroids the smallest of small groups say more, of many they take time
+_MANY = 1 << 14
 _BLOCK = 512  # centroids: their distances stay in the first-level cache
 _DIGIT = 1 << FINE_BITS
 _MASK = _DIGIT - 1
@@ -43,7 +44,8 @@ def nearest_each(
     """
     width, size = queries.shape[1], len(coarse)
     far, place = np.empty(_BLOCK, np.uint16), np.empty(size, np.uint32)
-    least = np.empty((size + _GROUP - 1) // _GROUP, np.uint32)
+    group = _GROUP if size < _MANY else _LARGE_GROUP
+    least = np.empty((size + group - 1) // group, np.uint32)
     position, other = np.empty(size, np.uint32), np.empty(size, np.uint32)
     counts = np.empty(_DIGIT, np.int64)
     for q in range(len(queries)):
@@ -52,13 +54,13 @@ def nearest_each(
             some = far[: high - low]
             distances(words[low * width : high * width], queries[q], some)
             places(some, coarse[low:high], query_coarse[q], times_fine, times_near, place[low:high])
-            for begin in range(low, high, _GROUP):
-                least[begin // _GROUP] = least_of(place[begin : min(begin + _GROUP, high)])
+            for begin in range(low, high, group):
+                least[begin // group] = least_of(place[begin : min(begin + group, high)])
         limit = _enough(least, found.shape[1], counts)
         near = 0
-        for group in range(len(least)):
-            if least[group] <= limit:
-                for n in range(group * _GROUP, min(group * _GROUP + _GROUP, size)):
+        for one in range(len(least)):
+            if least[one] <= limit:
+                for n in range(one * group, min(one * group + group, size)):
                     if place[n] <= limit:
                         position[near] = n
                         near += 1
