@@ -315,6 +315,7 @@ LEFT: dict[str, tuple[Damage, set[str], str]] = {
         "restore a backup",
     ),
     "key of no use": (lambda s: s.client.set("hg:{x:0}:notes", "theirs"), {"strange-key"}, "delete this key"),
+    "names of no hash": (lambda s: take(s, s.keys.names(4000)), {"strange-key"}, "delete this key"),
     "shard of no index": (lambda s: s.client.set("hg:{x:7}:stamp", "1"), {"strange-key"}, "delete this key"),
     "state unknown": (set_meta("state", "odd"), {"header"}, "restore a backup"),
     "header field gone": (

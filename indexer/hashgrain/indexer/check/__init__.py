@@ -9,9 +9,10 @@ are written, replaced or deleted while the check goes on are checked or passed o
 A repair is one script, too. It runs only if everything that it was decided by is still as it was seen, else it is
 thought over again. After repairs the whole check is done again, and what it finds again has not been repaired.
 
-What is repaired is what can be told with certainty from the rest of the shard; no record that belongs to an id is
-ever taken away. The one repair that needs leave of its own, `forget_lost`, takes away what is left of an item whose
-record is gone, so that its id can be added again.
+What is repaired is what can be told with certainty from the rest of the shard. Of several records of one item the one
+stays that the item's place names, else the first; no other record that may belong to an id is taken away. The one
+repair that needs leave of its own, `forget_lost`, takes away what is left of an item whose record or name is gone, so
+that its id can be added again.
 
 A record has its place on the page that the hash of its handle names. So the check first reads all buckets, remembers
 which handle lies in which bucket, divided by hashes, and then compares that with the pages, slice by slice. Memory
@@ -71,7 +72,7 @@ def check_index(
         redis_url: `redis://`, `rediss://` or `unix://` address.
         name: of the index.
         repair: mend what can be mended with certainty.
-        forget_lost: take away, too, what is left of items whose record is lost; needs `repair`.
+        forget_lost: take away, too, what is left of items whose record or name is lost; needs `repair`.
         timeouts: deadlines of every call.
         progress: called every so often.
 

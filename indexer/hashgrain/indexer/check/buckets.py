@@ -83,8 +83,8 @@ def _settle(shard: Examination, suspect: Bucket | int) -> Bucket | None:
 def _judge(shard: Examination, number: int, found: Sequence[Value]) -> tuple[Bucket | None, Problems, list[Change]]:
     entry, text, holes = found
     key = shard.keys.bucket(number)
-    if not isinstance(entry, bytes):
-        return None, [], []
+    if not entry or not isinstance(entry, bytes):
+        return None, [], []  # the partition was cut off since
     if text == WRONG_TYPE:
         return None, [(kinds.TAKEN_KEY, "no string of records")], []
     missing = text is None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
 
 import numpy as np
 
@@ -15,14 +14,8 @@ from hashgrain.indexer.check.page import Lying, Page, handle_field
 from hashgrain.indexer.handles import FIRST_HASHED, shards_of
 from hashgrain.indexer.identifiers import ItemId
 
-
-class Problem(NamedTuple):
-    """One thing wrong: its kind, the key, in words, and the item that it concerns."""
-
-    kind: Kind
-    key: str
-    found: str
-    item: ItemId | None = None
+Problem = tuple[Kind, str, str, ItemId | None]
+"""One thing wrong: its kind, the key, in words, and the item that it concerns."""
 
 
 class Verdict:
@@ -74,19 +67,19 @@ class Verdict:
 
     def _tell(self, hash_: int, kind: Kind, key: str, found: str, handle: int | None = None) -> None:
         self.hashes.add(hash_)
-        self.problems.append(Problem(kind, key, found, None if handle is None else self._page.id_of(handle)))
+        self.problems.append((kind, key, found, None if handle is None else self._page.id_of(handle)))
 
     def _judge_page(self) -> None:
         page, key = self._page, self._shard.keys.places(self._page.number)
         if page.torn:
             words = f"{len(page.text)} bytes, no multiple of the 8 bytes of a place"
-            self.problems.append(Problem(kinds.TORN_PAGE, key, words))
+            self.problems.append((kinds.TORN_PAGE, key, words, None))
         strange = page.misplaced()
         for place in strange:
             self._places.remove(place)
         if strange and not page.torn:
             words = f"{len(strange)} places of items whose places belong on other pages"
-            self.problems.append(Problem(kinds.STRAY_PLACE, key, words))
+            self.problems.append((kinds.STRAY_PLACE, key, words, None))
 
     def _judge_hash(self, hash_: int) -> None:
         page, copies = self._page, self._page.copies[hash_]
@@ -105,7 +98,10 @@ class Verdict:
         remains = page.remains(hash_)
         for handle, at in unplaced:
             if surplus and not remains:
-                self._judge_moved(hash_, handle, at, surplus.pop())
+                named, key = surplus.pop(), self._shard.keys.bucket(at.bucket)
+                self._tell(hash_, kinds.UNPLACED, key, f"a record whose place names bucket {named}", handle)
+                self._places.remove(hash_ | named << 32)
+                self._places.append(hash_ | at.bucket << 32)
             elif self._last:
                 self._judge_unplaced(hash_, handle, at)
             else:
@@ -139,12 +135,6 @@ class Verdict:
                 self._places.remove(hash_ | at.bucket << 32)
                 self._changes.append(("HDEL", shard.keys.payloads, handle_field(handle)))
                 self._changes.append(("HINCRBY", shard.keys.meta, "live", -1))
-
-    def _judge_moved(self, hash_: int, handle: int, at: Lying, named: int) -> None:
-        words = f"a record whose place names bucket {named}"
-        self._tell(hash_, kinds.UNPLACED, self._shard.keys.bucket(at.bucket), words, handle)
-        self._places.remove(hash_ | named << 32)
-        self._places.append(hash_ | at.bucket << 32)
 
     def _judge_unplaced(self, hash_: int, handle: int, at: Lying) -> None:
         shard, key = self._shard, self._shard.keys.bucket(at.bucket)

@@ -139,8 +139,12 @@ def check_beyond(shard: Examination, beyond: Beyond) -> None:
         shard.tell(kind, look.key, f"a page of places, though there are only {int(pages)}")
     for page in beyond.names:
         with translated(shard.connection.address):
-            names: Any = shard.connection.client.hgetall(keys.names(page))
-        sound_names(shard, page, names)
+            pipe: Any = shard.connection.client.pipeline(transaction=False)
+            names = pipe.hgetall(keys.names(page)).execute(raise_on_error=False)[0]
+        if isinstance(names, dict):
+            sound_names(shard, page, names)
+        else:
+            shard.tell(kinds.STRANGE_KEY, keys.names(page), "no hash of names")
 
 
 def check_live(shard: Examination) -> None:
