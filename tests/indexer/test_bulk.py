@@ -46,7 +46,7 @@ def client(redis_url: str) -> Iterator[redis.Redis]:
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let every load cross the borders of its batches."""
-    monkeypatch.setattr(bulk, "BATCH_KEYS", 7)
+    monkeypatch.setattr(bulk, "BATCH_KEYS", 4)
     monkeypatch.setattr(bulk, "BATCH_BYTES", 3000)
     monkeypatch.setattr(bulk, "BATCH_FIELDS", 6)
 

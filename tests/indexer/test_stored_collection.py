@@ -13,7 +13,7 @@ from hashgrain.indexer.collection import Collection
 from hashgrain.indexer.grouping import Grouping, group_items
 from hashgrain.indexer.handles import handle_of, hashes_of, page_of
 from hashgrain.indexer.keys import NARROW, PAGE_ITEMS, WIDE, ShardKeys
-from hashgrain.indexer.partition import Partition
+from hashgrain.indexer.partition import Partition, empty_partition
 from hashgrain.indexer.records import Records
 from hashgrain.indexer.stored_collection import (
     buckets_of,
@@ -21,7 +21,6 @@ from hashgrain.indexer.stored_collection import (
     names_of,
     pages_of,
     partition_of,
-    partition_of_none,
     payloads_of,
     places_of,
 )
@@ -115,5 +114,5 @@ def test_payloads_are_those_of_the_items_that_have_one(items: Collection) -> Non
 
 def test_a_shard_without_items_has_one_bucket_and_one_page() -> None:
     """As it was created."""
-    partition = Partition.parse(b"1", partition_of_none(LAYOUT), LAYOUT, "key")
+    partition = Partition.parse(b"1", empty_partition(LAYOUT), LAYOUT, "key")
     assert (len(partition), partition.handle_bytes.tolist(), pages_of(0)) == (1, [NARROW], 1)

@@ -19,7 +19,7 @@ from hashgrain.indexer.collection import Collection
 from hashgrain.indexer.handles import shards_of
 from hashgrain.indexer.keys import MOST_BUCKETS
 from hashgrain.indexer.lua import script
-from hashgrain.indexer.partition import entry_bytes
+from hashgrain.indexer.partition import empty_partition, entry_bytes
 from hashgrain.indexer.shard import Shard
 from hashgrain.indexer.store_errors import translated
 from hashgrain.indexer.stored_collection import (
@@ -28,7 +28,6 @@ from hashgrain.indexer.stored_collection import (
     names_of,
     pages_of,
     partition_of,
-    partition_of_none,
     payloads_of,
     places_of,
 )
@@ -115,7 +114,7 @@ class _ShardLoad:
                 "index can be loaded in bulk; add the items, or create another index for them"
             )
         self._buckets, self._pages = int(details[0]) // entry_bytes(shard.header.layout), int(details[1])
-        self._shown = (partition_of_none(shard.header.layout), 0, 1)
+        self._shown = (empty_partition(shard.header.layout), 0, 1)
 
     def write(self, items: Collection) -> None:
         """Write the shard's items; nobody sees them before `finish`.
@@ -168,7 +167,7 @@ class _ShardLoad:
             IndexMissing: it is no longer being loaded.
         """
         self._unlink()
-        self._shown = (partition_of_none(self.shard.header.layout), 0, 1)
+        self._shown = (empty_partition(self.shard.header.layout), 0, 1)
         self.finish()
 
     def _unlink(self) -> None:

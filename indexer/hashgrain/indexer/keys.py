@@ -34,7 +34,8 @@ half of it, and when it is split.
 A place is eight bytes: the hash of the handle (32 bits, little-endian), the number of the item's bucket (24 bits,
 little-endian), and a hint (8 bits): a quarter of the record's position in its bucket, 255 from position 1,020 on. A
 hint may be out of date: the record is looked for there first. Two items may have the same hash: the handle in the
-bucket decides. Pages grow one by one, by linear hashing (Litwin, VLDB 1980; see `handles.page_of`); a name lies on the page of names with the number of its place's.
+bucket decides. Pages grow one by one, by linear hashing (Litwin, VLDB 1980; see `handles.page_of`); a name lies on the
+page of names with the number of its place's.
 
 The index exists while shard 0's header says `live`: that is written last by a creation over several shards, and is
 the first thing that a drop takes back. `loading` marks an index whose first items are being loaded in bulk: nobody
@@ -68,7 +69,7 @@ HOLES = {NARROW: 0xFFFF_FFFF, WIDE: -(1 << 63)}
 
 MOST_BUCKETS = 1 << (8 * BUCKET_BYTES)
 
-PAGE_ITEMS = 64
+PAGE_ITEMS = 96
 """Mean number of places on a page: one more page is made where there are more."""
 
 

@@ -6,8 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from hashgrain.codes.errors import IndexCorrupt, IndexExists, IndexMissing, InvalidInput
 from hashgrain.codes.layout import CodeLayout
 from hashgrain.indexer.connection import DEFAULT_TIMEOUTS, Connection, Timeouts
@@ -22,9 +20,9 @@ from hashgrain.indexer.header import (
     require_name,
     require_shards,
 )
-from hashgrain.indexer.keys import HEADERS, NARROW, ShardKeys, index_keys, index_name
+from hashgrain.indexer.keys import HEADERS, ShardKeys, index_keys, index_name
 from hashgrain.indexer.lua import script
-from hashgrain.indexer.partition import pack_entries
+from hashgrain.indexer.partition import empty_partition
 from hashgrain.indexer.shard import Shard
 from hashgrain.indexer.store_errors import translated
 
@@ -159,9 +157,7 @@ def read_header(connection: Connection, keys: ShardKeys) -> Header | None:
 def _write_header(connection: Connection, keys: ShardKeys, header: Header) -> None:
     fields = [part for field in header.to_fields().items() for part in field]
     may_overwrite = "1" if header.shard else "0"
-    layout = header.layout
-    fine, coarse = np.zeros((1, layout.fine_bytes), np.uint8), np.zeros((1, layout.coarse_bytes), np.uint8)
-    partition = pack_entries(fine, coarse, [0], [0], [NARROW])
+    partition = empty_partition(header.layout)
     named = (*keys.fixed(), keys.bucket(0))
     reply: Any = connection.client.eval(
         script("create"), len(named), *named, may_overwrite, str(header.incarnation), partition, *fields

@@ -99,3 +99,9 @@ def pack_entries(
     radii = np.asarray(fine_radius).astype("<u2").view(np.uint8).reshape(-1, 2)
     rest = np.stack([np.asarray(coarse_radius).astype(np.uint8), np.asarray(handle_bytes).astype(np.uint8)], axis=1)
     return np.concatenate([fine, packed_coarse, radii, rest], axis=1).tobytes()
+
+
+def empty_partition(layout: CodeLayout) -> bytes:
+    """The partition of a shard without items: one bucket, whose centroid is all zeros."""
+    fine, coarse = np.zeros((1, layout.fine_bytes), np.uint8), np.zeros((1, layout.coarse_bytes), np.uint8)
+    return pack_entries(fine, coarse, [0], [0], [NARROW])

@@ -208,7 +208,7 @@ class Shard:
         shown = found.decode(errors="replace") if isinstance(found, bytes) else str(found)
         mend = f"run `hashgrain index check {self.keys.name} --repair`"
         if status == b"missing":
-            return self.gone()
+            return self.gone(shown)
         if status == b"stale":
             return Stale(f"bucket {shown} of {self.keys.partition} has changed")
         if status == b"narrow":
@@ -222,7 +222,9 @@ class Shard:
         if status == b"broken":
             return IndexCorrupt(f"{shown} holds {more} bytes, no multiple of the width of its records; {mend}")
         if status == b"torn":
-            return IndexCorrupt(f"{shown} holds {more} bytes, no multiple of the {PLACE_BYTES} bytes of a place; {mend}")
+            return IndexCorrupt(
+                f"{shown} holds {more} bytes, no multiple of the {PLACE_BYTES} bytes of a place; {mend}"
+            )
         if status == b"absent":
             return IndexCorrupt(f"{shown} is missing, though {self.keys.partition} names it; {mend}")
         return IndexCorrupt(f"{shown} does not say where an item of its page lies; {mend}")

@@ -49,12 +49,6 @@ def partition_of(groups: Grouping, widths: NDArray[np.int64]) -> bytes:
     )
 
 
-def partition_of_none(layout: CodeLayout) -> bytes:
-    """The partition of a shard without items: one bucket."""
-    fine, coarse = np.zeros((1, layout.fine_bytes), np.uint8), np.zeros((1, layout.coarse_bytes), np.uint8)
-    return pack_entries(fine, coarse, [0], [0], [NARROW])
-
-
 def buckets_of(items: Collection, groups: Grouping, widths: NDArray[np.int64], layout: CodeLayout) -> Iterator[bytes]:
     """The records of every bucket, in order."""
     rows = {

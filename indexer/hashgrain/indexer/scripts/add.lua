@@ -8,12 +8,12 @@
 --          handle is a hash, else empty; its payload as JSON, else empty
 --
 -- Returns {'ok', number of replaced items, number and items of every bucket that now holds more than `bucket_items`...},
--- or a refusal with nothing written: {'missing'}, {'stale', bucket}: its centroid is another; {'narrow', bucket}: it
+-- or a refusal with nothing written: {'missing', state}, {'stale', bucket}: its centroid is another; {'narrow', bucket}: it
 -- cannot hold so wide a handle; {'collision', id there, id given}, {'broken', key, length}, {'torn', key, length},
 -- {'absent', key}.
 
 if not is_live() then
-  return { 'missing' }
+  return { 'missing', call('HGET', META, 'state') or '' }
 end
 local header = call('HMGET', META, 'pages', 'bucket_items')
 local count, limit = tonumber(header[1]), tonumber(header[2])

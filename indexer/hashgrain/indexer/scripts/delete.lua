@@ -4,11 +4,11 @@
 -- ARGV[4]  the items, each once: hash (4 bytes), handle (8)
 -- ARGV[5...]  by twos, for items whose handle is a hash: which item, counted from 0; its encoded id
 --
--- Returns {'ok', number of deleted items}, or a refusal with nothing written: {'missing'}, {'broken', key, length},
+-- Returns {'ok', number of deleted items}, or a refusal with nothing written: {'missing', state}, {'broken', key, length},
 -- {'torn', key, length}, {'absent', key}.
 
 if not is_live() then
-  return { 'missing' }
+  return { 'missing', call('HGET', META, 'state') or '' }
 end
 local count = tonumber(call('HGET', META, 'pages'))
 local named = {}

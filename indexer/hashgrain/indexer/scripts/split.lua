@@ -9,11 +9,11 @@
 -- ARGV[10], ARGV[11]  the entries of both
 -- ARGV[12]  the hashes of the items that move, 4 bytes each, in the order of their records
 --
--- Returns {'ok', 1}, or {'ok', 0} where either bucket has changed, with nothing written; {'missing'} where the index is
+-- Returns {'ok', 1}, or {'ok', 0} where either bucket has changed, with nothing written; {'missing', state} where the index is
 -- no longer there; {'torn', key, length}, {'lost', key} where a place is not where it should be.
 
 if not is_live() then
-  return { 'missing' }
+  return { 'missing', call('HGET', META, 'state') or '' }
 end
 local number, new = tonumber(ARGV[4]), tonumber(ARGV[7])
 local text = call('GET', bucket_key(number))

@@ -3,10 +3,10 @@
 -- KEYS, ARGV[1] to ARGV[3]: see items.lua
 -- ARGV[4]  the bucket's number
 --
--- Returns {'ok', 1}, {'missing'}, {'stale', bucket}, {'broken', key, length}, {'absent', key}.
+-- Returns {'ok', 1}, {'missing', state}, {'stale', bucket}, {'broken', key, length}, {'absent', key}.
 
 if not is_live() then
-  return { 'missing' }
+  return { 'missing', call('HGET', META, 'state') or '' }
 end
 local number = tonumber(ARGV[4])
 local bucket = bucket_at(number)
