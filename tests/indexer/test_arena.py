@@ -175,3 +175,14 @@ def test_a_few_buckets_that_changed_do_not_have_all_moved() -> None:
     assert after.fine is arena.span(every, every, every, 3).fine
     moved = np.flatnonzero(after.start != before.start)
     assert moved.tolist() == [50]
+
+
+def test_where_much_is_written_a_few_buckets_are_not_looked_up_among_all() -> None:
+    arena, every, few = Arena(LAYOUT, 1 << 30), np.arange(100), np.array([3, 70])
+    arena.align(100)
+    arena.put(every, of_handles(np.repeat(every, 9), np.arange(900)))
+    for _ in range(3):
+        arena.drop(np.array([50]))
+        arena.put(np.array([50]), of_handles(np.zeros(9, np.int64), np.arange(9)))
+        assert arena.span(few, few, every, 1).buckets is few
+    assert arena.span(few, few, every, 2).buckets is every

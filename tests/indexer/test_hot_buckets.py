@@ -85,6 +85,14 @@ def noted(keeping: Index, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return sent
 
 
+def halted(process: int, writing: threading.Thread) -> None:
+    """Halt the server for a moment; what is written waits for it, in front of what is asked next."""
+    os.kill(process, signal.SIGSTOP)
+    threading.Timer(0.3, os.kill, (process, signal.SIGCONT)).start()
+    writing.start()
+    time.sleep(0.1)
+
+
 @pytest.mark.usefixtures("hot_alone")
 @pytest.mark.parametrize("asked", [{"candidates": 60}, {"probes": 4}, {"radius": 3}, {"within": 25}, {"exact": True}])
 @pytest.mark.parametrize("payloads", [False, True])
@@ -303,24 +311,41 @@ def test_a_search_that_is_told_of_a_write_only_while_it_goes_on_begins_afresh(
 
 
 @pytest.mark.usefixtures("hot_alone")
+def test_a_write_into_a_bucket_that_was_not_read_counts_where_it_should_have_been(
+    index: Index, keeping: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An item so far from all that no bucket could hold it widens the radius of the one it goes into."""
+    query = random_codes(1, LAYOUT, 5, flips=0.5)
+    keeping.search(QUERIES, exact=True)
+    assert keeping.search(query, within=0)[0].buckets == 0
+    tracking = keeping._hot._tracking  # type: ignore[union-attr]
+    drain, written = tracking.drain, []
+
+    def late() -> None:
+        if written:
+            return drain()
+        written.append(index.add(["far"], query))
+
+    monkeypatch.setattr(tracking, "drain", late)
+    assert keeping.search(query, within=0)[0].ids == ["far"]
+
+
+@pytest.mark.usefixtures("hot_alone")
 def test_a_payload_is_that_of_the_code_even_if_both_change_in_the_same_turn_of_the_server(
     index: Index, keeping: Index, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The server is halted until the write and the question for payloads both wait for it, in this order."""
     process: int = redis.Redis.from_url(redis_url).info("server")["process_id"]  # type: ignore[index]
     codes = random_codes(2, LAYOUT, 77)
-    index.add([0], codes[:1], [{"code": 0}])
+    for _ in range(2):  # the second time it knows the partition, so that its write is the first thing it asks
+        index.add([0], codes[:1], [{"code": 0}])
     assert keeping.search(codes[:1], 1, payloads=True)[0].payloads == [{"code": 0}]
     tracking = keeping._hot._tracking  # type: ignore[union-attr]
     ask, writing = tracking.ask, threading.Thread(target=index.add, args=([0], codes[1:], [{"code": 1}]))
 
     def behind_a_write(commands: Any, take: Any) -> None:
         if commands[0][0] == "HMGET" and writing.ident is None:
-            os.kill(process, signal.SIGSTOP)
-            going_on = threading.Timer(0.3, os.kill, (process, signal.SIGCONT))
-            going_on.start()
-            writing.start()
-            time.sleep(0.1)
+            halted(process, writing)
         ask(commands, take)
 
     monkeypatch.setattr(tracking, "ask", behind_a_write)
@@ -328,6 +353,39 @@ def test_a_payload_is_that_of_the_code_even_if_both_change_in_the_same_turn_of_t
     assert (hit.ids == [0] and hit.distances.tolist() == [0]) is (hit.payloads == [{"code": 0}])
     writing.join()
     assert keeping.search(codes[1:], 1, payloads=True)[0].payloads == [{"code": 1}]
+
+
+@pytest.mark.usefixtures("hot_alone")
+@pytest.mark.parametrize("max_staleness", [0.0, 60.0])
+def test_a_batch_is_seen_whole_even_if_a_part_of_it_is_read_in_the_turn_in_which_it_is_written(
+    redis_url: str, max_staleness: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is read shows it before it is told that a bucket which is kept has changed as well."""
+    client = redis.Redis.from_url(redis_url)
+    process: int = client.info("server")["process_id"]  # type: ignore[index]
+    codes = random_codes(ITEMS, LAYOUT, flips=0.2)
+    with (
+        Index.create(redis_url, "x", LAYOUT, bucket_items=4 * BUCKET) as index,
+        Index.open(redis_url, "x", cache_bytes=PLENTY, max_staleness=max_staleness) as keeping,
+    ):
+        index.add(range(ITEMS), codes)
+        index.add([0], codes[:1])  # the writer knows the partition, so that its write is the first thing it asks
+        keeping.search(codes[:1], probes=1)
+        new, stamp = range(ITEMS, ITEMS + 10), client.get("hg:{x:0}:stamp")
+        writing = threading.Thread(target=index.add, args=(new, codes[:10]))
+        tracking = keeping._hot._tracking  # type: ignore[union-attr]
+        ask = tracking.ask
+
+        def behind_a_write(commands: Any, take: Any) -> None:
+            if commands[0][0] == "MGET" and writing.ident is None:
+                halted(process, writing)
+            ask(commands, take)
+
+        monkeypatch.setattr(tracking, "ask", behind_a_write)
+        found = set(keeping.search(codes[:1], 1000, exact=True)[0].ids)
+        writing.join()
+        assert found in (set(range(ITEMS)), set(range(ITEMS)) | set(new))
+        assert client.get("hg:{x:0}:stamp") == stamp, "the directory must not tell of the write"
 
 
 @pytest.mark.usefixtures("hot_alone")
