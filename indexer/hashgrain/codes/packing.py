@@ -50,7 +50,10 @@ def coarse_keys(packed: NDArray[np.uint8], bits: int) -> NDArray[np.uint32]:
         bits: 8 to 24.
     """
     width = packed_bytes(bits)
-    numbers = packed[:, 0].astype(np.uint32)
-    for byte in range(1, width):
-        numbers = numbers << np.uint32(8) | packed[:, byte]
-    return np.right_shift(numbers, np.uint32(8 * width - bits))
+    if width == 3:
+        high, middle, low = (packed[:, byte].astype(np.uint32) for byte in range(3))
+        numbers = high << np.uint32(16) | middle << np.uint32(8) | low
+    else:
+        numbers = np.ascontiguousarray(packed).view(f">u{width}").ravel().astype(np.uint32)
+    numbers >>= np.uint32(8 * width - bits)
+    return numbers

@@ -25,11 +25,14 @@ class Selection:
     Attributes:
         winners: the items of the answers.
         candidates: where they were found.
+        records, buckets: how many of each were compared with each query.
         complete_radius, exact: of each query.
     """
 
     winners: Winners
     candidates: Candidates
+    records: list[int]
+    buckets: list[int]
     complete_radius: list[int]
     exact: list[bool]
 
@@ -58,7 +61,8 @@ class Selection:
         if request.refine is not None:
             winners = refine(winners, candidates, queries, request, layout)
         radius = [min(bound - 1, layout.coarse_bits) for bound in coarse]
-        return cls(winners, candidates, radius, exact)
+        buckets = (candidates.end - candidates.begin).tolist()
+        return cls(winners, candidates, candidates.records.tolist(), buckets, radius, exact)
 
     def hit(self, query: int, ids: list[ItemId], payloads: list[Payload | None] | None, *, partial: bool) -> Hit:
         """The answer to a query, with the names of its winners."""
@@ -66,8 +70,8 @@ class Selection:
             ids,
             self.winners.distances[query, : len(ids)],
             payloads,
-            int(self.candidates.records[query]),
-            int(self.candidates.end[query] - self.candidates.begin[query]),
+            self.records[query],
+            self.buckets[query],
             self.complete_radius[query],
             self.exact[query],
             partial,

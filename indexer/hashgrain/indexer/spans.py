@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from hashgrain.codes.hamming import word_type
 from hashgrain.codes.layout import CodeLayout
-from hashgrain.indexer.records import Records, needs_wide
+from hashgrain.indexer.keys import HOLES, NARROW
+from hashgrain.indexer.records import Records
 
 _UNBOUNDED = 1 << 62
 
@@ -23,8 +24,8 @@ def coarse_type(layout: CodeLayout) -> np.dtype[np.unsignedinteger]:
 
 def narrow(handles: NDArray[np.int64]) -> NDArray[np.uint32] | NDArray[np.int64]:
     """The same handles as uint32, if they all fit: the fewer bytes a searcher keeps, the better."""
-    ends = handles[:0] if not len(handles) else np.array([handles.min(), handles.max()])
-    return handles if needs_wide(ends).any() else handles.astype(np.uint32)
+    largest = handles.view(np.uint64).max(initial=0)  # so seen, one below 0 is larger than all others
+    return handles.astype(np.uint32) if largest < HOLES[NARROW] else handles
 
 
 @dataclass(frozen=True, eq=False)
