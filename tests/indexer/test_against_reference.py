@@ -44,10 +44,10 @@ STEPS = st.lists(
 BUDGETS = st.one_of(
     st.just({}),
     st.just({"exact": True}),
-    st.fixed_dictionaries({"candidates": st.integers(1, 20)}),
-    st.fixed_dictionaries({"probes": st.integers(1, 6)}),
-    st.fixed_dictionaries({"radius": st.integers(0, 6)}),
-    st.fixed_dictionaries({"within": st.integers(0, 40)}),
+    st.fixed_dictionaries({"candidates": st.integers(1, 50)}),
+    st.fixed_dictionaries({"probes": st.integers(1, 12)}),
+    st.fixed_dictionaries({"radius": st.integers(0, 8)}),
+    st.fixed_dictionaries({"within": st.integers(0, 60)}),
 )
 
 
@@ -84,10 +84,11 @@ def small_steps() -> Any:
 @given(
     layout=LAYOUTS,
     shards=st.sampled_from([1, 3]),
-    bucket_items=st.sampled_from([4, 6, 512]),
+    bucket_items=st.sampled_from([4, 8, 512]),
+    items=st.sampled_from([60, 20, 0]),
     flips=st.sampled_from([0.0, 0.05, 0.3]),
     steps=STEPS,
-    questions=st.lists(QUESTIONS, min_size=1, max_size=4),
+    questions=st.lists(QUESTIONS, min_size=2, max_size=6),
     logits=st.booleans(),
     seed=st.integers(0, 2**32),
     cache_bytes=st.sampled_from([1, 300, 1000, 10**6]),
@@ -97,6 +98,7 @@ def test_every_answer_equals_the_reference(
     layout: CodeLayout,
     shards: int,
     bucket_items: int,
+    items: int,
     flips: float,
     steps: list[tuple[Any, ...]],
     questions: list[dict[str, Any]],
@@ -111,7 +113,7 @@ def test_every_answer_equals_the_reference(
         Index.create(redis_server, "twin", layout, shards=shards, bucket_items=bucket_items) as index,
         Index.open(redis_server, "twin", cache_bytes=cache_bytes) as keeping,
     ):
-        for step in steps:
+        for step in [("add", list(range(100, 100 + items)), seed, False), *steps]:
             if step[0] == "delete":
                 assert index.delete(step[1]) == twin.delete(step[1])
             else:
