@@ -11,12 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashgrain.indexer.compiled import compiled
-from hashgrain.indexer.scanning import (  # where these change, touch this file: Numba sees no other
-    FINE_BITS,
-    distances,
-    least_of,
-    places,
-)
+from hashgrain.indexer.loops import FINE_BITS  # where these change, touch this file: Numba sees no other
+from hashgrain.indexer.scanning import distances, least_of, places
 
 _GROUP, _LARGE_GROUP = 16, 64  # of a few centroids the smallest of small groups say more, of many they take time
 _MANY = 1 << 14

@@ -240,10 +240,9 @@ class Index:
     ) -> list[Hit]:
         """Find the k nearest items of every query.
 
-        Stage one takes buckets in the order of their weight (see `probing`; the coarse logits of the query sharpen
-        it) until the budget is met; stage two orders their records by the distance asked for, then by fine distance,
-        then by how long ago they were written, the oldest first. The buckets of all shards count as one, so the
-        answer does not depend on the number of shards (but for the order of such ties).
+        Stage one takes buckets, those whose centroids are nearest first, until the budget is met; stage two orders
+        their records by the distance asked for, then by fine distance, then by handle (see `handles`; integer ids
+        ascend).
 
         Args:
             codes: Q queries.
@@ -251,9 +250,10 @@ class Index:
             rank: `total` (fine + coarse Hamming distance), `fine` or `coarse`.
             candidates: budget: take buckets until they hold this many items (the default: 4096, at least k).
             probes: budget: take this many buckets.
-            radius: budget: take all buckets within this many differing coarse bits; answers may be farther.
-            within: answer with items at this distance or less only, by the ranking `total` or `coarse`, and miss none
-                (the k nearest, if they are more): takes all buckets that can hold one.
+            radius: budget: take all buckets that can hold an item whose coarse code differs in this many bits or less;
+                answers may be farther.
+            within: answer with items at this distance or less only, and miss none (the k nearest, if they are more):
+                takes all buckets that can hold one.
             exact: take all buckets, in one reading.
             refine: order the best R, k or more, again by the query's margins, the sum of |logit| over the bits that
                 differ and that the ranking counts (see `refining`; `total` needs the logits of both codes). Equal

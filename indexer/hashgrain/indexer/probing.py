@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashgrain.indexer.directories import Directories
+from hashgrain.indexer.loops import loops
 from hashgrain.indexer.queries import Queries
 
 NOTHING_UNREAD = 0xFFFF
@@ -47,11 +48,9 @@ class Probing:
 
     def nearest(self, count: int) -> NDArray[np.int64]:
         """The positions of each query's first `count` buckets (or all) in order, int64 (Q, min(count, B))."""
-        from hashgrain.indexer import centroids  # loads the compiler: only for those who search
-
         whole, queries = self._whole, self._queries
         found = np.empty((len(queries), min(count, len(whole))), np.int64)
-        centroids.nearest_each(whole.words, whole.coarse, queries.words, queries.coarse, *queries.times, found)
+        loops().nearest_each(whole.words, whole.coarse, queries.words, queries.coarse, *queries.times, found)
         return found
 
     def within(self, distance: int, *, coarse: bool) -> list[NDArray[np.int64]]:
@@ -61,12 +60,10 @@ class Probing:
             distance: in bits.
             coarse: whether by the coarse distance, or by that of the ranking.
         """
-        from hashgrain.indexer import bounding
-
         near, both = np.empty((2, len(self._whole)), np.uint16)
         found = []
         for n in range(len(self._queries)):
-            bounding.bounds_of(
+            loops().bounds_of(
                 *self._centroids, self._queries.words[n], self._queries.coarse[n], *self._queries.times, near, both
             )
             found.append(np.flatnonzero((near if coarse else both) <= distance))
@@ -90,11 +87,9 @@ class Probing:
             int64 (2, Q), in bits: the smallest of all unread buckets (of the ranking's distances perhaps another one
             that is not above `enough`); `NOTHING_UNREAD` where every bucket is read.
         """
-        from hashgrain.indexer import bounding
-
         queries = self._queries
         bounds = np.empty((2, len(queries)), np.int64)
-        bounding.unread_bounds_each(
+        loops().unread_bounds_each(
             *self._centroids,
             queries.words,
             queries.coarse,

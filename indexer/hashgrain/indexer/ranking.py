@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hashgrain.indexer.loops import BUCKET, COLUMNS, FINE_BITS, HANDLE, ROW, SHARD, loops
 from hashgrain.indexer.queries import Queries
 from hashgrain.indexer.request import SearchRequest
 from hashgrain.indexer.spans import Candidates
@@ -50,14 +51,12 @@ def rank_candidates(candidates: Candidates, queries: Queries, request: SearchReq
         queries: the queries.
         request: how many, and how near.
     """
-    from hashgrain.indexer import scanning  # loads the compiler: only for those who search
-
     depth = min(request.depth, max(candidates.records.tolist(), default=0))
-    best = np.empty((len(queries), depth, scanning.COLUMNS), np.int64)
+    best = np.empty((len(queries), depth, COLUMNS), np.int64)
     held = np.zeros(len(queries), np.int64)
-    bound = _UNBOUNDED if request.within is None else min(request.within + 1 << scanning.FINE_BITS, _UNBOUNDED)
+    bound = _UNBOUNDED if request.within is None else min(request.within + 1 << FINE_BITS, _UNBOUNDED)
     for shard, (span, (start, count)) in enumerate(zip(candidates.spans, candidates.rows, strict=True)):
-        scanning.scan_each(
+        loops().scan_each(
             span.words,
             span.coarse,
             span.handle,
@@ -74,6 +73,5 @@ def rank_candidates(candidates: Candidates, queries: Queries, request: SearchReq
             held,
         )
     distances = np.empty((len(queries), depth), np.uint16)
-    scanning.settle_each(best, held, distances)
-    columns = (scanning.HANDLE, scanning.SHARD, scanning.ROW, scanning.BUCKET)
-    return Winners(held, distances, *(best[:, :, column] for column in columns))
+    loops().settle_each(best, held, distances)
+    return Winners(held, distances, best[..., HANDLE], best[..., SHARD], best[..., ROW], best[..., BUCKET])

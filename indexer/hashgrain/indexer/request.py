@@ -16,6 +16,7 @@ RANKS: tuple[Rank, ...] = get_args(Rank)
 DEFAULT_CANDIDATES = 4096
 
 _INTEGERS = (("k", 1), ("candidates", 1), ("probes", 1), ("radius", 0), ("within", 0), ("refine", 1))
+_INTEGER, _NUMBER = (int, np.integer), (int, float)
 _HOW_FAR = ("candidates", "probes", "radius", "within")
 
 
@@ -80,14 +81,13 @@ class SearchRequest:
             value = getattr(self, name)
             if value is None and name != "k":
                 continue
-            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+            if isinstance(value, bool) or not isinstance(value, _INTEGER) or value < least:
                 raise InvalidInput(f"{name} must be an integer of {least} or more, got {value!r}")
-            object.__setattr__(self, name, int(value))
+            if type(value) is not int:
+                object.__setattr__(self, name, int(value))
         for name in ("exact", "payloads"):
             if not isinstance(getattr(self, name), bool):
                 raise InvalidInput(f"{name} must be True or False, got {getattr(self, name)!r}")
         late = self.deadline
-        if late is not None and (
-            isinstance(late, bool) or not isinstance(late, int | float) or not 0 < late < math.inf
-        ):
+        if late is not None and (isinstance(late, bool) or not isinstance(late, _NUMBER) or not 0 < late < math.inf):
             raise InvalidInput(f"deadline must be a positive number of seconds, got {late!r}")

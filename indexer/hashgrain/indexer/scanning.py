@@ -16,14 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashgrain.indexer.compiled import bit_count, compiled
-
-FINE_BITS = 9
-"""Of a place: up to 256; the distance, up to 280, stands above them."""
-
-PLACE, HANDLE, SHARD, ROW, BUCKET = range(5)
-"""Columns of a heap."""
-
-COLUMNS = 5
+from hashgrain.indexer.loops import (  # where these change, touch this file: Numba sees no other
+    BUCKET,
+    COLUMNS,
+    FINE_BITS,
+    HANDLE,
+    PLACE,
+    ROW,
+    SHARD,
+)
 
 _BLOCK = 512  # rows: their distances stay in the first-level cache
 _PART = 32

@@ -18,6 +18,7 @@ import random
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -43,7 +44,7 @@ from hashgrain.indexer.shard import Shard
 from hashgrain.indexer.spans import Candidates
 from hashgrain.indexer.warming import warm_up
 
-GROUP = 128
+GROUP = 64
 """Queries that share one reading of buckets."""
 
 THREADS = usable_cores()
@@ -89,7 +90,7 @@ class Searcher:
         """Answer one group after another, all within the deadline."""
         deadline = Deadline(request.deadline)
         found: list[list[Hit]] = []
-        with deadline.enforced():
+        with deadline.enforced() if request.deadline is not None else nullcontext():
             for group in groups:
                 if found and deadline.passed:
                     found.append([nothing_read(request)] * len(group))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from hashgrain.codes.hamming import word_type
 from hashgrain.codes.layout import CodeLayout
 from hashgrain.indexer.keys import HOLES, NARROW
+from hashgrain.indexer.loops import loops
 from hashgrain.indexer.records import Records
 
 _UNBOUNDED = 1 << 62
@@ -62,12 +63,10 @@ class Span:
 
     def locate(self, wanted: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """First row and number of rows, int64 (P,), of other buckets in any order; none of what is not here."""
-        from hashgrain.indexer.locating import locate  # loads the compiler: only for those who search
-
         if wanted is self.buckets:
             return self.start, self.count
         rows = np.empty((2, len(wanted)), np.int64)
-        locate(self.buckets, self.start, self.count, wanted, rows)
+        loops().locate(self.buckets, self.start, self.count, wanted, rows)
         return rows[0], rows[1]
 
 
@@ -101,14 +100,12 @@ class Candidates:
         budget: int | None = None,
     ) -> Candidates:
         """Find the rows of some buckets: of all, or of each query's first that hold as many records as the budget."""
-        from hashgrain.indexer.locating import spend_each
-
         rows = [span.locate(buckets) for span in spans]
         (_, sizes), *others = rows  # a bucket lies in one shard
         for _, count in others:
             sizes = sizes + count
         taken, records = np.empty((2, len(begin)), np.int64)
-        spend_each(sizes, begin, end, _UNBOUNDED if budget is None else min(budget, _UNBOUNDED), taken, records)
+        loops().spend_each(sizes, begin, end, _UNBOUNDED if budget is None else min(budget, _UNBOUNDED), taken, records)
         return cls(buckets, begin, taken, records, spans, rows)
 
     def __len__(self) -> int:

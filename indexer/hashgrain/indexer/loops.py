@@ -1,0 +1,36 @@
+"""The compiled loops of a search, loaded when they are first called: the compiler is only for those who search."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, NamedTuple
+
+FINE_BITS = 9
+"""Of a place, for the fine distance of up to 256; the distance of the ranking, up to 280, stands above them."""
+
+PLACE, HANDLE, SHARD, ROW, BUCKET = range(5)
+"""Columns of the heaps that `scan_each` fills."""
+
+COLUMNS = 5
+
+
+class Loops(NamedTuple):
+    """Compiled functions, each named as in its own module."""
+
+    nearest_each: Callable[..., None]
+    bounds_of: Callable[..., None]
+    unread_bounds_each: Callable[..., None]
+    locate: Callable[..., None]
+    spend_each: Callable[..., None]
+    scan_each: Callable[..., None]
+    settle_each: Callable[..., None]
+
+
+@cache
+def loops() -> Loops:
+    """All of them."""
+    from hashgrain.indexer import bounding, centroids, locating, scanning
+
+    modules: tuple[Any, ...] = (centroids, bounding, bounding, locating, locating, scanning, scanning)
+    return Loops(*(getattr(module, name) for module, name in zip(modules, Loops._fields, strict=True)))
