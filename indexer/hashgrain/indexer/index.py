@@ -98,9 +98,9 @@ class Index:
 
         Args:
             redis_url, name, timeouts: see `create`.
-            cache_bytes: experimental: keep buckets that searches have read, up to so many bytes, so that the next
-                search which needs them reads only the names of its winners. Answers stay what they are without:
-                Redis tells of every change over one more connection (see `hot_buckets`).
+            cache_bytes: keep buckets that searches have read, up to so many bytes: the next search which needs them waits
+                for one short answer only, and for names where ids are strings that it has not seen. Answers stay
+                what they are without: Redis tells of every change over one more connection (see `hot_buckets`).
             max_staleness: seconds. At 0 every search sees all writes that were acknowledged before it began. Above
                 0 it may miss those of the last so many seconds, though it rarely does, since what Redis has told by
                 then counts; a search that finds all it needs kept then asks Redis nothing. Needs `cache_bytes`.
@@ -156,7 +156,7 @@ class Index:
     ) -> Written:
         """Write items; one whose id is there already is replaced as a whole, payload included.
 
-        Items are written in batches of up to 1,000 of one shard, each batch wholly or not at all. Where an id
+        Items are written in batches of up to 100 of one shard, each batch wholly or not at all. Where an id
         comes more than once, the last one counts. A call that failed may be repeated: what it wrote is replaced by
         the same.
 
@@ -261,7 +261,8 @@ class Index:
             deadline: seconds, after which the best so far comes back as a partial answer (an empty one, where nothing
                 was read for a query yet); buckets are read in growing steps for it. Without it each reading may take
                 as long as `timeouts` say.
-            payloads: give the items' payloads too.
+            payloads: give the items' payloads too. A payload is of the codes that were compared, or newer: of a later
+                write that gave the item the very same codes.
             fingerprint: of the model that made the codes; checked against the index's.
 
         Returns:

@@ -25,8 +25,8 @@ from hashgrain.indexer.results import Written
 from hashgrain.indexer.shard import Narrow, Shard, Stale
 from hashgrain.indexer.splitting import split_overfull
 
-BATCH_ITEMS = 1000
-"""Items that one step of the server writes: while it does (some milliseconds), nobody else is served."""
+BATCH_ITEMS = 100
+"""Items that one step of the server writes: while it does (one or two milliseconds), nobody else is served."""
 
 BATCH_BYTES = 4 << 20
 """Bytes of ids and payloads in one such step; one item alone may exceed it."""
