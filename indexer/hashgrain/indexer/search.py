@@ -104,11 +104,11 @@ class Searcher:
         """Answers to all, final ones or what there is when the deadline passes."""
         hits: dict[int, Hit] = {}
         step = lost = 0
-        while waiting := [row for row in range(len(codes)) if row not in hits or hits[row].partial]:
+        waiting: Sequence[int] = range(len(codes))
+        while waiting:
             try:
-                queries = Queries.of(
-                    codes if len(waiting) == len(codes) else codes[np.array(waiting)], self._layout, request.rank
-                )
+                asked = codes if len(waiting) == len(codes) else codes[np.array(waiting)]
+                queries = Queries.of(asked, self._layout, request.rank)
                 taken = self._take(queries, step, request, self._hot if lost < HOT_ATTEMPTS else None)
                 named = None if taken is None else taken.hits(request)
             except StoreUnavailable as exc:
@@ -120,7 +120,8 @@ class Searcher:
                         "the load of Redis"
                     ) from exc
                 break
-            hits |= {waiting[query]: hit for query, hit in (named or {}).items()}
+            for query, hit in (named or {}).items():
+                hits[waiting[query]] = hit
             if deadline.passed and (hits or may_be_empty):
                 break
             if taken is None or named is None or len(named) < len(taken.queries):
@@ -130,6 +131,7 @@ class Searcher:
                 _wait(lost)
             elif not all(taken.met):
                 step += 1
+            waiting = [row for row in waiting if row not in hits or hits[row].partial]
         return [hits[row] if row in hits else nothing_read(request) for row in range(len(codes))]
 
     def _take(self, queries: Queries, step: int, request: SearchRequest, hot: HotBuckets | None) -> Taken | None:
