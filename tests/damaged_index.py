@@ -149,6 +149,7 @@ def build(redis_url: str, shards: int = 1) -> tuple[Index, ReferenceIndex, Store
         one.delete(DELETED)
     stored = Stored(redis.Redis.from_url(redis_url), ShardKeys(NAME, 0))
     assert stored.client.hlen(stored.keys.holes) > 0, "some holes must be left"
+    assert stored.pages() > 1
     return index, twin, stored
 
 

@@ -13,6 +13,7 @@ from hashgrain.indexer.check.kinds import Kind
 from hashgrain.indexer.check.page import Lying, Page, handle_field
 from hashgrain.indexer.handles import FIRST_HASHED, shards_of
 from hashgrain.indexer.identifiers import ItemId
+from hashgrain.indexer.keys import PLACE_BYTES
 
 Problem = tuple[Kind, str, str, ItemId | None]
 """One thing wrong: its kind, the key, in words, and the item that it concerns."""
@@ -72,7 +73,7 @@ class Verdict:
     def _judge_page(self) -> None:
         page, key = self._page, self._shard.keys.places(self._page.number)
         if page.torn:
-            words = f"{len(page.text)} bytes, no multiple of the 8 bytes of a place"
+            words = f"{len(page.text)} bytes, no multiple of the {PLACE_BYTES} bytes of a place"
             self.problems.append((kinds.TORN_PAGE, key, words, None))
         strange = page.misplaced()
         for place in strange:
