@@ -55,7 +55,8 @@ def plain(
                 near = (int(span.coarse[row]) ^ coarse_code).bit_count()
                 distance = {"total": fine + near, "fine": fine, "coarse": near}[request.rank]
                 if request.within is None or distance <= request.within:
-                    found.append((distance, fine, int(span.handle[row]), shard, row, bucket))
+                    where = (shard, row, int(candidates.begin[query]) + bucket)
+                    found.append((distance, fine, int(span.handle[row]), *where))
     return [(distance, *others) for distance, _, *others in sorted(found)[: request.depth]]  # type: ignore[misc]
 
 

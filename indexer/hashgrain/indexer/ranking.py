@@ -29,7 +29,7 @@ class Winners:
         handle: int64 (Q, depth).
         shard: int64 (Q, depth).
         row: int64 (Q, depth), where they stand among the rows of their shard's span.
-        bucket: int64 (Q, depth), where their bucket stands among those of the query.
+        bucket: int64 (Q, depth), where their bucket stands among those of the candidates.
     """
 
     held: NDArray[np.int64]

@@ -27,7 +27,7 @@ from hashgrain.indexer.loops import (  # where these change, touch this file: Nu
 )
 
 _BLOCK = 512  # rows: their distances stay in the first-level cache
-_PART = 32
+_PART = 32  # rows of a block that are looked at again only together
 
 
 @compiled
@@ -66,13 +66,14 @@ def scan_each(
         held: int64 (Q,), how many of them are in use.
     """
     for q in range(len(queries)):
-        mine = slice(begin[q], end[q])
         held[q] = scan(
             words,
             coarse,
             handle,
-            start[mine],
-            count[mine],
+            start,
+            count,
+            begin[q],
+            end[q],
             shard,
             queries[q],
             query_coarse[q],
@@ -91,6 +92,8 @@ def scan(
     handle: NDArray[np.integer],
     start: NDArray[np.int64],
     count: NDArray[np.int64],
+    first: int,
+    stop: int,
     shard: int,
     query: NDArray[np.unsignedinteger],
     query_coarse: np.unsignedinteger,
@@ -100,16 +103,15 @@ def scan(
     best: NDArray[np.int64],
     held: int,
 ) -> int:
-    """The pass of one query over all of the buckets; returns how many of the best are held then."""
+    """The pass of one query over the buckets from `first` to `stop`; returns how many of the best are held then."""
     if not len(best):
         return 0
     far, all_places = np.empty(_BLOCK, np.uint16), np.empty(_BLOCK, np.uint32)
     width = len(query)
     limit = _limit(best, held, bound)
-    first = 0
-    while first < len(start):
+    while first < stop:
         begin, end, last = start[first], start[first] + count[first], first + 1
-        while last < len(start) and start[last] == end:  # buckets that follow upon each other are one run
+        while last < stop and start[last] == end:  # buckets that follow upon each other are one run
             end += count[last]
             last += 1
         at = first
@@ -123,17 +125,15 @@ def scan(
             if least > limit:
                 continue
             for part in range(low, high, _PART):
-                stop = min(part + _PART, high)
-                least = np.int64(
-                    least_of(all_places[part - low : stop - low])
-                    if times_near
-                    else least_of(far[part - low : stop - low])
-                )
-                if not times_near:
+                size = min(_PART, high - part)
+                if times_near:
+                    least = np.int64(least_of(all_places[part - low : part - low + size]))
+                else:
+                    least = np.int64(least_of(far[part - low : part - low + size]))
                     least |= least * times_fine << FINE_BITS
                 if least > limit:
                     continue
-                for n in range(part, stop):
+                for n in range(part, part + size):
                     place = np.int64(far[n - low])
                     place |= place * times_fine << FINE_BITS
                     if times_near:
@@ -203,11 +203,16 @@ def places(
     found: NDArray[np.uint32],
 ) -> np.int64:
     """Place of every row by its fine distance and coarse code, written to `found`; returns the smallest."""
-    fine_mask, near_mask = np.uint32(0xFFFFFFFF * times_fine), np.uint32(0xFFFFFFFF * times_near)
-    shift = np.uint32(FINE_BITS)
-    for n in range(len(found)):
-        fine, near = np.uint32(far[n]), np.uint32(bit_count(coarse[n] ^ query_coarse))
-        found[n] = ((fine & fine_mask) + (near & near_mask)) << shift | fine
+    one, both = np.uint32(1 << FINE_BITS), np.uint32((1 << FINE_BITS) + 1)
+    if times_fine and times_near:
+        for n in range(len(found)):
+            found[n] = np.uint32(bit_count(coarse[n] ^ query_coarse)) * one + np.uint32(far[n]) * both
+    elif times_near:
+        for n in range(len(found)):
+            found[n] = np.uint32(bit_count(coarse[n] ^ query_coarse)) * one + np.uint32(far[n])
+    else:
+        for n in range(len(found)):
+            found[n] = np.uint32(far[n]) * both
     return np.int64(least_of(found))
 
 

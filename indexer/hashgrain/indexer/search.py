@@ -212,7 +212,7 @@ class Taken:
             wanted &= winners.handle >= FIRST_HASHED
         query, place = np.nonzero(wanted)
         handle, shard, row = (part[query, place] for part in (winners.handle, winners.shard, winners.row))
-        bucket = candidates.buckets[candidates.begin[query] + winners.bucket[query, place]]
+        bucket = candidates.buckets[winners.bucket[query, place]]
         found = {}
         for number in np.unique(shard).tolist():
             mine = np.flatnonzero(shard == number)
