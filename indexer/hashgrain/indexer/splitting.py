@@ -29,7 +29,7 @@ from hashgrain.indexer.store_errors import translated
 ATTEMPTS = 3
 """How often a bucket is read anew where others change it; after that it stays whole until the next write."""
 
-_NEIGHBOURS = 16  # buckets that are asked whether they are empty
+_NEIGHBOURS = 16  # that are asked whether they are empty, and as many at random
 _FULL = 0.75  # a bucket of so many of its items or fewer is long for its holes only
 
 
@@ -57,7 +57,7 @@ def _split(shard: Shard, number: int) -> list[int]:
             return []
         one, two = _halves(live, shard.header.layout, entry[-1])
         digest = hashlib.sha1(stored, usedforsecurity=False).hexdigest()
-        other = _empty_near(shard, number, entry)
+        other = _an_empty_one(shard, number, entry)
         other = buckets if other is None else other
         arguments = (number, digest, entry, other, one.records, two.records, one.entry, two.entry, two.hashes)
         if shard.write("split", *arguments) == [1]:
@@ -80,23 +80,26 @@ def _read(shard: Shard, number: int) -> tuple[bytes, bytes, int] | None:
     return stored, entry, length // width
 
 
-def _empty_near(shard: Shard, number: int, entry: bytes) -> int | None:
-    """The number of a bucket among the nearest that holds nothing, and so can take a half; None where there is none.
+def _an_empty_one(shard: Shard, number: int, entry: bytes) -> int | None:
+    """The number of a bucket that holds nothing, and so can take a half; None where none is found.
 
-    Without this, items that come and go would leave more and more empty buckets behind.
+    Looks among the nearest, and among as many anywhere: else items that come and go would leave more and more empty
+    buckets behind. Where a share e of all is empty, 16 drawn at random miss them with probability (1 - e)**16.
     """
     partition, layout = shard.routes(), shard.header.layout
     centroid = np.frombuffer(entry, np.uint8)
     fine, coarse = centroid[: layout.fine_bytes], centroid[layout.fine_bytes : code_bytes(layout)]
     away = _bits(partition.fine ^ fine) + _bits(partition.packed_coarse ^ coarse)
-    near = np.argsort(away, kind="stable")[: _NEIGHBOURS + 1].tolist()
+    nearest = np.argsort(away, kind="stable")[: _NEIGHBOURS + 1].tolist()
+    anywhere = np.random.default_rng().integers(len(away), size=_NEIGHBOURS).tolist()
+    asked = list(dict.fromkeys([*nearest, *anywhere]))
     with translated(shard.connection.address):
         pipe: Any = shard.connection.client.pipeline(transaction=False)
-        pipe.hmget(shard.keys.holes, near)
-        for one in near:
+        pipe.hmget(shard.keys.holes, asked)
+        for one in asked:
             pipe.strlen(shard.keys.bucket(one))
         holes, *lengths = pipe.execute()
-    for one, listed, length in zip(near, holes, lengths, strict=True):
+    for one, listed, length in zip(asked, holes, lengths, strict=True):
         width = code_bytes(layout) + int(partition.handle_bytes[one])
         if one != number and length == len(listed or b"") // 2 * width:
             return int(one)
