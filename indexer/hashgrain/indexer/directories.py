@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,12 +40,11 @@ class Directories:
         self.layout = layout
         self.first: NDArray[np.int64] = np.cumsum([0, *map(len, partitions)], dtype=np.int64)
         self.everywhere: NDArray[np.int64] = np.arange(self.first[-1])
-        self.fine: NDArray[np.uint8] = np.concatenate([part.fine for part in partitions])
-        self.coarse: NDArray[np.unsignedinteger] = np.concatenate([part.coarse for part in partitions]).astype(
-            coarse_type(layout)
-        )
-        self.fine_radius = np.concatenate([part.fine_radius for part in partitions]).astype(np.uint16)
-        self.coarse_radius = np.concatenate([part.coarse_radius for part in partitions]).astype(np.uint16)
+        self.fine: NDArray[np.uint8] = _joined([part.fine for part in partitions])
+        coarse = _joined([part.coarse for part in partitions])
+        self.coarse: NDArray[np.unsignedinteger] = coarse.astype(coarse_type(layout))
+        self.fine_radius = _joined([part.fine_radius for part in partitions]).astype(np.uint16)
+        self.coarse_radius = _joined([part.coarse_radius for part in partitions]).astype(np.uint16)
         self.live = sum(shard.live for shard in shards)
 
     def __len__(self) -> int:
@@ -62,3 +62,7 @@ class Directories:
         begin, end = np.searchsorted(wanted, self.first[shard : shard + 2]).tolist()
         mine = wanted[begin:end]
         return mine, mine - self.first[shard]
+
+
+def _joined(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)

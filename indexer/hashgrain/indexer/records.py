@@ -121,8 +121,8 @@ class Records:
         return cls(
             bucket=bucket,
             handle=rows["handle"].astype(np.int64),
-            coarse=coarse_keys(_bytes_of(rows["coarse"]), layout.coarse_bits),
-            fine=_bytes_of(rows["fine"]),
+            coarse=coarse_keys(packed_codes(rows["coarse"]), layout.coarse_bits),
+            fine=packed_codes(rows["fine"]),
         )
 
 
@@ -132,6 +132,6 @@ def _record_type(layout: CodeLayout, handle_bytes: int) -> np.dtype[np.void]:
     return np.dtype([("fine", f"V{layout.fine_bytes}"), ("coarse", f"V{layout.coarse_bytes}"), ("handle", handle)])
 
 
-def _bytes_of(codes: NDArray[np.void]) -> NDArray[np.uint8]:
-    """A copy of packed codes, uint8 (N, bytes)."""
+def packed_codes(codes: NDArray[np.void]) -> NDArray[np.uint8]:
+    """A copy of packed codes, uint8 (N, bytes), that are one field of something stored."""
     return codes.copy().view(np.uint8).reshape(len(codes), codes.dtype.itemsize)
