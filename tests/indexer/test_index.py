@@ -133,38 +133,12 @@ def test_nothing_is_left_when_it_is_dropped(index: Index, keys: Any) -> None:
         index.drop()
 
 
-@pytest.mark.parametrize("flips", [0.0, 0.02, 0.2])
-def test_replacing_again_and_again_grows_neither_the_buckets_nor_their_number(index: Index, flips: float) -> None:
-    """Not even where many items have one code."""
-    some = random_codes(100, LAYOUT, centres=1, flips=flips)
-    for _ in range(30):
-        index.add(range(100), some)
-        index.delete(range(0, 100, 2))
-        index.add(range(100), some)
-    found = index.stats()
-    assert found.buckets <= 60
-    assert found.largest_bucket <= 16 + 15
-    assert found.items == 100
-
-
 def test_stats_tell_what_is_there(index: Index) -> None:
     index.add(range(8), codes(8), [{}] * 3 + [None] * 5)
     index.delete([0])
     found = index.stats()
     assert found == IndexStats("x", LAYOUT, "model-a", 1, 7, 1, 8, 1, 2, found.memory)
     assert found.memory > 7 * 12
-
-
-def test_buckets_split_when_they_outgrow_their_size(index: Index) -> None:
-    index.add(range(16), codes(16))
-    assert index.stats().buckets == 1
-    index.add([16], codes(1))
-    assert index.stats().buckets == 2
-    index.add(range(17, 400), codes(383, 1))
-    found = index.stats()
-    assert found.items == 400
-    assert 400 / 16 < found.buckets < 200
-    assert found.largest_bucket <= 16
 
 
 def test_one_bucket_holds_ids_of_every_kind(index: Index) -> None:
