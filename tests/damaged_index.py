@@ -24,7 +24,7 @@ NAME = "x"
 BUCKET_ITEMS = 16
 """Few, so that a small index has many buckets."""
 
-IDS: list[ItemId] = [n if n % 2 == 0 else f"photo-{n}" for n in range(300)]
+IDS: list[ItemId] = [n if n % 2 == 0 else f"photo-{n}" for n in range(400)]
 """Integers, which need no names, and strings, which do."""
 DELETED: list[ItemId] = [4, "photo-17", 30]
 PLAIN, NAMED = 20, "photo-21"
@@ -138,7 +138,7 @@ UNKNOWN = FIRST_HASHED + 7
 
 
 def build(redis_url: str, shards: int = 1) -> tuple[Index, ReferenceIndex, Stored]:
-    """300 items in buckets of some, on a few pages; some replaced, some deleted, some of the holes still there."""
+    """400 items in buckets of some, on a few pages; some replaced, some deleted, some of the holes still there."""
     index = Index.create(redis_url, NAME, LAYOUT, fingerprint="abc", shards=shards, bucket_items=BUCKET_ITEMS)
     twin = ReferenceIndex(LAYOUT)
     codes = random_codes(len(IDS), LAYOUT, flips=0.04)
