@@ -27,6 +27,7 @@ def small_groups() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(buckets_module, "GROUP_RECORDS", 60)
         patch.setattr(items_module, "AT_ONCE", 2)
+        patch.setattr(items_module, "FEW", 3)
         yield
 
 

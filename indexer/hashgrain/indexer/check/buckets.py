@@ -28,13 +28,24 @@ def check_buckets(shard: Examination) -> None:
     shard.records = GatheredRecords(shard.pages)
     for group in _groups(shard):
         sound = [one if isinstance(one, Bucket) and not one.problems() else _settle(shard, one) for one in group]
-        readable = [bucket for bucket in sound if bucket is not None]
-        counts = [len(bucket.handles) for bucket in readable]
-        shard.advance(sum(counts))
-        shard.examined += Examined(buckets=len(group), items=sum(counts))
-        if readable:
-            numbers = np.repeat([bucket.number for bucket in readable], counts)
-            shard.records.add(np.concatenate([bucket.handles for bucket in readable]), numbers)
+        items = _gather(shard, [bucket for bucket in sound if bucket is not None])
+        shard.advance(items)
+        shard.examined += Examined(buckets=len(group), items=items)
+
+
+def gather_again(shard: Examination) -> None:
+    """Read all buckets once more: fills `shard.records` with what is there now."""
+    shard.records = GatheredRecords(shard.pages)
+    for group in _groups(shard):
+        _gather(shard, [one for one in group if isinstance(one, Bucket) and one.number not in shard.unknown])
+
+
+def _gather(shard: Examination, buckets: Sequence[Bucket]) -> int:
+    counts = [len(bucket.handles) for bucket in buckets]
+    if buckets:
+        numbers = np.repeat([bucket.number for bucket in buckets], counts)
+        shard.records.add(np.concatenate([bucket.handles for bucket in buckets]), numbers)
+    return sum(counts)
 
 
 def _groups(shard: Examination) -> Iterator[list[Bucket | int]]:

@@ -33,6 +33,7 @@ class GatheredRecords:
         self.slices = min(1 << (pages.bit_length() - 1), _MOST_SLICES)
         self._handles: list[list[NDArray[np.int64]]] = [[] for _ in range(self.slices)]
         self._buckets: list[list[NDArray[np.int32]]] = [[] for _ in range(self.slices)]
+        self._sorted = [False] * self.slices
 
     def add(self, handles: NDArray[np.int64], buckets: NDArray[np.int64]) -> None:
         """Put records in: int64 (N,) each."""
@@ -44,21 +45,23 @@ class GatheredRecords:
                 self._handles[part].append(handles[members])
                 self._buckets[part].append(buckets[members].astype(np.int32))
 
-    def take(self, part: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The handles of a slice, ascending, and their buckets, int64 (N,) each; from now on it keeps only handles."""
-        handles = np.concatenate([np.empty(0, np.int64), *self._handles[part]])
-        buckets = np.concatenate([np.empty(0, np.int32), *self._buckets[part]]).astype(np.int64)
-        order = np.argsort(handles, kind="stable")
-        self._handles[part], self._buckets[part] = [handles[order]], []
-        return handles[order], buckets[order]
+    def part(self, part: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The handles of a slice, ascending, and their buckets, int64 (N,) each; no more can be put in."""
+        if not self._sorted[part]:
+            handles = np.concatenate([np.empty(0, np.int64), *self._handles[part]])
+            order = np.argsort(handles, kind="stable")
+            buckets = np.concatenate([np.empty(0, np.int32), *self._buckets[part]])
+            self._handles[part], self._buckets[part] = [handles[order]], [buckets[order]]
+            self._sorted[part] = True
+        return self._handles[part][0], self._buckets[part][0].astype(np.int64)
 
     def lacks(self, handles: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Which of some handles have no record; all slices must have been taken."""
+        """Which of some handles have no record."""
         parts = hashes_of(handles) & np.uint32(self.slices - 1)
         absent = np.ones(len(handles), bool)
         for part in np.unique(parts):
             members = np.flatnonzero(parts == part)
-            known = self._handles[part][0]
+            known = self.part(int(part))[0]
             at = np.searchsorted(known, handles[members])
             inside = at < len(known)
             absent[members[inside]] = known[at[inside]] != handles[members[inside]]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hashgrain.indexer.check import kinds
+from hashgrain.indexer.check.buckets import gather_again
 from hashgrain.indexer.check.examination import Examination
 from hashgrain.indexer.check.gathered import WITHOUT_HINT, Suspects, pack_places, place_hashes, read_places
 from hashgrain.indexer.check.judgement import Verdict
@@ -23,11 +26,30 @@ from hashgrain.indexer.store_errors import translated
 AT_ONCE = 128
 """Pages that one request asks for."""
 
+FEW = 100
+"""So many hashes that seem wrong are each looked at without reading everything once more."""
+
 
 def check_items(shard: Examination) -> None:
-    """Check that every record has its place and name, and nothing else has; needs `shard.records`."""
+    """Check that every record has its place and name, and nothing else has; needs `shard.records`.
+
+    What writers have changed between the reading of a bucket and that of a page seems wrong, too. To look at each of
+    these by itself takes long where much is written; but what is wrong seems so every time that everything is read.
+    """
+    odd = _compare(shard)
+    shard.examined += Examined(names=odd.names)
+    shard.advance(odd.places)
+    before = math.inf
+    while FEW < len(odd.hashes) <= before / 2:
+        before = len(odd.hashes)
+        gather_again(shard)
+        again = _compare(shard)
+        odd = replace(again, hashes=np.intersect1d(odd.hashes, again.hashes))
     for part in range(shard.records.slices):
-        settle(shard, _compare(shard, part))
+        settle(shard, _suspects(shard, part, odd))
+    pages = Suspects()
+    pages.pages = odd.pages
+    settle(shard, pages)
 
 
 def check_rest(shard: Examination) -> None:
@@ -70,36 +92,62 @@ def _settle(shard: Examination, number: int, suspects: Suspects, last: bool) -> 
         shard.later.add(hash_, *seen)
 
 
-def _compare(shard: Examination, part: int) -> Suspects:
-    """What does not agree in one slice of the shard; where writers are at work, that may be nothing."""
-    handles, buckets = shard.records.take(part)
-    hashes = hashes_of(handles)
-    suspects = Suspects()
-    places, named = [np.empty(0, np.uint64)], [np.empty(0, np.int64)]
-    shard.pages = max(1, count_of_pages(shard))
-    for page, text, names in _pages(shard, part):
-        there = read_places(text)
-        if len(text) % PLACE_BYTES or (page_of(place_hashes(there), shard.pages) != page).any():
-            suspects.pages.add(page)
-        places.append(there)
-        named.append(sound_names(shard, page, names))
-        shard.examined += Examined(names=len(names))
-    stored, names_there = np.concatenate(places), np.concatenate(named)
-    shard.advance(len(stored))
-    unequal = place_hashes(_unequal(pack_places(hashes, buckets), stored & WITHOUT_HINT))
-    unnamed = np.setxor1d(handles[is_hashed(handles)], names_there)
-    strange = (handles < -FIRST_HASHED) | (handles >= 2 * FIRST_HASHED)
-    strange |= shards_of(handles, shard.header.shards) != shard.keys.shard
-    strange[1:] |= handles[1:] == handles[:-1]
-    strange |= np.isin(hashes, unequal) | np.isin(handles, unnamed)
-    for hash_ in unequal.tolist():
+@dataclass(frozen=True, eq=False)
+class _Odd:
+    """What did not agree when everything was read once.
+
+    Attributes:
+        hashes: uint32 (N,), of records, places and names.
+        unnamed: int64 (M,), handles that have a name, but no record, or the other way round.
+        pages: that hold places which do not belong there.
+        places, names: how many there were.
+    """
+
+    hashes: NDArray[np.uint32]
+    unnamed: NDArray[np.int64]
+    pages: set[int]
+    places: int
+    names: int
+
+
+def _compare(shard: Examination) -> _Odd:
+    """Read all pages, and compare them with the records, slice by slice."""
+    hashes, unnamed = [np.empty(0, np.uint32)], [np.empty(0, np.int64)]
+    pages: set[int] = set()
+    places = names = 0
+    for part in range(shard.records.slices):
+        handles, buckets = shard.records.part(part)
+        stored, named = [np.empty(0, np.uint64)], [np.empty(0, np.int64)]
+        shard.pages = max(1, count_of_pages(shard))
+        for page, text, fields in _pages(shard, part):
+            there = read_places(text)
+            if len(text) % PLACE_BYTES or (page_of(place_hashes(there), shard.pages) != page).any():
+                pages.add(page)
+            stored.append(there & WITHOUT_HINT)
+            named.append(sound_names(shard, page, fields))
+            places, names = places + len(there), names + len(fields)
+        unequal = _unequal(pack_places(hashes_of(handles), buckets), np.concatenate(stored))
+        unnamed.append(np.setxor1d(handles[is_hashed(handles)], np.concatenate(named)))
+        strange = (handles < -FIRST_HASHED) | (handles >= 2 * FIRST_HASHED)
+        strange |= shards_of(handles, shard.header.shards) != shard.keys.shard
+        strange[1:] |= handles[1:] == handles[:-1]
+        hashes += [place_hashes(unequal), hashes_of(unnamed[-1]), hashes_of(handles[strange])]
+    return _Odd(np.unique(np.concatenate(hashes)), np.concatenate(unnamed), pages, places, names)
+
+
+def _suspects(shard: Examination, part: int, odd: _Odd) -> Suspects:
+    """What is to be looked at in one slice, with the buckets and handles where to look."""
+    suspects, mask = Suspects(), np.uint32(shard.records.slices - 1)
+    for hash_ in odd.hashes[odd.hashes & mask == part].tolist():
         suspects.add(hash_)
-    for hash_, bucket, handle in zip(
-        hashes[strange].tolist(), buckets[strange].tolist(), handles[strange].tolist(), strict=True
-    ):
+    handles, buckets = shard.records.part(part)
+    chosen = np.flatnonzero(np.isin(hashes_of(handles), odd.hashes))
+    seen = zip(hashes_of(handles[chosen]).tolist(), buckets[chosen].tolist(), handles[chosen].tolist(), strict=True)
+    for hash_, bucket, handle in seen:
         suspects.add(hash_, [bucket], [handle])
-    for hash_, handle in zip(hashes_of(unnamed).tolist(), unnamed.tolist(), strict=True):
-        suspects.add(hash_, handles=[handle])
+    for hash_, handle in zip(hashes_of(odd.unnamed).tolist(), odd.unnamed.tolist(), strict=True):
+        if hash_ in suspects.seen:
+            suspects.add(hash_, handles=[handle])
     return suspects
 
 

@@ -16,6 +16,8 @@ from hashgrain.indexer.handles import hashes_of, page_of
 
 def sound_names(shard: Examination, page: int, names: Mapping[bytes, bytes]) -> NDArray[np.int64]:
     """The handles of the names that lie where they belong, int64 (N,); the others are told, and put there."""
+    if not names:
+        return np.empty(0, np.int64)
     handles = np.fromiter((handle_named(encoded) or 0 for encoded in names.values()), np.int64, len(names))
     sound = (page_of(hashes_of(handles), shard.pages) == page) & (handles != 0)
     sound &= np.fromiter(map(operator.eq, map(handle_field, handles.tolist()), names), bool, len(names))

@@ -47,14 +47,12 @@ class Page:
         self.places: list[int] = (read_places(self.text) & WITHOUT_HINT).tolist()
         self.copies: dict[int, dict[int, list[Lying]]] = {hash_: {} for hash_ in suspects.seen}
         self._buckets = {bucket: self._read(bucket) for bucket in sorted(self.looked_into())}
-        wanted = np.fromiter(suspects.seen, np.uint32, len(suspects.seen))
-        for there in self._buckets.values():
-            if there is None:
-                continue
-            hashes = hashes_of(there.handles)
-            for position in np.flatnonzero(np.isin(hashes, wanted)).tolist():
-                mine = self.copies[int(hashes[position])].setdefault(int(there.handles[position]), [])
-                mine.append(Lying(there.number, position))
+        there = [bucket for bucket in self._buckets.values() if bucket is not None]
+        handles = np.concatenate([np.empty(0, np.int64), *(bucket.handles for bucket in there)])
+        lying = [Lying(bucket.number, position) for bucket in there for position in range(len(bucket.handles))]
+        hashes, wanted = hashes_of(handles), np.fromiter(suspects.seen, np.uint32, len(suspects.seen))
+        for at in np.flatnonzero(np.isin(hashes, wanted)).tolist():
+            self.copies[int(hashes[at])].setdefault(int(handles[at]), []).append(lying[at])
 
     @property
     def torn(self) -> int:
