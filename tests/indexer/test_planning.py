@@ -98,7 +98,7 @@ def test_what_all_queries_take_is_read_once() -> None:
 def test_a_query_may_take_no_bucket_at_all() -> None:
     made = made_buckets(LAYOUT, 3, [2], 1, astray=0.0)
     probing = Probing(made.whole, Queries.of(random_codes(1, LAYOUT, 3, flips=0.5), LAYOUT, "total"))
-    least = int(probing.unread(np.arange(0), np.zeros(1, np.int64), np.zeros(1, np.int64), [-1])[1, 0])
+    least = int(probing.unread(np.arange(0), np.zeros(1, np.int64), np.zeros(1, np.int64), np.full(1, -1))[1, 0])
     assert least > 0
     assert taken(made, probing, 1 << 40, SearchRequest(3, within=least - 1)) == [([], True)]
     assert taken(made, probing, 1 << 40, SearchRequest(3, within=least))[0][0]

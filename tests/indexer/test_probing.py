@@ -87,8 +87,8 @@ def test_the_bounds_of_what_is_unread_are_the_smallest_of_its_buckets(
     read = np.concatenate([some, rng.permutation(sum(buckets))])
     begin, end = np.array([0, 0, len(some)]), np.array([len(some), 0, len(read)])
     probing = Probing(made.whole, queries)
-    found = probing.unread(read, begin, end, [-1] * 3)
-    enough = rng.integers(-1, 60, 3).tolist()
+    found = probing.unread(read, begin, end, np.full(3, -1))
+    enough = rng.integers(-1, 60, 3)
     hasty = probing.unread(read, begin, end, enough)
     for query in range(3):
         left = np.setdiff1d(np.arange(sum(buckets)), read[begin[query] : end[query]])
@@ -118,7 +118,7 @@ def test_the_order_and_the_bounds_of_many_buckets_are_those_of_a_look_at_each(bu
     fine, coarse = bounds(made, queries)
     read = order[:, : count - 10].ravel()
     ends = np.array([0, count - 10, 2 * (count - 10)])
-    unread = probing.unread(read, ends[:-1], ends[1:], [-1, -1])
+    unread = probing.unread(read, ends[:-1], ends[1:], np.full(2, -1))
     for query in range(2):
         left = order[query, count - 10 :]
         assert unread[:, query].tolist() == [coarse[query, left].min(), (fine + coarse)[query, left].min()]

@@ -9,16 +9,17 @@ import pytest
 
 from hashgrain.codes import CodeLayout, HashCodes
 from hashgrain.indexer import SearchRequest
+from hashgrain.indexer.probing import NOTHING_UNREAD
 from hashgrain.indexer.queries import Queries
-from hashgrain.indexer.ranking import rank_candidates
+from hashgrain.indexer.ranking import Winners, rank_candidates
 from hashgrain.indexer.records import Records
 from hashgrain.indexer.spans import Candidates, Span
 
 LAYOUT = CodeLayout(8, 32)
 
 
-def ranked(request: SearchRequest, handles: list[int]) -> list[tuple[int, int]]:
-    """Handle and distance of the winners among items of the fine distances 1, 0, 3, 2 and the coarse 0, 2, 0, 1."""
+def winners_of(request: SearchRequest, handles: list[int]) -> Winners:
+    """The winners among items of the fine distances 1, 0, 3, 2 and the coarse 0, 2, 0, 1."""
     coarse = np.array([0b0, 0b11, 0b0, 0b1], np.uint32)
     fine = np.array([[0, 0, 0, 1], [0, 0, 0, 0], [0, 0, 0, 7], [0, 0, 0, 3]], np.uint8)
     span = Span.of(np.arange(2), Records(np.array([0, 0, 0, 1]), np.array(handles), coarse, fine), LAYOUT)
@@ -28,6 +29,13 @@ def ranked(request: SearchRequest, handles: list[int]) -> list[tuple[int, int]]:
     held = found.held[0]
     assert span.handle[found.row[0, :held]].tolist() == found.handle[0, :held].tolist()
     assert found.bucket[0, :held].tolist() == (found.row[0, :held] == 3).tolist()
+    return found
+
+
+def ranked(request: SearchRequest, handles: list[int]) -> list[tuple[int, int]]:
+    """Handle and distance of each of them."""
+    found = winners_of(request, handles)
+    held = found.held[0]
     return list(zip(found.handle[0, :held].tolist(), found.distances[0, :held].tolist(), strict=True))
 
 
@@ -63,3 +71,25 @@ def test_of_equal_items_the_smaller_handle_comes_first(handles: list[int]) -> No
     for k in (1, 2, 3, 4, 5):
         found = rank_candidates(candidates, Queries.of(query, LAYOUT, "total"), SearchRequest(k))
         assert found.handle[0].tolist() == sorted(handles)[:k]
+
+
+@pytest.mark.parametrize(
+    ("asked", "last"),
+    [
+        ({"k": 2}, 2),
+        ({"k": 4}, 3),
+        ({"k": 5}, NOTHING_UNREAD - 1),  # any other item could be the fifth
+        ({"k": 4, "rank": "coarse"}, 2),
+        ({"k": 1, "refine": 2}, 2),  # the second could come before the first
+        ({"k": 1, "refine": 5}, NOTHING_UNREAD - 1),
+        ({"k": 2, "within": 9}, 2),
+        ({"k": 5, "within": 9}, 9),
+        ({"k": 3, "within": 2}, 2),
+        ({"k": 3, "within": 0}, 0),
+        ({"k": 5, "within": 10**20}, NOTHING_UNREAD - 1),
+    ],
+    ids=str,
+)
+def test_winners_say_up_to_which_distance_another_item_could_change_them(asked: dict[str, Any], last: int) -> None:
+    """The items are at the total distances 1, 2, 3 and 3, and at the coarse distances 0, 0, 1 and 2."""
+    assert winners_of(SearchRequest(**asked), [10, 11, 12, 13]).last.tolist() == [last]

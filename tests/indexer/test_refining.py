@@ -34,9 +34,8 @@ def refined(codes: HashCodes, items: HashCodes, request: SearchRequest, layout: 
     ]
     candidates = Candidates.of(np.arange(2), np.zeros(1, np.int64), np.full(1, 2), spans)
     columns = (rows, shard, row, shard)
-    winners = Winners(
-        np.array([len(items)]), np.zeros((1, len(items)), np.uint16), *(column[None] for column in columns)
-    )
+    nothing = np.zeros(1, np.int64), np.zeros((1, len(items)), np.uint16)
+    winners = Winners(np.array([len(items)]), *nothing, *(column[None] for column in columns))
     found = refine(winners, candidates, Queries.of(codes, layout, request.rank), request, layout)
     assert found.distances.shape == found.handle.shape == found.row.shape
     return found.handle[0, : found.held[0]].tolist()
@@ -104,7 +103,7 @@ def test_every_query_is_refined_by_its_own_margins() -> None:
     span = Span.of(np.zeros(1, np.int64), records, LAYOUT)
     candidates = Candidates.of(span.buckets, np.zeros(2, np.int64), np.ones(2, np.int64), [span])
     rows = np.array([[0, 1, 2], [0, 1, 2]])
-    winners = Winners(np.array([3, 2]), rows.astype(np.uint16), rows, rows * 0, rows, rows * 0)
+    winners = Winners(np.array([3, 2]), np.zeros(2, np.int64), rows.astype(np.uint16), rows, rows * 0, rows, rows * 0)
     request = SearchRequest(2, refine=3)
     found = refine(winners, candidates, Queries.of(asked, LAYOUT, "total"), request, LAYOUT)
     assert found.held.tolist() == [2, 2]

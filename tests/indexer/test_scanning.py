@@ -135,5 +135,5 @@ def test_a_distance_beyond_all_bounds_takes_everything() -> None:
     span = span_of(0, [20, 30], layout, False, rng)
     candidates = Candidates.of(np.arange(2), np.zeros(1, np.int64), np.full(1, 2), [span], budget=10**30)
     queries = queries_of([span], layout, "total", rng)[np.arange(1)]
-    found = rank_candidates(candidates, queries, SearchRequest(10**12, within=10**30))
+    found = rank_candidates(candidates, queries, SearchRequest(10**30, within=10**30))
     assert found.held.tolist() == [50]

@@ -5,49 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hashgrain.codes import CodeLayout
 from hashgrain.indexer import SearchRequest
 from hashgrain.indexer.planning import Plan
-from hashgrain.indexer.probing import NOTHING_UNREAD, Probing
+from hashgrain.indexer.probing import Probing
 from hashgrain.indexer.queries import Queries
-from hashgrain.indexer.ranking import Winners
 from hashgrain.indexer.request import RANKS
-from hashgrain.indexer.selection import Selection, last_places
+from hashgrain.indexer.selection import Selection
 from hashgrain.indexer.spans import Candidates
 from made_buckets import MadeBuckets, made_buckets
 from random_codes import random_codes
-
-
-@pytest.mark.parametrize(
-    ("asked", "distances", "unread", "wanted"),
-    [
-        ({"k": 2}, [1, 3], 4, True),
-        ({"k": 2}, [1, 3], 3, False),  # an unread item could have the same distance, and win the tie
-        ({"k": 3}, [1, 3], 9, False),  # an unread item could be the third
-        ({"k": 3}, [1, 3], NOTHING_UNREAD, True),
-        ({"k": 2, "rank": "fine"}, [1, 3], 4, True),
-        ({"k": 1, "refine": 2}, [1, 3], 4, True),
-        ({"k": 1, "refine": 2}, [1, 4], 4, False),  # the second could change places, or be another
-        ({"k": 1, "refine": 3}, [1, 3], 9, False),
-        ({"k": 3, "within": 4}, [1, 3], 5, True),  # no unread item is as near as 4
-        ({"k": 3, "within": 4}, [1, 3], 4, False),
-        ({"k": 2, "within": 4}, [1, 3], 4, True),
-        ({"k": 3, "within": 4}, [], 5, True),
-    ],
-)
-def test_an_answer_is_proven_where_no_unread_item_can_belong_to_it(
-    asked: dict[str, Any], distances: list[int], unread: int, wanted: bool
-) -> None:
-    """Behind the two winners stands what is left of memory that was never written."""
-    some = np.array([[9, 9, 9], [*distances, *[0] * (3 - len(distances))]])
-    request = SearchRequest(**asked)
-    columns = (column[:, : request.depth] for column in (some.astype(np.uint16), some, some, some, some))
-    winners = Winners(np.array([min(3, request.depth), len(distances)]), *columns)
-    assert (unread > last_places(winners, request)[1]) is wanted
 
 
 def selected(made: MadeBuckets, seed: int, request: SearchRequest) -> Selection:

@@ -7,7 +7,6 @@ two over the centroids. What a bucket cannot hold follows from its radii (see `b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -74,14 +73,14 @@ class Probing:
         buckets: NDArray[np.int64],
         begin: NDArray[np.int64],
         end: NDArray[np.int64],
-        enough: Sequence[int],
+        enough: NDArray[np.int64],
     ) -> NDArray[np.int64]:
         """How near an item can be in a bucket that is not read: by coarse distance, and by that of the ranking.
 
         Args:
             buckets: int64 (P,), the positions of those that are read.
             begin, end: int64 (Q,), which part of `buckets` is that of each query.
-            enough: of the ranking's distances, for each query, which need not be told from smaller ones.
+            enough: int64 (Q,), of the ranking's distances those which need not be told from smaller ones.
 
         Returns:
             int64 (2, Q), in bits: the smallest of all unread buckets (of the ranking's distances perhaps another one
@@ -97,7 +96,7 @@ class Probing:
             buckets,
             begin,
             end,
-            np.array(enough, np.int64),
+            enough,
             bounds,
         )
         return bounds

@@ -12,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashgrain.indexer.loops import BUCKET, COLUMNS, FINE_BITS, HANDLE, ROW, SHARD, loops
+from hashgrain.indexer.probing import NOTHING_UNREAD
 from hashgrain.indexer.queries import Queries
 from hashgrain.indexer.request import SearchRequest
 from hashgrain.indexer.spans import Candidates
 
-_UNBOUNDED = 1 << 32
+_FARTHEST = NOTHING_UNREAD - 1
+_MANY = 1 << 62
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +27,9 @@ class Winners:
 
     Attributes:
         held: int64 (Q,), how many each query has; what stands behind them in the other arrays means nothing.
+        last: int64 (Q,), up to which distance another item could change the query's winners. It could not beyond the
+            distance `within`, nor behind all of the winners if they are as many as is asked for; at the distance of
+            the last one it could win the tie.
         distances: uint16 (Q, depth), in bits, of the ranking asked for.
         handle: int64 (Q, depth).
         shard: int64 (Q, depth).
@@ -33,6 +38,7 @@ class Winners:
     """
 
     held: NDArray[np.int64]
+    last: NDArray[np.int64]
     distances: NDArray[np.uint16]
     handle: NDArray[np.int64]
     shard: NDArray[np.int64]
@@ -53,8 +59,8 @@ def rank_candidates(candidates: Candidates, queries: Queries, request: SearchReq
     """
     depth = min(request.depth, max(candidates.records.tolist(), default=0))
     best = np.empty((len(queries), depth, COLUMNS), np.int64)
-    held = np.zeros(len(queries), np.int64)
-    bound = _UNBOUNDED if request.within is None else min(request.within + 1 << FINE_BITS, _UNBOUNDED)
+    held, last = np.zeros((2, len(queries)), np.int64)
+    most = _FARTHEST if request.within is None else min(request.within, _FARTHEST)
     for shard, (span, (start, count)) in enumerate(zip(candidates.spans, candidates.rows, strict=True)):
         loops().scan_each(
             span.words,
@@ -68,10 +74,10 @@ def rank_candidates(candidates: Candidates, queries: Queries, request: SearchReq
             queries.words,
             queries.coarse,
             *queries.times,
-            bound,
+            most + 1 << FINE_BITS,
             best,
             held,
         )
     distances = np.empty((len(queries), depth), np.uint16)
-    loops().settle_each(best, held, distances)
-    return Winners(held, distances, best[..., HANDLE], best[..., SHARD], best[..., ROW], best[..., BUCKET])
+    loops().settle_each(best, held, min(request.depth, _MANY), most, distances, last)
+    return Winners(held, last, distances, best[..., HANDLE], best[..., SHARD], best[..., ROW], best[..., BUCKET])

@@ -148,12 +148,21 @@ def scan(
 
 
 @compiled
-def settle_each(best: NDArray[np.int64], held: NDArray[np.int64], distance: NDArray[np.uint16]) -> None:
+def settle_each(
+    best: NDArray[np.int64],
+    held: NDArray[np.int64],
+    wanted: int,
+    most: int,
+    distance: NDArray[np.uint16],
+    last: NDArray[np.int64],
+) -> None:
     """Sort the heaps that `scan_each` has filled, the best first.
 
     Args:
         best, held: as there.
+        wanted, most: how many of each query are wanted, and how far they may be.
         distance: uint16 (Q, depth), takes the distances of the ranking.
+        last: int64 (Q,), takes the distance of the last one, or `most` where there are not as many as wanted.
     """
     for q in range(len(held)):
         heap = best[q]
@@ -164,6 +173,7 @@ def settle_each(best: NDArray[np.int64], held: NDArray[np.int64], distance: NDAr
             _keep(heap[:end], end, place, handle, shard, row, bucket)
         for n in range(held[q]):
             distance[q, n] = heap[n, PLACE] >> FINE_BITS
+        last[q] = distance[q, wanted - 1] if held[q] == wanted else most
 
 
 @compiled

@@ -9,7 +9,7 @@ import numpy as np
 from hashgrain.codes.layout import CodeLayout
 from hashgrain.indexer.identifiers import ItemId
 from hashgrain.indexer.payloads import Payload
-from hashgrain.indexer.probing import NOTHING_UNREAD, Probing
+from hashgrain.indexer.probing import Probing
 from hashgrain.indexer.queries import Queries
 from hashgrain.indexer.ranking import Winners, rank_candidates
 from hashgrain.indexer.refining import refine
@@ -55,12 +55,11 @@ class Selection:
             layout: the code lengths.
         """
         winners = rank_candidates(candidates, queries, request)
-        last = last_places(winners, request)
-        coarse, ranked = probing.unread(candidates.buckets, candidates.begin, candidates.end, last).tolist()
-        exact = [bound > place for bound, place in zip(ranked, last, strict=True)]
+        unread = probing.unread(candidates.buckets, candidates.begin, candidates.end, winners.last)
+        exact = (unread[1] > winners.last).tolist()
         if request.refine is not None:
             winners = refine(winners, candidates, queries, request, layout)
-        radius = [min(bound - 1, layout.coarse_bits) for bound in coarse]
+        radius = [min(bound - 1, layout.coarse_bits) for bound in unread[0].tolist()]
         buckets = (candidates.end - candidates.begin).tolist()
         return cls(winners, candidates, candidates.records.tolist(), buckets, radius, exact)
 
@@ -76,26 +75,6 @@ class Selection:
             self.exact[query],
             partial,
         )
-
-
-def last_places(winners: Winners, request: SearchRequest) -> list[int]:
-    """Up to which distance an item that was not read could change each answer.
-
-    It could not where it lies beyond the distance `within`, or behind all of the winners if they are as many as is
-    asked for; at the distance of the last one it could win the tie. Else any item could.
-
-    Args:
-        winners: the `request.depth` best of what was read.
-        request: what is asked.
-    """
-    most = NOTHING_UNREAD - 1 if request.within is None else min(request.within, NOTHING_UNREAD - 1)
-    if winners.distances.shape[1] < request.depth:
-        return [most] * len(winners)
-    last = winners.distances[:, -1].tolist()
-    return [
-        min(place, most) if held == request.depth else most
-        for held, place in zip(winners.held.tolist(), last, strict=True)
-    ]
 
 
 def nothing_read(request: SearchRequest) -> Hit:
