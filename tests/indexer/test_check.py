@@ -35,6 +35,7 @@ from hashgrain.codes import CodeLayout
 from hashgrain.codes.errors import InvalidInput, SchemaMismatch
 from hashgrain.indexer import Index, check_index
 from hashgrain.indexer.handles import FIRST_HASHED
+from hashgrain.indexer.keys import ShardKeys
 from random_codes import random_codes
 
 INTEGERS = st.one_of(st.integers(-3, 12), st.sampled_from([2**32 - 1, 2**32, 2**63 - 1, -(2**63)]))
@@ -95,6 +96,22 @@ def test_nothing_is_found_in_a_collection_that_was_loaded_at_once_and_changed_af
             assert report.findings == ()
             assert (report.examined.items, report.examined.names) == (len(index), 750 * strings)
             index.add(ids[100 * seed : 100 * seed + 300], random_codes(300, LAYOUT, seed))
+
+
+def test_holes_that_no_list_names_are_no_items(redis_url: str) -> None:
+    """Behind the 65,536th record of a bucket holes are not listed."""
+    with Index.create(redis_url, NAME, LAYOUT, bucket_items=65_536) as index:
+        codes = random_codes(65_536, LAYOUT, flips=0.2)
+        index.load(range(65_536), codes)
+        stored = Stored(redis.Redis.from_url(redis_url), ShardKeys(NAME, 0))
+        assert stored.count() == 1
+        stored.client.append(stored.keys.bucket(0), bytes(CODES) + b"\xff" * 4)
+        assert check_index(redis_url, NAME).findings == ()
+        stored.client.hincrby(stored.keys.meta, "live", 1)
+        report = check_index(redis_url, NAME, repair=True)
+        assert [(finding.kind, finding.found) for finding in report.findings] == [
+            ("live-count", "65537 items counted, 65536 there")
+        ]
 
 
 Damage = Callable[[Stored], object]

@@ -15,8 +15,9 @@ repair that needs leave of its own, `forget_lost`, takes away what is left of an
 that its id can be added again.
 
 A record has its place on the page that the hash of its handle names. So the check first reads all buckets, remembers
-which handle lies in which bucket, divided by hashes, and then compares that with the pages, slice by slice. Memory
-here: 12 bytes for each item of a shard, a group of buckets or pages, and the findings.
+which handle lies in which bucket, divided by hashes, and then compares that with the pages, slice by slice. Where much
+seems wrong, it reads everything once more: what writers have changed meanwhile does not seem wrong twice. Memory here:
+12 bytes for each item of a shard, a group of buckets or pages, and the findings.
 """
 
 from __future__ import annotations

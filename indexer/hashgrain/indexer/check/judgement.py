@@ -79,8 +79,7 @@ class Verdict:
         for place in strange:
             self._places.remove(place)
         if strange and not page.torn:
-            words = f"{len(strange)} places of items whose places belong on other pages"
-            self.problems.append((kinds.STRAY_PLACE, key, words, None))
+            self.problems.append((kinds.STRAY_PLACE, key, f"{len(strange)} places that belong on other pages", None))
 
     def _judge_hash(self, hash_: int) -> None:
         page, copies = self._page, self._page.copies[hash_]
@@ -178,12 +177,11 @@ class Verdict:
     def _judge_remains(self, hash_: int, remains: list[int]) -> None:
         keys = self._shard.keys
         for handle in remains:
+            words = f"of handle {handle}, which has no record"
             if self._page.name(handle):
-                words = f"the name of handle {handle}, which has no record"
-                self._tell(hash_, kinds.ORPHAN_NAME, keys.names(self._page.number), words, handle)
+                self._tell(hash_, kinds.ORPHAN_NAME, keys.names(self._page.number), f"the name {words}", handle)
             if self._page.has_payload(handle):
-                words = f"the payload of handle {handle}, which has no record"
-                self._tell(hash_, kinds.ORPHAN_PAYLOAD, keys.payloads, words, handle)
+                self._tell(hash_, kinds.ORPHAN_PAYLOAD, keys.payloads, f"the payload {words}", handle)
         self._take_away(remains)
 
     def _take_away(self, handles: Iterable[int]) -> None:
