@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -170,7 +171,8 @@ def _add(shard: Shard, items: Items) -> int:
             if attempt > 1:
                 time.sleep(random.uniform(0, 0.001 * min(attempt, 20)))
         else:
-            split_overfull(shard, overfull[0::2])
+            with suppress(StoreFull):  # the items are written; their bucket stays large until there is memory
+                split_overfull(shard, overfull[0::2])
             return int(replaced)
     raise StoreUnavailable(
         f"other writers have split the buckets under {ATTEMPTS} attempts to write; let fewer write at once"
