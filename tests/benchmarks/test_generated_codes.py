@@ -66,7 +66,7 @@ def test_generated_codes_crowd_as_the_real_ones_they_were_fitted_to() -> None:
     """Real: CIFAR-100's 50,000 training pictures by the default model, 500 of its test pictures as queries."""
     made = GeneratedCodes(LAYOUT, 50_000, seed=1, exponent=0)
     found = CodeStatistics.of(made.codes(), made.queries(500))
-    assert found.buckets == pytest.approx(5067, rel=0.15)
+    assert found.codes == pytest.approx(5067, rel=0.15)
     assert found.entropy == pytest.approx(8.68, abs=0.3)
     assert found.largest == pytest.approx(0.0349, rel=0.15)
     assert found.singles == pytest.approx(2996, rel=0.2)

@@ -21,7 +21,7 @@ LAYOUT = CodeLayout(16, 64)
 def test_index_is_loaded_whole_and_measured(redis_url: str) -> None:
     made = GeneratedCodes(LAYOUT, 3000, seed=1)
     items, queries = made.codes(), made.queries(40)
-    loaded = own_index.load(redis_url, items, LAYOUT)
+    loaded = own_index.load(redis_url, np.arange(len(items)), items, bucket_items=64)
     assert loaded.rate > 0
     assert 8 < loaded.size < 1000
     assert 8 < loaded.own_size < 1000
@@ -45,7 +45,7 @@ def test_reader_is_timed_beside_a_process_that_replaces_items(redis_url: str, mo
     monkeypatch.setattr(own_index, "BESIDE_S", 0.3)
     made = GeneratedCodes(LAYOUT, 2000, seed=1)
     items, queries = made.codes(), made.queries(10)
-    own_index.load(redis_url, items, LAYOUT)
+    own_index.load(redis_url, np.arange(len(items)), items, bucket_items=64)
     with Index.open(redis_url, NAME) as index:
         beside = own_index.beside_writer(redis_url, index, made, queries, 100)
         assert beside.upserts > 0
@@ -58,7 +58,7 @@ def test_reader_is_timed_beside_a_process_that_replaces_items(redis_url: str, mo
 def test_search_that_is_refused_counts_as_one_that_never_ends(redis_url: str, monkeypatch) -> None:
     monkeypatch.setattr(own_index, "BESIDE_S", 0.3)
     made = GeneratedCodes(LAYOUT, 2000, seed=1)
-    own_index.load(redis_url, made.codes(), LAYOUT)
+    own_index.load(redis_url, np.arange(2000), made.codes(), bucket_items=64)
     with Index.open(redis_url, NAME) as index:
         searched, calls = index.search, []
 
@@ -76,7 +76,7 @@ def test_search_that_is_refused_counts_as_one_that_never_ends(redis_url: str, mo
 
 def test_index_under_strings_holds_these_ids(redis_url: str) -> None:
     items = GeneratedCodes(LAYOUT, 500, seed=1).codes()
-    own_index.load(redis_url, items, LAYOUT, "named", lambda number: f"item-{number}")
+    own_index.load(redis_url, [f"item-{number}" for number in range(500)], items, "named")
     with Index.open(redis_url, "named") as index:
         (hit,) = index.search(items[:1], 1, rank="fine", exact=True)
         assert hit.ids == ["item-0"]

@@ -35,7 +35,8 @@ def span_of(first: int, sizes: list[int], layout: CodeLayout, wide: bool, rng: n
     fine = rng.integers(0, 256, (6, layout.fine_bytes), dtype=np.uint8)[rng.integers(0, 6, rows)]
     fine[:, -1] ^= rng.integers(0, 4, rows, dtype=np.uint8)
     coarse = rng.integers(0, 1 << layout.coarse_bits, 3)[rng.integers(0, 3, rows)].astype(coarse_type(layout))
-    handle = rng.permutation(rows).astype(np.uint32) + np.uint32((1 << 32) - 1 - rows)
+    last = (1 << 32) - 1 - (1 << 20) * bool(first)  # a handle decides its shard
+    handle = rng.permutation(rows).astype(np.uint32) + np.uint32(last - rows)
     buckets = first + np.arange(len(sizes))
     handles = handle.astype(np.int64) - (1 << 32) if wide else handle
     return Span(buckets, start, np.array(sizes, np.int64), handles, coarse, fine)

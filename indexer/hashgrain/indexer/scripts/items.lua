@@ -93,14 +93,14 @@ local function for_each(numbers, command, names, take, ...)
   end
 end
 
-local whole_partition
-if call('STRLEN', PARTITION) <= 1048576 then -- reading it once takes less time than reading many entries of it
-  whole_partition = call('GET', PARTITION) or ''
-end
+local whole_partition -- where it is short: reading it once takes less time than reading many entries of it
 
 local function bucket_at(number)
   local bucket = buckets[number]
   if not bucket then
+    if whole_partition == nil then
+      whole_partition = call('STRLEN', PARTITION) <= 1048576 and call('GET', PARTITION)
+    end
     local first = number * ENTRY
     local entry = whole_partition and sub(whole_partition, first + 1, first + ENTRY)
       or call('GETRANGE', PARTITION, first, first + ENTRY - 1)
