@@ -68,6 +68,23 @@ def test_evaluate_names_its_protocol_and_finds_the_colours(repository, data):
     assert "P2: 10 queries of" in plain.stdout
 
 
+def test_run_is_measured_without_an_export(run, repository, data):
+    """Its codes are the exported model's but for bits that the certificate allows to differ."""
+    told = hashgrain("evaluate", "--run", run, "--device", "cpu", "--data", data, "--json")
+    assert told.returncode == 0, told.stderr
+    figures = json.loads(told.stdout)
+    exported = json.loads(hashgrain("evaluate", "--model", repository, "--data", data, "--json").stdout)
+    assert figures["fine_map"] == pytest.approx(exported["fine_map"], abs=0.01)
+    assert figures["fingerprint"].startswith("weights ")
+
+
+def test_evaluate_measures_one_thing(run, repository, data):
+    both = hashgrain("evaluate", "--run", run, "--model", repository, "--data", data)
+    assert (both.returncode, "give one" in both.stderr) == (2, True)
+    nowhere = hashgrain("evaluate", "--model", repository, "--device", "cpu", "--data", data)
+    assert (nowhere.returncode, "--device says where a --run is measured" in nowhere.stderr) == (2, True)
+
+
 def test_finished_run_is_kept(run, data):
     again = hashgrain("train", run, "--resume")
     assert (again.returncode, "has ended already" in again.stdout) == (0, True)

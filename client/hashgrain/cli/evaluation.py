@@ -13,7 +13,7 @@ from hashgrain.cli.main import echo_json
 from hashgrain.cli.options import json_option
 
 if TYPE_CHECKING:
-    from hashgrain.export.evaluate import Evaluation
+    from hashgrain.export.evaluate import Encoder, Evaluation
     from hashgrain.export.partition import PartitionRecall
 
 RANKINGS = {
@@ -33,6 +33,12 @@ ORDERS = {"margin": "by margins", "hamming": "by Hamming distance"}
     type=click.Path(exists=True, path_type=Path),
     help="An exported model.onnx or the repository that holds one. [default: the model that hashgrain ships]",
 )
+@click.option(
+    "--run",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="The folder of a finished run, measured in PyTorch without an export, instead of --model.",
+)
+@click.option("--device", help="Where a --run is measured: cpu, cuda or auto. [default: auto]")
 @click.option("--data", required=True, help="Labelled pictures, with a train and a test split.")
 @click.option("--hierarchy", help='A JSON file {"superclass": ["class", ...]}.')
 @click.option(
@@ -49,6 +55,8 @@ ORDERS = {"margin": "by margins", "hamming": "by Hamming distance"}
 @json_option
 def evaluate(
     model: Path | None,
+    run: Path | None,
+    device: str | None,
     data: str,
     hierarchy: str | None,
     protocol: str,
@@ -63,21 +71,35 @@ def evaluate(
     class, 1 for the same superclass), and the recall of the nearest for the share of the database that is scanned.
     """
     from hashgrain.export.evaluate import evaluate as measure
-    from hashgrain.export.onnx_session import OnnxEncoder
     from hashgrain.export.protocols import load_task
-    from hashgrain.runtime.addresses import model_repository
 
     if protocol == "p2" and protocol_seed is not None:
         raise click.UsageError("--protocol-seed decides what p1 draws; p2 draws nothing")
-    path = model or model_repository()
-    size = OnnxEncoder(path).contract.input_size
-    task = load_task(protocol, data, size, hierarchy, protocol_seed or 0, queries, database)
-    result = measure(path, task, progress=sys.stderr.isatty())
+    if run is not None and model is not None:
+        raise click.UsageError("--run and --model are two things to measure; give one")
+    if run is None and device is not None:
+        raise click.UsageError("--device says where a --run is measured; an exported model runs in ONNX Runtime")
+    encoder = _encoder(model, run, device or "auto")
+    task = load_task(protocol, data, encoder.input_size, hierarchy, protocol_seed or 0, queries, database)
+    result = measure(encoder, task, progress=sys.stderr.isatty())
     if as_json:
         echo_json(result.as_dict())
         return
     for line in report(result):
         click.echo(line)
+
+
+def _encoder(model: Path | None, run: Path | None, device: str) -> Encoder:
+    from hashgrain.export.onnx_session import OnnxEncoder
+    from hashgrain.runtime.addresses import model_repository
+
+    if run is None:
+        return OnnxEncoder(model or model_repository())
+    from hashgrain.export.inference import choose_device
+    from hashgrain.export.run_encoder import RunEncoder
+    from hashgrain.export.run_folder import RunFolder
+
+    return RunEncoder(RunFolder.open(run), choose_device(device))
 
 
 def report(result: Evaluation) -> Iterator[str]:
