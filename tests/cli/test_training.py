@@ -82,7 +82,23 @@ def test_evaluate_measures_one_thing(run, repository, data):
     both = hashgrain("evaluate", "--run", run, "--model", repository, "--data", data)
     assert (both.returncode, "give one" in both.stderr) == (2, True)
     nowhere = hashgrain("evaluate", "--model", repository, "--device", "cpu", "--data", data)
-    assert (nowhere.returncode, "--device says where a --run is measured" in nowhere.stderr) == (2, True)
+    assert (nowhere.returncode, "--device and --held-out need a --run" in nowhere.stderr) == (2, True)
+    missing = hashgrain("evaluate", "--run", run)
+    assert (missing.returncode, "missing --data" in missing.stderr) == (2, True)
+
+
+def test_held_out_pictures_query_those_that_were_trained_on(run, data, tmp_path):
+    nothing = hashgrain("evaluate", "--run", run, "--held-out")
+    assert (nothing.returncode, "train one with --validation" in nothing.stderr) == (1, True)
+    settings = json.loads((run / "settings.json").read_text()) | {"validation": 0.25, "epochs": 1}
+    file = tmp_path / "settings.json"
+    file.write_text(json.dumps(settings))
+    assert hashgrain("train", tmp_path / "part", "--settings", file).returncode == 0
+    told = hashgrain("evaluate", "--run", tmp_path / "part", "--held-out", "--json")
+    figures = json.loads(told.stdout)
+    assert figures["queries"] + figures["database"] == 160
+    assert figures["queries"] == pytest.approx(40, abs=2)
+    assert "held out and trained on" in figures["protocol"]
 
 
 def test_finished_run_is_kept(run, data):

@@ -191,9 +191,7 @@ def test_registry_takes_a_users_module_by_name(monkeypatch):
         build_backbone("my_backbones:bad", pretrained=False)
 
 
-@pytest.mark.parametrize(
-    "name", ["small_cnn", "resnet18", "efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"]
-)
+@pytest.mark.parametrize("name", BACKBONES)
 def test_every_backbone_gives_the_width_that_it_says(name):
     backbone = build_backbone(name, pretrained=False)
     assert backbone.module.eval()(torch.zeros(2, 3, 64, 64)).shape == (2, backbone.features)

@@ -32,7 +32,9 @@ _WEIGHTS = (
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """One run. Two runs with equal settings, versions, device and number of threads compute the same network.
+    """One run. On a CPU, equal settings, versions and number of threads compute the same network.
+
+    A GPU adds in whatever order its kernels end: there, two runs agree in their figures, not in every bit.
 
     Raises:
         InvalidInput: a setting is out of its range.
