@@ -85,6 +85,17 @@ def test_mixed_labels_weigh_both_classes_by_their_share():
         assert getattr(mixed, name).item() == pytest.approx(0.7 * parts[0] + 0.3 * parts[1], rel=1e-5)
 
 
+def test_share_may_be_a_tensor_and_a_picture_mixed_with_its_own_class_is_whole():
+    """What a recorded step feeds where nothing is mixed."""
+    settings = TrainSettings(data="none")
+    loss = build_loss(settings, np.array([0, 0, 1, 1]))
+    coarse, fine = logits_of(settings)
+    first = torch.tensor([0, 1, 2, 3, 0, 1])
+    whole = loss(coarse, fine, Labels(first)).record()
+    assert torch.allclose(loss(coarse, fine, Labels(first, first, torch.tensor(1.0))).record(), whole)
+    assert torch.allclose(loss(coarse, fine, Labels(first, first, torch.tensor(0.3))).record(), whole)
+
+
 def test_free_bits_are_left_out_of_the_coarse_classification():
     settings = TrainSettings(data="none", free_bits=4, quantisation_weight=0.0, free_weight=0.0)
     loss = build_loss(settings, np.array([0, 0, 1, 1]))

@@ -22,12 +22,12 @@ class Labels:
     Attributes:
         first: int64 (B,).
         second: int64 (B,), or None where no picture is mixed.
-        share: of the first class in the mixture, 0..1.
+        share: of the first class in the mixture, 0..1; a scalar tensor where the step is replayed from a recording.
     """
 
     first: Tensor
     second: Tensor | None = None
-    share: float = 1.0
+    share: float | Tensor = 1.0
 
 
 class Batches:

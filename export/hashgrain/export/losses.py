@@ -11,7 +11,7 @@ buckets (after the bi-half layer of Li and van Gemert, 2021). KL is distillation
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -36,10 +36,8 @@ class LossTerms:
     teacher: Tensor
 
     def record(self) -> Tensor:
-        """The parts beside the total in the order of NAMES, float (5,), on their device."""
-        return torch.stack([getattr(self, name).detach() for name in self.NAMES])
-
-    NAMES = ("fine", "coarse", "quantisation", "free", "teacher")
+        """All of them in this order, float (6,), without their gradients, on their device."""
+        return torch.stack([getattr(self, field.name).detach() for field in fields(self)])
 
 
 class HierarchicalHashLoss(nn.Module):
@@ -93,7 +91,7 @@ class HierarchicalHashLoss(nn.Module):
 
     def _classify(self, fine_logits: Tensor, coarse_logits: Tensor, labels: Labels) -> tuple[Tensor, Tensor]:
         s = self.settings
-        sides = [(labels.first, labels.share)]
+        sides: list[tuple[Tensor, float | Tensor]] = [(labels.first, labels.share)]
         if labels.second is not None:
             sides.append((labels.second, 1 - labels.share))
         levels = []

@@ -55,8 +55,6 @@ def train(
     chosen = choose_device(device)
     if chosen.type == "cpu":
         keep_freed_memory()
-    else:
-        torch.backends.cudnn.benchmark = True  # every batch has the same shape: let the fastest kernels be found
     trainer = Trainer(settings, training, chosen, compiled)
     run.begin(settings)
     trainer.resume(run)

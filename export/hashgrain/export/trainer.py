@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import fields
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from hashgrain.export.averaging import WeightAverage
-from hashgrain.export.batches import Batches
+from hashgrain.export.batches import Batches, Labels
+from hashgrain.export.captured import CapturedStep
 from hashgrain.export.checkpoint import load_checkpoint
 from hashgrain.export.dataset import LabelledImages
 from hashgrain.export.inference import target_accuracy
@@ -55,9 +57,12 @@ class Trainer:
             ],
             weight_decay=settings.weight_decay,
             fused=device.type == "cuda",
+            capturable=device.type == "cuda",
         )
         self._teacher = Teacher(Path(settings.teacher), data, device) if settings.teacher else None
         self._forward = torch.compile(self.network) if compiled else self.network
+        self._compute = CapturedStep(self._one_step) if device.type == "cuda" else self._one_step
+        self._rates = [torch.zeros((), device=device) for _ in self.optimiser.param_groups]
         self._epoch_terms: list[Tensor] = []
 
     def resume(self, run: RunFolder) -> None:
@@ -86,8 +91,16 @@ class Trainer:
         start = time.monotonic()
         torch.manual_seed(self.settings.seed * 1_000_003 + self.step)  # dropped connections
         views, labels = self._batches.views(self.step)
-        for group in self.optimiser.param_groups:
-            group["lr"] = group["peak"] * one_cycle(self.step / self.steps, self.settings.warmup)
+        for group, rate in zip(self.optimiser.param_groups, self._rates, strict=True):
+            rate.fill_(group["peak"] * one_cycle(self.step / self.steps, self.settings.warmup))
+            group["lr"] = rate  # a tensor: a recorded step reads it anew
+        record = self._compute(views, labels)
+        self._epoch_terms.append(record)
+        self.step += 1
+        self.seconds += time.monotonic() - start
+        return LossTerms(*record)
+
+    def _one_step(self, views: Tensor, labels: Labels) -> Tensor:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
             coarse, fine = self._forward(views)
         taught = self._teacher.scores(views) if self._teacher else None
@@ -96,10 +109,7 @@ class Trainer:
         terms.total.backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()
         self.average.update()
-        self._epoch_terms.append(terms.record())
-        self.step += 1
-        self.seconds += time.monotonic() - start
-        return terms
+        return terms.record()
 
     def epoch_record(self, validation: LabelledImages | None) -> dict[str, object]:
         """The figures of the epoch that has just ended."""
@@ -108,8 +118,8 @@ class Trainer:
         self.seconds += time.monotonic() - start
         self._epoch_terms = []
         record: dict[str, object] = {"epoch": self.step // self.steps_per_epoch, "seconds": round(self.seconds, 1)}
-        for name, mean in zip(LossTerms.NAMES, means, strict=True):
-            record[name if name == "quantisation" else f"{name}_loss"] = round(mean, 4)
+        for field, mean in zip(fields(LossTerms), means, strict=True):
+            record[field.name if field.name == "quantisation" else f"{field.name}_loss"] = round(mean, 4)
         if validation is not None:
             accuracy = target_accuracy(self.averaged_network(), self.loss, validation, self.device)
             record["validation_accuracy"] = {level: round(share, 4) for level, share in accuracy.items()}
