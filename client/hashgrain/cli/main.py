@@ -19,6 +19,7 @@ COMMANDS = {
     "doctor": "hashgrain.cli.doctor:doctor",
     "train": "hashgrain.cli.training:train",
     "evaluate": "hashgrain.cli.evaluation:evaluate",
+    "compare": "hashgrain.cli.compare:compare",
     "export": "hashgrain.cli.training:export",
     "encode": "hashgrain.cli.encode:encode",
     "index": "hashgrain.cli.index:index",
