@@ -101,6 +101,16 @@ def test_held_out_pictures_query_those_that_were_trained_on(run, data, tmp_path)
     assert "held out and trained on" in figures["protocol"]
 
 
+def test_refitted_run_can_be_exported(run, tmp_path):
+    fitted = hashgrain("refit", run, tmp_path / "fitted", "--fine-bits", "64", "--free-bits", "2", "--epochs", "3")
+    assert fitted.returncode == 0, fitted.stderr
+    assert f"hashgrain export {tmp_path / 'fitted'}" in fitted.stdout
+    exported = hashgrain("export", tmp_path / "fitted", "--repository", tmp_path / "models", "--json")
+    assert exported.returncode == 0, exported.stderr
+    refused = hashgrain("refit", run, tmp_path / "fitted")
+    assert (refused.returncode, "holds a run already" in refused.stderr) == (1, True)
+
+
 def test_finished_run_is_kept(run, data):
     again = hashgrain("train", run, "--resume")
     assert (again.returncode, "has ended already" in again.stdout) == (0, True)

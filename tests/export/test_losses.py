@@ -110,29 +110,33 @@ def test_free_bits_are_left_out_of_the_coarse_classification():
 @given(st.integers(0, 10_000))
 def test_halving_error_equals_the_plain_definition(seed):
     rng = np.random.default_rng(seed)
-    values = rng.permutation(3 * rng.integers(2, 20)).reshape(-1, 3).astype(np.float32) / 7 - 1
+    values = rng.permutation(3 * rng.integers(2, 20)).reshape(-1, 3).astype(np.float32) / 7 - 2.01
     groups = rng.integers(0, 4, len(values))
-    wanted = np.empty_like(values)
-    for group in range(4):
-        rows = np.flatnonzero(groups == group)
-        for bit in range(3):
-            ascending = rows[np.argsort(values[rows, bit])]
-            below = (len(rows) + 1) // 2
-            wanted[ascending[:below], bit], wanted[ascending[below:], bit] = -1, 1
+    errors = np.zeros(values.shape)
+    names = [str(group) for group in groups]  # a group and the signs of the bits before
+    for bit in range(3):
+        for name in set(names):
+            rows = [row for row in range(len(values)) if names[row] == name]
+            ascending = sorted(rows, key=lambda row: values[row, bit])
+            half = len(rows) // 2
+            for wanted, part in ((-1, ascending[:half]), (1, ascending[len(rows) - half :])):
+                errors[part, bit] = (values[part, bit] - wanted) ** 2
+        names = [name + str(values[row, bit] > 0) for row, name in enumerate(names)]
     found = halving_error(torch.from_numpy(values), torch.from_numpy(groups), 4)
-    assert found.item() == pytest.approx(((values - wanted) ** 2).mean(), rel=1e-5)
+    assert found.item() == pytest.approx(errors.mean(), rel=1e-5)
 
 
-def test_halving_spreads_every_group_over_both_values():
-    """Descent on the term alone brings a group that lies on one side to half and half."""
-    logits = torch.randn(40, 2, generator=torch.Generator().manual_seed(0)) + 3
-    groups = torch.arange(40) % 2
-    for _ in range(50):
+def test_halving_makes_equal_parts_of_every_group():
+    """Descent on the term alone spreads groups that lie on one side over all values of two bits."""
+    logits = torch.randn(80, 2, generator=torch.Generator().manual_seed(0)) + 3
+    groups = torch.arange(80) % 2
+    for _ in range(200):
         logits.requires_grad_(True)
         (gradient,) = torch.autograd.grad(halving_error(logits, groups, 2), logits)
-        logits = (logits - 10 * gradient).detach()
+        logits = (logits - 20 * gradient).detach()
+    values = 2 * (logits[:, 0] > 0) + (logits[:, 1] > 0)
     for group in (0, 1):
-        assert (logits[groups == group] > 0).float().mean(0).tolist() == [0.5, 0.5]
+        assert torch.bincount(values[groups == group], minlength=4).tolist() == [10, 10, 10, 10]
 
 
 def test_teacher_that_agrees_costs_nothing_and_one_that_differs_does():

@@ -18,6 +18,7 @@ COMMANDS = {
     "status": "hashgrain.cli.servers:status",
     "doctor": "hashgrain.cli.doctor:doctor",
     "train": "hashgrain.cli.training:train",
+    "refit": "hashgrain.cli.training:refit",
     "evaluate": "hashgrain.cli.evaluation:evaluate",
     "compare": "hashgrain.cli.compare:compare",
     "export": "hashgrain.cli.training:export",

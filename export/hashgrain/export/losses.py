@@ -149,21 +149,31 @@ def quantisation_error(logits: Tensor) -> Tensor:
 def halving_error(logits: Tensor, groups: Tensor, count: int) -> Tensor:
     """Mean over bits and pictures of (u - b)^2, b = +1 for the upper half of the picture's own group and -1 below.
 
+    Each bit halves the groups that the bits before it have made, so that no bit repeats another: k bits make 2^k equal
+    parts of every group. Of an odd number of pictures the middle one counts for neither half.
+
     Args:
         logits: float (B, bits).
         groups: int64 (B,), 0..count - 1.
         count: how many groups there are.
 
     Returns:
-        A scalar. Of an odd number of pictures the middle one counts as below.
+        A scalar.
     """
+    errors = []
+    for column in logits.unbind(1):
+        halves = _halves(column.detach(), groups, count)
+        errors.append(((column - halves).square() * halves.abs()).mean())
+        groups, count = 2 * groups + (column.detach() > 0), 2 * count
+    return torch.stack(errors).mean()
+
+
+def _halves(values: Tensor, groups: Tensor, count: int) -> Tensor:
+    """+1 for the upper half of each group's values, -1 for the lower, 0 for the middle one, float (B,)."""
     members = functional.one_hot(groups, count)
     sizes = members.sum(0)
     starts = sizes.cumsum(0) - sizes
-    ascending = logits.detach().argsort(0)
-    order = ascending.gather(0, groups[ascending].argsort(dim=0, stable=True))  # by group, then by value
-    place = torch.arange(len(logits), device=logits.device)[:, None].expand_as(order)
-    position = torch.empty_like(order).scatter_(0, order, place) - starts[groups][:, None]
-    size = sizes[groups][:, None]
-    halves = torch.where(2 * position >= size + size % 2, 1.0, -1.0)
-    return (logits - halves).square().mean()
+    ascending = values.argsort()
+    order = ascending[groups[ascending].argsort(stable=True)]  # by group, then by value
+    place = torch.empty_like(order).scatter_(0, order, torch.arange(len(values), device=values.device))
+    return torch.sign(2 * (place - starts[groups]) + 1 - sizes[groups]).to(values.dtype)
