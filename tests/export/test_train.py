@@ -84,9 +84,9 @@ def test_protocol_p1_trains_on_the_pictures_that_it_draws_and_on_no_others(setti
     seen = []
 
     class Watched(Trainer):
-        def __init__(self, settings, data, device, compiled=False):
+        def __init__(self, settings, data, device):
             seen.append(data)
-            super().__init__(settings, data, device, compiled)
+            super().__init__(settings, data, device)
 
     monkeypatch.setattr(training, "Trainer", Watched)
     drawn = dataclasses.replace(settings, protocol="p1", protocol_seed=7, validation=0.0, epochs=1)

@@ -43,9 +43,8 @@ def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
 )
 @click.option("--resume", is_flag=True, help="Go on with the run from its checkpoint.")
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda or auto.")
-@click.option("--compile", "compiled", is_flag=True, help="Compile the network first: a minute, then faster on a GPU.")
 @settings_options
-def train(run: Path, settings_file: Path | None, resume: bool, device: str, compiled: bool, **given: Any) -> None:
+def train(run: Path, settings_file: Path | None, resume: bool, device: str, **given: Any) -> None:
     """Train a hashing network into the folder RUN.
 
     The folder keeps settings, log and checkpoints; a run that was killed goes on with --resume.
@@ -64,7 +63,7 @@ def train(run: Path, settings_file: Path | None, resume: bool, device: str, comp
     if folder.network_file.exists():
         click.echo(f"{run} has ended already; export it with: hashgrain export {run}")
         return
-    run_training(settings, folder, device, sys.stderr.isatty(), compiled)
+    run_training(settings, folder, device, sys.stderr.isatty())
     click.echo(f"trained into {run}; export it with: hashgrain export {run}")
 
 

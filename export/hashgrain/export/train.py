@@ -28,9 +28,7 @@ from hashgrain.export.trainer import Trainer
 CHECKPOINT_SECONDS = 120
 
 
-def train(
-    settings: TrainSettings, run: RunFolder, device: str = "auto", progress: bool = True, compiled: bool = False
-) -> HashNetwork:
+def train(settings: TrainSettings, run: RunFolder, device: str = "auto", progress: bool = True) -> HashNetwork:
     """Train until the last epoch, from the run's checkpoint where it has one.
 
     Args:
@@ -38,7 +36,6 @@ def train(
         run: where to keep it; `RunFolder.create` or `RunFolder.open`.
         device: ``cpu``, ``cuda``, or ``auto`` for a GPU where there is one.
         progress: show a progress bar.
-        compiled: see `Trainer`.
 
     Returns:
         The averaged network in evaluation mode, also written to the run folder.
@@ -55,7 +52,7 @@ def train(
     chosen = choose_device(device)
     if chosen.type == "cpu":
         keep_freed_memory()
-    trainer = Trainer(settings, training, chosen, compiled)
+    trainer = Trainer(settings, training, chosen)
     run.begin(settings)
     trainer.resume(run)
     bar = tqdm(total=trainer.steps, initial=trainer.step, unit="step", disable=not progress)

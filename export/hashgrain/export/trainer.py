@@ -32,15 +32,12 @@ class Trainer:
         settings: of the run.
         data: the training pictures.
         device: a CPU computes in float32, a GPU in bfloat16; both in the channels-last layout.
-        compiled: compile the network with torch.compile, which takes a minute and makes a GPU's steps faster.
 
     Raises:
         TrainingError: the pictures do not fill one batch, or the teacher does not fit.
     """
 
-    def __init__(
-        self, settings: TrainSettings, data: LabelledImages, device: torch.device, compiled: bool = False
-    ) -> None:
+    def __init__(self, settings: TrainSettings, data: LabelledImages, device: torch.device) -> None:
         self.settings, self.data, self.device = settings, data, device
         self._batches = Batches(settings, data, device)
         self.steps_per_epoch, self.steps = self._batches.per_epoch, self._batches.steps
@@ -60,7 +57,6 @@ class Trainer:
             capturable=device.type == "cuda",
         )
         self._teacher = Teacher(Path(settings.teacher), data, device) if settings.teacher else None
-        self._forward = torch.compile(self.network) if compiled else self.network
         self._compute = CapturedStep(self._one_step) if device.type == "cuda" else self._one_step
         self._rates = [torch.zeros((), device=device) for _ in self.optimiser.param_groups]
         self._epoch_terms: list[Tensor] = []
@@ -102,7 +98,7 @@ class Trainer:
 
     def _one_step(self, views: Tensor, labels: Labels) -> Tensor:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
-            coarse, fine = self._forward(views)
+            coarse, fine = self.network(views)
         taught = self._teacher.scores(views) if self._teacher else None
         terms: LossTerms = self.loss(coarse.float(), fine.float(), labels, taught)
         self.optimiser.zero_grad(set_to_none=True)
