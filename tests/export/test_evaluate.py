@@ -21,7 +21,7 @@ def task(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def result(model, task):
-    return evaluate(model, task, Depths(precision=5, ndcg=20), some_queries=20)
+    return evaluate(OnnxEncoder(model), task, Depths(precision=5, ndcg=20), some_queries=20)
 
 
 def test_figures_are_those_of_the_exported_codes(model, task, result):
@@ -75,4 +75,4 @@ def test_json_is_whole(task, result):
 def test_pictures_of_another_size_are_refused(model, tmp_path):
     data = write_parquet(tmp_path, {"train": 4, "test": 2})
     with pytest.raises(InvalidInput, match=r"takes uint8 pictures of \(32, 32, 3\)"):
-        evaluate(model, load_task("p2", data, 16))
+        evaluate(OnnxEncoder(model), load_task("p2", data, 16))

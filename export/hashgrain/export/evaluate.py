@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hashgrain.codes import HashCodes
+from hashgrain.codes import CodeLayout, HashCodes
 from hashgrain.codes.packing import coarse_keys
 from hashgrain.export.baselines import chance_figures, classifier_figures, cosine_figures, nearest_centroid
 from hashgrain.export.dataset import evenly_spaced_rows
 from hashgrain.export.metrics import bucket_statistics
-from hashgrain.export.onnx_session import OnnxEncoder
 from hashgrain.export.partition import PartitionRecall, partition_recall
 from hashgrain.export.protocols import RetrievalTask
 from hashgrain.export.rankings import Depths, Grading, RankingFigures, hamming_counts, ranking_figures
@@ -92,31 +91,49 @@ class Evaluation:
         return {**self.headline(), **asdict(self)}
 
 
+class Encoder(Protocol):
+    """What can be measured: an exported model (`OnnxEncoder`) or the network of a run (`RunEncoder`)."""
+
+    @property
+    def layout(self) -> CodeLayout:
+        """The code lengths."""
+
+    @property
+    def input_size(self) -> int:
+        """Side of the pictures in pixels."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Names the model in what is reported."""
+
+    def encode(self, images: NDArray[np.uint8], what: str, progress: bool) -> HashCodes:
+        """Codes and logits of uint8 pictures (N, S, S, 3); `what` names them beside a progress bar."""
+
+
 def evaluate(
-    model: Path,
+    encoder: Encoder,
     task: RetrievalTask,
     depths: Depths | None = None,
     some_queries: int = 1000,
     progress: bool = False,
 ) -> Evaluation:
-    """Encode both sides with ONNX Runtime and rank the database for every query.
+    """Encode both sides and rank the database for every query.
 
     Args:
-        model: an exported model.onnx, or the folder of a Triton model that holds one.
+        encoder: what is measured.
         task: pictures prepared at the model's input size, in the roles of a protocol.
         depths: k of precision@k and NDCG@k; by default 10 and 100.
         some_queries: how many of the queries, evenly spaced, the float baseline and the partition take.
         progress: show progress bars.
 
     Raises:
-        InvalidInput, ContractViolation: the model or the pictures do not fit.
+        InvalidInput: the pictures do not fit.
     """
-    encoder = OnnxEncoder(model)
     queries = encoder.encode(task.queries.images, "queries", progress)
     database = encoder.encode(task.database.images, "database", progress)
     some = evenly_spaced_rows(len(queries), some_queries)
     depths = depths or Depths()
-    layout = encoder.contract.layout
+    layout = encoder.layout
     predicted = _predict(queries, database, task)
     return Evaluation(
         protocol=task.description,
@@ -131,7 +148,7 @@ def evaluate(
         partition=partition_recall(queries[some], database, layout, PARTITION_DEPTH, progress=progress),
         some_queries=len(some),
         buckets=bucket_statistics(coarse_keys(database.coarse, layout.coarse_bits)),
-        fingerprint=encoder.contract.fingerprint,
+        fingerprint=encoder.fingerprint,
     )
 
 

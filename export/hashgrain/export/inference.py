@@ -12,6 +12,11 @@ from hashgrain.export.losses import HierarchicalHashLoss, cosines
 from hashgrain.export.network import HashNetwork
 
 
+def choose_device(name: str) -> torch.device:
+    """``auto`` is a GPU where there is one, else the CPU; other names are torch's."""
+    return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
+
+
 @torch.no_grad()
 def network_logits(
     network: HashNetwork, images: NDArray[np.uint8], device: torch.device, batch: int = 256
@@ -29,7 +34,8 @@ def target_accuracy(
     """Share of pictures whose nearest target, by cosine, is that of their class and of their superclass."""
     coarse, fine = (torch.from_numpy(logits) for logits in network_logits(network, data.images, device))
     fine_guess = cosines(fine, loss.fine_targets.cpu()).argmax(1).numpy()
-    coarse_guess = cosines(coarse, loss.coarse_targets.cpu()).argmax(1).numpy()
+    bound = loss.coarse_targets.shape[1]  # the bits beyond have no target
+    coarse_guess = cosines(coarse[:, :bound], loss.coarse_targets.cpu()).argmax(1).numpy()
     return {"fine": float(np.mean(fine_guess == data.fine)), "coarse": float(np.mean(coarse_guess == data.coarse))}
 
 

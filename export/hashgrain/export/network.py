@@ -28,9 +28,24 @@ class HashNetwork(nn.Module):
         self.register_buffer("mean", 255 * torch.tensor(backbone.mean).reshape(1, 3, 1, 1))
         self.register_buffer("std", 255 * torch.tensor(backbone.std).reshape(1, 3, 1, 1))
 
+    @classmethod
+    def around(cls, trained: HashNetwork, layout: CodeLayout) -> HashNetwork:
+        """New heads on another network's backbone, which both then share."""
+        mean, std = (tuple((values / 255).flatten().tolist()) for values in (trained.mean, trained.std))
+        linear = trained.fine_head[0]
+        assert isinstance(linear, nn.Linear)
+        network = cls(Backbone(trained.backbone, linear.in_features, mean, std), layout)
+        network.mean, network.std = trained.mean, trained.std  # to the last bit
+        return network
+
+    def features(self, pixels: Tensor) -> Tensor:
+        """Float (B, 3, S, S), RGB in 0..255 → what both heads are fed, float (B, D)."""
+        found: Tensor = self.backbone((pixels - self.mean) / self.std)
+        return found
+
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Float (B, 3, S, S), RGB in 0..255 → float logits (B, coarse_bits) and (B, fine_bits)."""
-        features = self.backbone((pixels - self.mean) / self.std)
+        features = self.features(pixels)
         return self.coarse_head(features), self.fine_head(features)
 
 

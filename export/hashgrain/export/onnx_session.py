@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from hashgrain.codes import EncoderContract, HashCodes
+from hashgrain.codes import CodeLayout, EncoderContract, HashCodes
 from hashgrain.codes.contract import COARSE_CODE, COARSE_LOGITS, FINE_CODE, FINE_LOGITS, IMAGE
 from hashgrain.codes.errors import ContractViolation, InvalidInput, MissingDependency
 
@@ -40,6 +40,21 @@ class OnnxEncoder:
         self.contract = EncoderContract.from_metadata(
             self._session.get_modelmeta().custom_metadata_map, source=str(path)
         )
+
+    @property
+    def layout(self) -> CodeLayout:
+        """The code lengths."""
+        return self.contract.layout
+
+    @property
+    def input_size(self) -> int:
+        """Side of the input in pixels."""
+        return self.contract.input_size
+
+    @property
+    def fingerprint(self) -> str:
+        """The model's fingerprint."""
+        return self.contract.fingerprint
 
     def encode(
         self, images: NDArray[np.uint8], what: str = "pictures", progress: bool = False, batch: int = 128

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hashgrain.codes.errors import DataError
+from hashgrain.codes.errors import DataError, InvalidInput
 from hashgrain.export import readers
-from hashgrain.export.dataset import LabelledImages, evenly_spaced_rows
+from hashgrain.export.dataset import LabelledImages, evenly_spaced, evenly_spaced_rows, split_validation
+from hashgrain.export.settings import TrainSettings
 from hashgrain.export.splits import require_known, split_p1, split_p2
 
 
@@ -103,6 +105,29 @@ def training_pictures(
         return readers.load(data, "train", size, hierarchy)
     train, test = _load_splits(data, size, hierarchy)
     return _take(train, test, split_p1(_union_labels(train, test), train.fine_names, seed).training)
+
+
+def held_out_task(settings: TrainSettings, most_queries: int | None = None) -> RetrievalTask:
+    """The pictures that a run held out as queries, those that it was trained on as database: for choosing settings.
+
+    Args:
+        settings: of the run.
+        most_queries: take only a part of the queries, evenly spaced.
+
+    Raises:
+        InvalidInput: the run held nothing out.
+        DataError: the data cannot be read.
+    """
+    data = training_pictures(
+        settings.protocol, settings.data, settings.input_size, settings.hierarchy, settings.protocol_seed
+    )
+    database, held_out = split_validation(data, settings.validation, settings.seed)
+    if held_out is None:
+        raise InvalidInput("the run held no pictures out; train one with --validation 0.1 to choose settings by")
+    queries = evenly_spaced(held_out, most_queries)
+    note = f", held out and trained on by a run with validation {settings.validation} and seed {settings.seed}"
+    digest = hashlib.sha256(held_out.images.tobytes()).hexdigest()
+    return RetrievalTask("held out", None, queries, database, np.arange(len(database)), digest, note)
 
 
 def _name(protocol: str, database: int) -> str:

@@ -79,7 +79,7 @@ class RunFolder:
         kept = [line for line in lines if json.loads(line)["epoch"] != record["epoch"]]
         path.write_text("".join(f"{line}\n" for line in [*kept, json.dumps(record)]))
 
-    def finish(self, network: HashNetwork, data: LabelledImages, seconds: float) -> None:
+    def finish(self, network: HashNetwork, data: LabelledImages, seconds: float, device: torch.device) -> None:
         """Write the trained network and the summary, then drop the checkpoint."""
         save_checkpoint(
             self.network_file,
@@ -96,7 +96,7 @@ class RunFolder:
             "training_seconds": round(seconds, 1),
             "torch": torch.__version__,
             "threads": torch.get_num_threads(),
-            "device": torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine(),
+            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine(),
         }
         (self.path / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
         self.checkpoint.unlink(missing_ok=True)

@@ -18,9 +18,23 @@ def _setting(default: Any, meaning: str) -> Any:
     return field(default=default, metadata={"help": meaning})
 
 
+_WEIGHTS = (
+    "backbone_lr",
+    "head_lr",
+    "weight_decay",
+    "scale",
+    "coarse_weight",
+    "quantisation_weight",
+    "free_weight",
+    "teacher_weight",
+)
+
+
 @dataclass(frozen=True)
 class TrainSettings:
-    """One run. Two runs with equal settings, versions, device and number of threads compute the same network.
+    """One run. On a CPU, equal settings, versions and number of threads compute the same network.
+
+    A GPU adds in whatever order its kernels end: there, two runs agree in their figures, not in every bit.
 
     Raises:
         InvalidInput: a setting is out of its range.
@@ -38,7 +52,9 @@ class TrainSettings:
         "to be measured by `hashgrain evaluate --protocol p1`.",
     )
     protocol_seed: int = _setting(0, "Decides p1's draw.")
-    backbone: str = _setting("efficientnet_lite0", "efficientnet_lite0, small_cnn, or package.module:callable.")
+    backbone: str = _setting(
+        "efficientnet_lite0", "efficientnet_lite0, _lite1, _lite2, resnet18, small_cnn, or package.module:callable."
+    )
     pretrained: bool = _setting(True, "Start from the backbone's published weights where it has any.")
     coarse_bits: int = _setting(16, "Length of the coarse code.")
     fine_bits: int = _setting(64, "Length of the fine code.")
@@ -54,11 +70,21 @@ class TrainSettings:
     margin: float = _setting(0.2, "m of the classification loss.")
     coarse_weight: float = _setting(0.5, "Weight of the coarse level's loss beside the fine level's.")
     quantisation_weight: float = _setting(0.05, "Weight of the mean over bits of (u - sign(u))^2, at both levels.")
+    free_bits: int = _setting(0, "So many of the coarse bits, the last, have no target: they halve each superclass.")
+    free_weight: float = _setting(0.1, "Weight of the free coarse bits' term.")
+    teacher: str | None = _setting(None, "The folder of a finished run on the same classes, to be learned from.")
+    teacher_weight: float = _setting(1.0, "Weight of the divergence from the teacher.")
+    teacher_temperature: float = _setting(2.0, "Both sides' class scores are divided by it before they are compared.")
     ema_decay: float = _setting(
         0.998, "Per-step decay of the averaged weights, which are exported; less in a run of few steps."
     )
     crop_padding: float = _setting(0.125, "A random crop moves by up to this share of the side in each direction.")
+    zoom: float = _setting(1.0, "Least share of the picture that a zoomed view shows; 1 for shifts instead of zoom.")
+    colour: float = _setting(0.0, "Brightness, contrast and saturation change by up to this share.")
     cutout: float = _setting(0.0, "Side of the erased square as a share of the input's; 0 for none.")
+    cutmix: float = _setting(0.0, "Probability that a batch's pictures are pasted into one another.")
+    mixup: float = _setting(0.0, "Probability that a batch's pictures are blended in pairs.")
+    mix_until: float = _setting(0.8, "Share of the run after which no pictures are mixed.")
     validation: float = _setting(0.0, "Share of each class's training pictures held out and measured every epoch.")
 
     def __post_init__(self) -> None:
@@ -74,13 +100,20 @@ class TrainSettings:
             ("margin", 0.0, 1.0),
             ("ema_decay", 0.0, 0.99999),
             ("crop_padding", 0.0, 0.5),
+            ("zoom", 0.05, 1.0),
+            ("colour", 0.0, 1.0),
             ("cutout", 0.0, 1.0),
+            ("cutmix", 0.0, 1.0),
+            ("mixup", 0.0, 1.0 - self.cutmix),
+            ("mix_until", 0.0, 1.0),
+            ("free_bits", 0, self.coarse_bits - 4),
+            ("teacher_temperature", 0.1, 100.0),
             ("validation", 0.0, 0.5),
         ):
             value = getattr(self, name)
             if not low <= value <= high:
                 raise InvalidInput(f"{name} must lie between {low} and {high}, got {value}")
-        for name in ("backbone_lr", "head_lr", "weight_decay", "scale", "coarse_weight", "quantisation_weight"):
+        for name in _WEIGHTS:
             if getattr(self, name) < 0:
                 raise InvalidInput(f"{name} must not be negative, got {getattr(self, name)}")
 

@@ -1,0 +1,100 @@
+"""Float features of a protocol's pictures, computed once by a backbone as it is published and then kept in a file."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from hashgrain.codes.errors import DataError
+from hashgrain.export.backbones import build_backbone
+from hashgrain.export.inference import to_pixels
+from hashgrain.export.protocols import load_task
+
+BATCH = 128
+ARRAYS = ("queries", "database", "query_labels", "database_labels", "training")
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureTask:
+    """A retrieval task as vectors.
+
+    Attributes:
+        queries, database: float32 (Q, D) and (N, D).
+        query_labels, database_labels: int64 (Q,) and (N,), the classes.
+        training: int64 (M,), the positions in the database whose labels training may see.
+        description: of pictures, protocol and backbone, for people.
+    """
+
+    queries: NDArray[np.float32]
+    database: NDArray[np.float32]
+    query_labels: NDArray[np.int64]
+    database_labels: NDArray[np.int64]
+    training: NDArray[np.int64]
+    description: str
+
+    @property
+    def classes(self) -> int:
+        """How many classes there are."""
+        return int(max(self.query_labels.max(), self.database_labels.max())) + 1
+
+
+def feature_task(
+    data: str, backbone: str, size: int, seed: int, cache: Path | None, protocol: str = "p1", progress: bool = False
+) -> FeatureTask:
+    """Features of a protocol's pictures.
+
+    Args:
+        data, size, seed, protocol: see `protocols.load_task`.
+        backbone: its name; its published weights are used as they are.
+        cache: a .npz file to read them from, or to keep them in where it does not exist yet; None for neither.
+        progress: show a progress bar.
+
+    Raises:
+        DataError: the data or the file cannot be read, or the file holds the features of something else.
+    """
+    wanted = f"{protocol} of {data} (seed {seed}), {backbone} with published weights at {size} x {size}"
+    if cache is not None and cache.exists():
+        return _read(cache, wanted)
+    task = load_task(protocol, data, size, seed=seed)
+    torch.manual_seed(seed)  # a backbone without published weights
+    network = build_backbone(backbone, pretrained=True)
+    extract = network.module.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    mean, std = (255 * torch.tensor(values).reshape(1, 3, 1, 1) for values in (network.mean, network.std))
+
+    def features(images: NDArray[np.uint8], what: str) -> NDArray[np.float32]:
+        starts = tqdm(range(0, len(images), BATCH), desc=f"features of {what}", unit="batch", disable=not progress)
+        with torch.inference_mode():
+            parts = [
+                extract((to_pixels(images[n : n + BATCH], torch.device("cpu")) - mean) / std).numpy() for n in starts
+            ]
+        return np.concatenate(parts)
+
+    found = FeatureTask(
+        features(task.queries.images, "queries"),
+        features(task.database.images, "database"),
+        task.queries.fine,
+        task.database.fine,
+        task.training,
+        wanted,
+    )
+    if cache is not None:
+        np.savez(cache, description=np.array(wanted), **{name: getattr(found, name) for name in ARRAYS})
+    return found
+
+
+def _read(path: Path, wanted: str) -> FeatureTask:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            description = str(file["description"])
+            arrays = {name: file[name] for name in ARRAYS}
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as exc:
+        raise DataError(f"cannot read features from {path} ({exc}); remove it to have them computed anew") from exc
+    if description != wanted:
+        raise DataError(f"{path} holds features of {description}, not of {wanted}; name another file")
+    return FeatureTask(**arrays, description=description)
