@@ -40,9 +40,9 @@ def models(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def index(redis_url: str, models: Path, pictures: list[Path]) -> Index:
-    """The first ten pictures, indexed under integers."""
+    """The first ten pictures, indexed under integers, in a few buckets."""
     with HashEncoder(models) as encoder:
-        index = Index.create(redis_url, "photos", encoder.layout, fingerprint=encoder.fingerprint)
+        index = Index.create(redis_url, "photos", encoder.layout, fingerprint=encoder.fingerprint, bucket_items=4)
         index.add(range(10), encoder.encode(pictures[:10]), [{"file": path.name} for path in pictures[:10]])
     return index
 
@@ -74,7 +74,7 @@ def test_a_picture_finds_itself_first(run: Run, index: Index, pictures: list[Pat
 def test_json_says_all_that_the_index_answers(run: Run, index: Index, models: Path, pictures: list[Path]) -> None:
     code, out, _ = run("photos", pictures[0], pictures[11], "--k", 3, "--probes", 2, "--rank", "fine", "--json")
     with HashEncoder(models) as encoder:
-        hits = index.search(encoder.encode(pictures[::11], logits="coarse"), 3, probes=2, rank="fine")
+        hits = index.search(encoder.encode(pictures[::11]), 3, probes=2, rank="fine")
     assert code == 0
     assert json.loads(out) == {
         "queries": [
@@ -116,12 +116,12 @@ def test_within_shows_no_item_that_is_farther(run: Run, index: Index, pictures: 
 def test_an_answer_that_the_deadline_cut_short_says_so(
     run: Run, index: Index, pictures: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first reading takes five buckets, and the deadline is made to pass in it."""
-    monkeypatch.setattr(planning, "FIRST_STEP", 1)
+    """The first reading takes two buckets, and the deadline is made to pass in it."""
+    monkeypatch.setattr(planning, "reach_of", lambda *_: 2)
     monkeypatch.setattr(Deadline, "passed", property(lambda _: True))
     code, out, _ = run("photos", pictures[3], "--exact", "--deadline", 60)
     assert code == 0
-    assert re.search(r"\(\d+ candidates in 5 buckets, complete within \d+ coarse bits, stopped at the deadline\)", out)
+    assert re.search(r"\(\d+ candidates in 2 buckets, complete within .+, stopped at the deadline\)", out)
 
 
 def test_pictures_that_cannot_be_read_do_not_hide_the_others(
@@ -142,7 +142,7 @@ def test_an_empty_index_finds_nothing(run: Run, redis_url: str, pictures: list[P
     Index.create(redis_url, "photos", CodeLayout(16, 64)).close()
     assert run("photos", pictures[0]) == (
         0,
-        f"{pictures[0]}  (0 candidates in 0 buckets, exact)\n     nothing found\n",
+        f"{pictures[0]}  (0 candidates in 1 buckets, exact)\n     nothing found\n",
         "",
     )
 
@@ -154,7 +154,6 @@ def test_an_empty_index_finds_nothing(run: Run, redis_url: str, pictures: list[P
         (("--probes", 3, "--exact"), 1, "probes and exact each say how far to look"),
         (("--k", 9, "--refine", 5), 1, "refine orders the best 5 again, but k is 9"),
         (("--deadline", 0), 1, "deadline must be a positive number of seconds, got 0.0"),
-        (("--within", 3, "--rank", "fine"), 1, "within needs rank total or coarse"),
         (("--rank", "best"), 2, "Invalid value for '--rank'"),
         (("--redis", "redis://127.0.0.1:1/0"), 1, "no Redis at redis://127.0.0.1:1/0"),
         (("--triton", "/nowhere/models"), 1, "/nowhere/models"),
