@@ -26,6 +26,8 @@ def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
             meaning += f" [default: {field.default}]"
         if field.name == "pretrained":
             option = click.option("--pretrained/--from-scratch", default=None, help=meaning)
+        elif field.name == "unlabelled":
+            option = click.option("--unlabelled", is_flag=True, default=None, help=meaning)
         else:
             kind = {"int": int, "float": float}.get(str(field.type), str)
             option = click.option(flag, type=kind, default=None, help=meaning)
@@ -51,6 +53,7 @@ def train(run: Path, settings_file: Path | None, resume: bool, device: str, **gi
     """
     from hashgrain.export.run_folder import RunFolder
     from hashgrain.export.train import train as run_training
+    from hashgrain.export.unlabelled import fit_unlabelled
 
     chosen = {name: value for name, value in given.items() if value is not None}
     if resume:
@@ -63,7 +66,15 @@ def train(run: Path, settings_file: Path | None, resume: bool, device: str, **gi
     if folder.network_file.exists():
         click.echo(f"{run} has ended already; export it with: hashgrain export {run}")
         return
-    run_training(settings, folder, device, sys.stderr.isatty())
+    if settings.unlabelled:
+        figures = fit_unlabelled(settings, folder, device, sys.stderr.isatty())
+        click.echo(
+            f"without labels: {figures.neighbours_kept:.1%} of the ten nearest by float features kept, coarse entropy "
+            f"{figures.entropy_bits:.2f} bits, largest bucket {figures.largest_bucket:.2%}, "
+            f"least balanced bit {figures.least_balanced:.1%} ones"
+        )
+    else:
+        run_training(settings, folder, device, sys.stderr.isatty())
     click.echo(f"trained into {run}; export it with: hashgrain export {run}")
 
 

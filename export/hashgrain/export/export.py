@@ -17,6 +17,7 @@ from hashgrain.export.dataset import evenly_spaced
 from hashgrain.export.graph import export_onnx
 from hashgrain.export.run_folder import RunFolder
 from hashgrain.export.triton_config import ServingSettings, encoder_config
+from hashgrain.export.unlabelled import pictures_alone
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,10 @@ def export_run(
     network, fine_names, coarse_names = run.load_network()
     settings = run.settings()
     model, contract = export_onnx(network, settings.layout, settings.input_size, fine_names, coarse_names, compact)
-    everything = readers.load(data or settings.data, "test", settings.input_size, settings.hierarchy)
+    if settings.unlabelled:
+        everything = pictures_alone(data or settings.data, "test", settings.input_size)
+    else:
+        everything = readers.load(data or settings.data, "test", settings.input_size, settings.hierarchy)
     held_out = evenly_spaced(everything, pictures)
     repository.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=repository, prefix=".export-") as scratch:

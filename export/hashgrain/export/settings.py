@@ -46,6 +46,9 @@ class TrainSettings:
         "of classes, or cifar10 / cifar100 to download.",
     )
     hierarchy: str | None = _setting(None, 'A JSON file {"superclass": ["class", ...]}; by default the data\'s own.')
+    unlabelled: bool = _setting(
+        False, "Look at no labels: codes are fitted to the published backbone's features by iterative quantisation."
+    )
     protocol: str = _setting(
         "p2",
         "Which pictures are trained on: p2, the train split; p1, 500 of each class drawn from both splits, "
