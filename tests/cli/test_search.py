@@ -15,7 +15,7 @@ from PIL import Image
 from hashgrain.cli.main import main
 from hashgrain.client import HashEncoder
 from hashgrain.codes import CodeLayout
-from hashgrain.indexer import Index, planning
+from hashgrain.indexer import Index
 from hashgrain.indexer.deadline import Deadline
 from tiny_model import SIZE, write_tiny_repository
 
@@ -117,7 +117,7 @@ def test_an_answer_that_the_deadline_cut_short_says_so(
     run: Run, index: Index, pictures: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first reading takes two buckets, and the deadline is made to pass in it."""
-    monkeypatch.setattr(planning, "reach_of", lambda *_: 2)
+    monkeypatch.setattr("hashgrain.indexer.search.reach_of", lambda *_: 2)
     monkeypatch.setattr(Deadline, "passed", property(lambda _: True))
     code, out, _ = run("photos", pictures[3], "--exact", "--deadline", 60)
     assert code == 0
@@ -142,7 +142,7 @@ def test_an_empty_index_finds_nothing(run: Run, redis_url: str, pictures: list[P
     Index.create(redis_url, "photos", CodeLayout(16, 64)).close()
     assert run("photos", pictures[0]) == (
         0,
-        f"{pictures[0]}  (0 candidates in 1 buckets, exact)\n     nothing found\n",
+        f"{pictures[0]}  (0 candidates in 1 bucket, exact)\n     nothing found\n",
         "",
     )
 
