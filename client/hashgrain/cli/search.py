@@ -79,9 +79,8 @@ def _print(query: str, hit: Hit) -> None:
     if hit.complete_radius < 0:
         proof = "complete within no radius"
     late = ", stopped at the deadline" if hit.partial else ""
-    click.echo(
-        f"{query}  ({hit.candidates:,} candidates in {hit.buckets:,} bucket{'' if hit.buckets == 1 else 's'}, {proof}{late})"
-    )
+    read = "1 bucket" if hit.buckets == 1 else f"{hit.buckets:,} buckets"
+    click.echo(f"{query}  ({hit.candidates:,} candidates in {read}, {proof}{late})")
     if not hit.ids:
         click.echo("     nothing found")
     for place, item in enumerate(hit.ids):
