@@ -49,6 +49,7 @@ def test_table_json_and_page_tell_one_story(data, tmp_path):
     assert len(charts) == 4
     for chart in charts:
         ElementTree.fromstring(chart)
+    assert all(name in charts[3] for name in ("red_dark", "blue_light"))
     assert sum(chart.count("<polyline") for chart in charts) == 6
 
 
@@ -90,7 +91,7 @@ def test_curves_enter_a_tied_group_evenly():
 def test_separable_features_give_perfect_codes():
     labels = np.arange(400) % 4
     features = np.eye(4, dtype=np.float32)[labels]
-    task = FeatureTask(features[:40], features, labels[:40], labels, np.arange(400), "corners")
+    task = FeatureTask(features[:40], features, labels[:40], labels, np.arange(400), np.array(list("abcd")), "corners")
     for outcome in compare(task, ("default", "dpn"), (16,), (0,), epochs=40):
         assert outcome.mean_precision == pytest.approx(1.0)
         assert outcome.entropy == pytest.approx(2.0)

@@ -49,8 +49,8 @@ def table(outcomes: Sequence[Outcome]) -> list[list[str]]:
     return rows
 
 
-def page(outcomes: Sequence[Outcome], task: FeatureTask, names: Sequence[str] = ()) -> str:
-    """The whole report as HTML; `names` of the classes name the colours of the map."""
+def page(outcomes: Sequence[Outcome], task: FeatureTask) -> str:
+    """The whole report as HTML."""
     heading, *rows = table(outcomes)
     cells = ["<tr>" + "".join(f"<th>{escape(text)}</th>" for text in heading) + "</tr>"]
     cells += ["<tr>" + "".join(f"<td>{escape(text)}</td>" for text in row) + "</tr>" for row in rows]
@@ -58,11 +58,11 @@ def page(outcomes: Sequence[Outcome], task: FeatureTask, names: Sequence[str] = 
         description=escape(task.description),
         seeds=len({outcome.seed for outcome in outcomes}),
         table="\n".join(cells),
-        charts="\n".join(charts(outcomes, task, names)),
+        charts="\n".join(charts(outcomes, task)),
     )
 
 
-def charts(outcomes: Sequence[Outcome], task: FeatureTask, names: Sequence[str]) -> list[str]:
+def charts(outcomes: Sequence[Outcome], task: FeatureTask) -> list[str]:
     """mAP by length; precision by recall, and recall by share, at the longest; a map of the first method's codes."""
     lengths = sorted({outcome.bits for outcome in outcomes})
     methods = list(dict.fromkeys(outcome.method for outcome in outcomes))
@@ -99,7 +99,7 @@ def charts(outcomes: Sequence[Outcome], task: FeatureTask, names: Sequence[str])
             f"Codes of {methods[0]}, {lengths[-1]} bits, two principal axes",
             principal_axes(unpack_bits(first.codes[rows], first.bits)),
             task.database_labels[rows],
-            names,
+            task.names.tolist(),
         ),
     ]
 

@@ -17,7 +17,7 @@ from hashgrain.export.inference import to_pixels
 from hashgrain.export.protocols import load_task
 
 BATCH = 128
-ARRAYS = ("queries", "database", "query_labels", "database_labels", "training")
+ARRAYS = ("queries", "database", "query_labels", "database_labels", "training", "names")
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +28,7 @@ class FeatureTask:
         queries, database: float32 (Q, D) and (N, D).
         query_labels, database_labels: int64 (Q,) and (N,), the classes.
         training: int64 (M,), the positions in the database whose labels training may see.
+        names: str (classes,), what the classes are called.
         description: of pictures, protocol and backbone, for people.
     """
 
@@ -36,12 +37,13 @@ class FeatureTask:
     query_labels: NDArray[np.int64]
     database_labels: NDArray[np.int64]
     training: NDArray[np.int64]
+    names: NDArray[np.str_]
     description: str
 
     @property
     def classes(self) -> int:
         """How many classes there are."""
-        return int(max(self.query_labels.max(), self.database_labels.max())) + 1
+        return len(self.names)
 
 
 def feature_task(
@@ -81,6 +83,7 @@ def feature_task(
         task.queries.fine,
         task.database.fine,
         task.training,
+        np.array(task.database.fine_names),
         wanted,
     )
     if cache is not None:
