@@ -98,9 +98,9 @@ class Index:
 
         Args:
             redis_url, name, timeouts: see `create`.
-            cache_bytes: keep buckets that searches have read, up to so many bytes: the next search that needs them waits
-                for one short answer only, and for names where ids are strings that it has not seen. Answers stay what
-                they are without: Redis tells of every change over one more connection (see `hot_buckets`).
+            cache_bytes: keep buckets that searches have read, up to so many bytes: the next search that needs them
+                waits for one short answer only, and for names where ids are strings that it has not seen. Answers stay
+                what they are without: Redis tells of every change over one more connection (see `hot_buckets`).
             max_staleness: seconds. At 0 every search sees all writes that were acknowledged before it began. Above
                 0 it may miss those of the last so many seconds, though it rarely does, since what Redis has told by
                 then counts; a search that finds all it needs kept then asks Redis nothing. Needs `cache_bytes`.
