@@ -25,8 +25,8 @@ PAGE = """<!doctype html>
 table {{ border-collapse: collapse; }} th, td {{ padding: 3px 12px; text-align: right; border-bottom: 1px solid #ddd; }}
 th:first-child, td:first-child {{ text-align: left; }}</style>
 <h1>Ways to learn a code, on the same features</h1>
-<p>{description}. mAP over the whole ranking, ties with their expected value; mean and, in brackets, half the range over
-{seeds} seeds. Only the head learns: networks trained as a whole reach more.</p>
+<p>{description}. mAP over the whole ranking, ties with their expected value; mean and, in brackets, half the range over the
+seeds {seeds}. Only the head learns: networks trained as a whole reach more.</p>
 <table>{table}</table>
 {charts}
 </html>
@@ -56,7 +56,7 @@ def page(outcomes: Sequence[Outcome], task: FeatureTask) -> str:
     cells += ["<tr>" + "".join(f"<td>{escape(text)}</td>" for text in row) + "</tr>" for row in rows]
     return PAGE.format(
         description=escape(task.description),
-        seeds=len({outcome.seed for outcome in outcomes}),
+        seeds=", ".join(map(str, sorted({outcome.seed for outcome in outcomes}))),
         table="\n".join(cells),
         charts="\n".join(charts(outcomes, task)),
     )
