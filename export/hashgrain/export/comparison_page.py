@@ -25,8 +25,8 @@ PAGE = """<!doctype html>
 table {{ border-collapse: collapse; }} th, td {{ padding: 3px 12px; text-align: right; border-bottom: 1px solid #ddd; }}
 th:first-child, td:first-child {{ text-align: left; }}</style>
 <h1>Ways to learn a code, on the same features</h1>
-<p>{description}. mAP over the whole ranking, ties with their expected value; mean and, in brackets, half the range over the
-seeds {seeds}. Only the head learns: networks trained as a whole reach more.</p>
+<p>{description}. mAP over the whole ranking, ties with their expected value; mean and, in brackets, half the range
+over the seeds {seeds}. Only the head learns: networks trained as a whole reach more.</p>
 <table>{table}</table>
 {charts}
 </html>
