@@ -77,6 +77,8 @@ def test_features_are_what_the_heads_are_fed(source):
 def test_heads_that_cannot_be_are_refused(source, tmp_path):
     with pytest.raises(InvalidInput, match="a multiple of 8, got 60"):
         refit(source, RunFolder.create(tmp_path / "odd"), {"fine_bits": 60}, device="cpu", progress=False)
+    with pytest.raises(InvalidInput, match=r"new heads cannot change \['input_size'\]"):
+        refit(source, RunFolder.create(tmp_path / "odd"), {"input_size": 64}, device="cpu", progress=False)
     network, _, _ = source.load_network()
     loss = build_loss(source.settings(), np.array([0, 0, 1, 1]))
     with pytest.raises(TrainingError, match="need at least 2"):

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from hashgrain.codes.errors import TrainingError
+from hashgrain.codes.errors import InvalidInput, TrainingError
 from hashgrain.export.batches import Labels
 from hashgrain.export.dataset import split_validation
 from hashgrain.export.inference import choose_device, to_pixels
@@ -37,7 +37,6 @@ HEADS = (
     "quantisation_weight",
     "free_bits",
     "free_weight",
-    "seed",
 )
 """Settings that new heads may have of their own; the others are those of the run that the backbone comes from."""
 
@@ -67,6 +66,9 @@ def refit(
         InvalidInput, DataError: the settings or the data do not fit.
         TrainingError: the source has not ended, or has too few pictures for a batch.
     """
+    foreign = sorted(set(changes) - set(HEADS))
+    if foreign:
+        raise InvalidInput(f"new heads cannot change {foreign}, which made the backbone; they may change {list(HEADS)}")
     start = time.monotonic()
     trained, fine_names, _ = source.load_network()
     settings = dataclasses.replace(source.settings(), **changes)  # type: ignore[arg-type]
