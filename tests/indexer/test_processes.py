@@ -200,6 +200,6 @@ def before_names(index: Index, call: Callable[[], object], monkeypatch: pytest.M
 
 
 def farther_codes(step: int) -> HashCodes:
-    """A code that lies farther from zero with every step, so that a radius grows."""
-    bits = np.arange(LAYOUT.fine_bits)[None] < step
+    """A code that lies five bits farther from zero with every step, so that a radius grows, by four bits more."""
+    bits = np.arange(LAYOUT.fine_bits)[None] < 5 * step
     return HashCodes(np.zeros((1, LAYOUT.coarse_bytes), np.uint8), np.packbits(bits, axis=1))

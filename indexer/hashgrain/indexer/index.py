@@ -156,7 +156,7 @@ class Index:
     ) -> Written:
         """Write items; one whose id is there already is replaced as a whole, payload included.
 
-        Items are written in batches of up to 100 of one shard, each batch wholly or not at all. Where an id
+        Items are written in batches of up to 50 of one shard, each batch wholly or not at all. Where an id
         comes more than once, the last one counts. A call that failed may be repeated: what it wrote is replaced by
         the same.
 

@@ -26,8 +26,8 @@ from hashgrain.indexer.results import Written
 from hashgrain.indexer.shard import Narrow, Shard, Stale
 from hashgrain.indexer.splitting import split_overfull
 
-BATCH_ITEMS = 100
-"""Items that one step of the server writes: while it does (one or two milliseconds), nobody else is served."""
+BATCH_ITEMS = 50
+"""Items that one step of the server writes: while it does (about a millisecond), nobody else is served."""
 
 BATCH_BYTES = 4 << 20
 """Bytes of ids and payloads in one such step; one item alone may exceed it."""
@@ -181,7 +181,11 @@ def _add(shard: Shard, items: Items) -> int:
 
 def _placed(shard: Shard, items: Items, partition: Partition) -> tuple[bytes, bytes]:
     """The buckets that a batch goes to, and the batch, as add.lua takes them."""
-    bucket, far, near = nearest_centroids(items.fine, items.coarse, partition.fine, partition.coarse)
+    # Of buckets with one centroid the first would get all and overflow, so each batch begins to count at another.
+    turn = int(hashes_of(items.handles[:1])[0]) % len(partition)
+    fine, coarse = np.roll(partition.fine, -turn, axis=0), np.roll(partition.coarse, -turn)
+    bucket, far, near = nearest_centroids(items.fine, items.coarse, fine, coarse)
+    bucket = (bucket + turn) % len(partition)
     numbers, which = np.unique(bucket, return_inverse=True)
     wide = needs_wide(items.handles) & (partition.handle_bytes[bucket] == NARROW)
     if wide.any():

@@ -18,13 +18,17 @@ end
 local header = call('HMGET', META, 'pages', 'bucket_items')
 local count, limit = tonumber(header[1]), tonumber(header[2])
 
+local FINE_SLACK, COARSE_SLACK = 4, 2
 local chosen, needed, raised = {}, {}, {}
 
--- Plan to have a bucket's radii no less than these.
+-- Plan to have a bucket's radii no less than these. One that must grow grows by some bits more: each time that it does,
+-- searchers read the partition anew.
 local function widen_radii(bucket, fine, coarse)
   local fine_was, coarse_was = decode('<I2B', bucket.radii or sub(bucket.entry, CODES + 1))
   if fine > fine_was or coarse > coarse_was then
-    bucket.radii = encode('<I2B', math.max(fine, fine_was), math.max(coarse, coarse_was))
+    fine = fine > fine_was and math.min(fine + FINE_SLACK, 65535) or fine_was
+    coarse = coarse > coarse_was and math.min(coarse + COARSE_SLACK, 255) or coarse_was
+    bucket.radii = encode('<I2B', fine, coarse)
     raised[bucket] = true
   end
 end
