@@ -26,7 +26,7 @@ BUDGETS = [0.001, 0.0018, *SHARES, 0.14]
 TARGET = (0.005, 0.05)
 GENERATED = 50_000
 
-BUCKET_ITEMS = 64
+BUCKET_ITEMS = 32
 """Of the index: so few that a two-hundredth of the items is several buckets."""
 
 OURS = (

@@ -16,6 +16,9 @@ from hashgrain.codes.errors import InvalidInput
 from hashgrain.indexer.deadline import keeping_deadlines
 from hashgrain.indexer.store_errors import translated
 
+READ_BYTES = 1 << 18
+"""Bytes that are taken from a connection at once: an answer with the buckets of a query comes in one or two pieces."""
+
 SCHEMES = ("redis", "rediss", "unix")
 
 
@@ -69,7 +72,11 @@ class Connection:
             # asked for again: the first one may still be under way.
             retry = Retry(ConstantBackoff(0.05), 1, supported_errors=(redis.ConnectionError,))
             client = redis.Redis.from_url(
-                url, socket_connect_timeout=timeouts.connect, socket_timeout=timeouts.read, retry=retry
+                url,
+                socket_connect_timeout=timeouts.connect,
+                socket_timeout=timeouts.read,
+                socket_read_size=READ_BYTES,
+                retry=retry,
             )
             settings: dict[str, Any] = client.connection_pool.connection_kwargs
             settings["decode_responses"] = False

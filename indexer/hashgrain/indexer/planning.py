@@ -16,7 +16,7 @@ FIRST_STEP = 1024
 """Candidates that the first reading is to bring where a deadline is given, so that there is a best so far."""
 
 _STEP_GROWTH = 4  # what one reading gave is read again by the next: in all, a third more than without a deadline
-_PREFETCH = 1.5  # buckets read at first, as a multiple of what the mean bucket size suggests
+_PREFETCH = 1.1  # buckets read at first, as a multiple of what the mean bucket size suggests
 _EVERY = MOST_BUCKETS * 1024  # in all shards
 
 
@@ -33,7 +33,7 @@ def reach_of(step: int, items: int, buckets: int, request: SearchRequest) -> int
     wanted = request.candidates or FIRST_STEP
     if request.deadline is not None:
         wanted = min(wanted, FIRST_STEP)
-    first = int(_PREFETCH * wanted / max(items / max(buckets, 1), 1.0)) + 4
+    first = int(_PREFETCH * wanted / max(items / max(buckets, 1), 1.0)) + 2
     growth: int = (2 if request.deadline is None else _STEP_GROWTH) ** min(step, 32)
     return min(first * growth, _EVERY)
 
