@@ -111,9 +111,9 @@ def test_without_a_deadline_one_reading_takes_all(budget: dict[str, Any]) -> Non
 
 
 def test_the_first_reading_is_to_meet_a_budget_of_candidates_by_the_mean_bucket() -> None:
-    assert reach_of(0, 10_000, 100, SearchRequest(3, candidates=2000)) == 30 + 4
-    assert reach_of(0, 0, 1, SearchRequest(3, candidates=2)) == 3 + 4
-    assert reach_of(2, 10_000, 100, SearchRequest(3, candidates=2000)) == 4 * (30 + 4)
+    assert reach_of(0, 10_000, 100, SearchRequest(3, candidates=2000)) == 22 + 2
+    assert reach_of(0, 0, 1, SearchRequest(3, candidates=2)) == 2 + 2
+    assert reach_of(2, 10_000, 100, SearchRequest(3, candidates=2000)) == 4 * (22 + 2)
     assert reach_of(10**6, 10_000, 100, SearchRequest(3, candidates=2000)) >= 1 << 24
 
 
