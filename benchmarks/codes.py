@@ -1,4 +1,4 @@
-"""Seeded codes in any number that look like the default model's for CIFAR-100: perturbed class-conditional codes.
+"""Seeded codes in any number that look like a trained model's for CIFAR-100: perturbed class-conditional codes.
 
     made = GeneratedCodes(CodeLayout(16, 64), 10_000_000, seed=1)
     for codes in made.chunks(1_000_000): ...      # HashCodes without logits, the same whatever the chunks are

@@ -63,7 +63,7 @@ def codes_to_compare(data: str | None, count: int) -> tuple[HashCodes, HashCodes
     """
     if data is None:
         made = GeneratedCodes(CodeLayout(16, 64), GENERATED, seed=1, exponent=0)
-        return made.codes(), made.queries(count), "codes generated like the default model's of CIFAR-100"
+        return made.codes(), made.queries(count), "codes generated like the first default model's of CIFAR-100"
     items, queries = real_codes(data, "train")[0], real_codes(data, "test")[0]
     drawn = np.random.default_rng(0).permutation(len(queries))[:count]
     return items, queries[drawn], f"codes that the default model gives {Path(data).name}"

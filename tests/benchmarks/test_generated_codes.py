@@ -63,7 +63,7 @@ def test_class_sizes_follow_the_power_law() -> None:
 
 
 def test_generated_codes_crowd_as_the_real_ones_they_were_fitted_to() -> None:
-    """Real: CIFAR-100's 50,000 training pictures by the default model, 500 of its test pictures as queries."""
+    """Real: CIFAR-100's 50,000 training pictures by the first default model, 500 of its test pictures as queries."""
     made = GeneratedCodes(LAYOUT, 50_000, seed=1, exponent=0)
     found = CodeStatistics.of(made.codes(), made.queries(500))
     assert found.codes == pytest.approx(5067, rel=0.15)
