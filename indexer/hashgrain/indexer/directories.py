@@ -46,9 +46,10 @@ class Directories:
         self.fine_radius = _joined([part.fine_radius for part in partitions]).astype(np.uint16)
         self.coarse_radius = _joined([part.coarse_radius for part in partitions]).astype(np.uint16)
         self.live = sum(shard.live for shard in shards)
+        self._length = len(self.fine)
 
     def __len__(self) -> int:
-        return len(self.fine)
+        return self._length
 
     @cached_property
     def words(self) -> NDArray[np.unsignedinteger]:
