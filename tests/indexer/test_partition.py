@@ -41,8 +41,6 @@ def test_entries_read_back_as_they_were_packed(layout: CodeLayout, entries: list
     ):
         assert mine.dtype == theirs.dtype
         assert mine.tolist() == theirs.tolist()
-    for bucket in range(len(entries)):
-        assert found.centroid(bucket) == codes.fine[bucket].tobytes() + codes.coarse[bucket].tobytes()
 
 
 def test_the_bytes_of_an_entry_are_pinned() -> None:

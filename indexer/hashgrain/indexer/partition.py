@@ -84,10 +84,6 @@ class Partition:
             handle_bytes,
         )
 
-    def centroid(self, bucket: int) -> bytes:
-        """The codes of a bucket's centroid as they are stored: fine, then coarse."""
-        return self.fine[bucket].tobytes() + self.packed_coarse[bucket].tobytes()
-
 
 def pack_entries(
     fine: NDArray[np.uint8],

@@ -21,7 +21,8 @@ def code_bytes(layout: CodeLayout) -> int:
 
 def needs_wide(handles: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Which handles cannot be stored in 4 bytes."""
-    return ((handles >> 32) != 0) | (handles == HOLES[NARROW])
+    wide: NDArray[np.bool_] = ((handles >> 32) != 0) | (handles == HOLES[NARROW])
+    return wide
 
 
 def pack_records(

@@ -68,10 +68,10 @@ class Shard:
         """
         first = (self.header.incarnation, self.keys.prefix, code_bytes(self.header.layout))
         with translated(self.connection.address):
-            status, *details = self._scripts[name](keys=self.keys.fixed(), args=[*first, *arguments])
-        if status == b"ok":
-            return details
-        raise self._refusal(status, *details)
+            reply: list[Any] = self._scripts[name](keys=self.keys.fixed(), args=[*first, *arguments])
+        if reply[0] == b"ok":
+            return reply[1:]
+        raise self._refusal(*reply)
 
     def directory(self) -> Directory:
         """Read which buckets are there.

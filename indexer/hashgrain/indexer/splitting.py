@@ -120,7 +120,8 @@ def _live_rows(stored: bytes, layout: CodeLayout, handle_bytes: int) -> NDArray[
     """The records of a bucket that are no holes, uint8 (N, width)."""
     codes = code_bytes(layout)
     rows = np.frombuffer(stored, np.uint8).reshape(-1, codes + handle_bytes)
-    return rows[_handles(rows, codes) != HOLES[handle_bytes]]
+    live: NDArray[np.uint8] = rows[_handles(rows, codes) != HOLES[handle_bytes]]
+    return live
 
 
 def _handles(rows: NDArray[np.uint8], codes: int) -> NDArray[np.int64]:
@@ -149,4 +150,5 @@ def _halves(rows: NDArray[np.uint8], layout: CodeLayout, handle_bytes: int) -> t
 
 def _bits(differing: NDArray[np.uint8]) -> NDArray[np.int64]:
     """Set bits of every row."""
-    return popcount(differing).sum(axis=1, dtype=np.int64)
+    bits: NDArray[np.int64] = popcount(differing).sum(axis=1, dtype=np.int64)
+    return bits
