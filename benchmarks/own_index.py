@@ -96,8 +96,7 @@ def contenders(index: Index, how: str, candidates: int, loaded: Loaded | None) -
 def stage_one(made: GeneratedCodes, queries: HashCodes) -> float:
     """Median us of finding a query's nearest 100 buckets of 50,000, whose centroids are random items' codes."""
     layout = made.layout
-    drawn = np.random.default_rng(5).integers(made.items, size=PROBED_BUCKETS)
-    codes = made.codes()[drawn]
+    codes = GeneratedCodes(layout, PROBED_BUCKETS, made.seed + 2).codes()
     zeros = np.zeros(PROBED_BUCKETS, np.int64)
     entries = pack_entries(codes.fine, codes.coarse, zeros, zeros, np.full(PROBED_BUCKETS, NARROW, np.uint8))
     whole = Directories([Directory(Partition.parse(b"0", entries, layout, "random"), made.items, 1)], layout)

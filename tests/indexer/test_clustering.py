@@ -8,14 +8,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from hashgrain.codes import CodeLayout
+from hashgrain.codes import CodeLayout, HashCodes
 from hashgrain.codes.hamming import hamming
-from hashgrain.codes.packing import coarse_keys, unpack_bits
+from hashgrain.codes.packing import unpack_bits
 from hashgrain.indexer import clustering
 from hashgrain.indexer.clustering import Halves, nearest_centroids, two_majority
+from hashgrain.indexer.keys import NARROW
+from hashgrain.indexer.partition import Partition, pack_entries
 from random_codes import random_codes
 
 LAYOUTS = [CodeLayout(8, 32), CodeLayout(13, 40), CodeLayout(16, 64), CodeLayout(24, 128), CodeLayout(16, 256)]
+
+
+def buckets_around(centroids: HashCodes, layout: CodeLayout) -> Partition:
+    """Empty buckets."""
+    none = np.zeros(len(centroids), np.int64)
+    entries = pack_entries(centroids.fine, centroids.coarse, none, none, np.full(len(centroids), NARROW, np.uint8))
+    return Partition.parse(b"0", entries, layout, "a partition")
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=str)
@@ -23,10 +32,7 @@ LAYOUTS = [CodeLayout(8, 32), CodeLayout(13, 40), CodeLayout(16, 64), CodeLayout
 def test_nearest_centroids_are_those_of_numpy(layout: CodeLayout, centroids: int) -> None:
     """All lengths, and more centroids than one block holds; ties go to the lowest number."""
     codes, partition = random_codes(60, layout, seed=1), random_codes(centroids, layout, seed=2)
-    coarse = coarse_keys(codes.coarse, layout.coarse_bits)
-    number, fine, near = nearest_centroids(
-        codes.fine, coarse, partition.fine, coarse_keys(partition.coarse, layout.coarse_bits)
-    )
+    number, fine, near = nearest_centroids(codes.fine, codes.coarse, buckets_around(partition, layout))
     fine_away = hamming(codes.fine, partition.fine).astype(np.int64)
     coarse_away = hamming(codes.coarse, partition.coarse).astype(np.int64)
     expected = (fine_away + coarse_away).argmin(axis=1)
@@ -40,11 +46,10 @@ def test_many_items_are_divided_among_threads_without_a_difference(monkeypatch: 
     monkeypatch.setattr(clustering, "_WORTH_THREADS", 1_000_000)
     layout = CodeLayout(16, 64)
     codes, partition = random_codes(3001, layout, seed=3), random_codes(1000, layout, seed=4)
-    coarse, other = coarse_keys(codes.coarse, 16), coarse_keys(partition.coarse, 16)
-    at_once = nearest_centroids(codes.fine, coarse, partition.fine, other)
+    buckets = buckets_around(partition, layout)
+    at_once = nearest_centroids(codes.fine, codes.coarse, buckets)
     apart = [
-        nearest_centroids(codes.fine[n : n + 500], coarse[n : n + 500], partition.fine, other)
-        for n in range(0, 3001, 500)
+        nearest_centroids(codes.fine[n : n + 500], codes.coarse[n : n + 500], buckets) for n in range(0, 3001, 500)
     ]
     for whole, parts in zip(at_once, zip(*apart, strict=True), strict=True):
         assert whole.tolist() == np.concatenate(parts).tolist()
@@ -52,17 +57,21 @@ def test_many_items_are_divided_among_threads_without_a_difference(monkeypatch: 
 
 def test_of_equally_near_centroids_the_lowest_number_is_taken() -> None:
     """Also across blocks."""
-    fine, coarse = np.zeros((1, 8), np.uint8), np.zeros(1, np.uint32)
-    partition = np.full((2100, 8), 255, np.uint8)
-    partition[[1500, 2000]] = 0
-    number, _, _ = nearest_centroids(fine, coarse, partition, np.zeros(2100, np.uint32))
+    fine, coarse = np.zeros((1, 8), np.uint8), np.zeros((1, 2), np.uint8)
+    centroids = np.full((2100, 8), 255, np.uint8)
+    centroids[[1500, 2000]] = 0
+    buckets = buckets_around(HashCodes(np.zeros((2100, 2), np.uint8), centroids), CodeLayout(16, 64))
+    number, _, _ = nearest_centroids(fine, coarse, buckets)
     assert number.tolist() == [1500]
+    for first, expected in ((1500, 1500), (1501, 2000), (2001, 1500)):
+        assert nearest_centroids(fine, coarse, buckets, first)[0].tolist() == [expected]
 
 
 def test_no_items_have_no_centroids() -> None:
     """An empty batch is answered by empty arrays."""
+    layout = CodeLayout(16, 64)
     nothing = nearest_centroids(
-        np.empty((0, 8), np.uint8), np.empty(0, np.uint32), np.zeros((3, 8), np.uint8), np.zeros(3, np.uint32)
+        np.empty((0, 8), np.uint8), np.empty((0, 2), np.uint8), buckets_around(random_codes(3, layout), layout)
     )
     assert [len(array) for array in nothing] == [0, 0, 0]
 

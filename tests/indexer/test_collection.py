@@ -14,14 +14,13 @@ from hashgrain.codes import CodeLayout
 from hashgrain.codes.errors import InvalidInput
 from hashgrain.indexer.collection import Collection, integer_handles
 from hashgrain.indexer.handles import FIRST_HASHED
-from hashgrain.indexer.writing import items_of
 from random_codes import random_codes
 
 LAYOUT = CodeLayout(12, 64)
 
 
 def collected(ids: Iterable[Any], rows: int, payloads: list[dict[str, Any] | None] | None = None) -> Collection:
-    return Collection.of(ids, random_codes(rows, LAYOUT), payloads, LAYOUT)
+    return Collection.of(ids, random_codes(rows, LAYOUT), payloads)
 
 
 @pytest.mark.parametrize(
@@ -71,15 +70,16 @@ def test_all_else_is_looked_at_one_by_one(ids: Any) -> None:
 
 
 @given(ids=st.lists(st.integers(-3, 30), min_size=1, max_size=60), kind=st.sampled_from([list, np.array, iter]))
-def test_numbers_are_what_adding_makes_of_them(ids: list[int], kind: Callable[[list[int]], Any]) -> None:
+def test_numbers_are_what_looking_at_each_makes_of_them(ids: list[int], kind: Callable[[list[int]], Any]) -> None:
     """Of several items of one id the last counts, with its own code and payload."""
     payloads = [{"n": n} if n % 3 else None for n in range(len(ids))]
     codes = random_codes(len(ids), LAYOUT)
-    found, expected = Collection.of(kind(ids), codes, payloads, LAYOUT), items_of(ids, codes, payloads, LAYOUT)
+    found, expected = Collection.of(kind(ids), codes, payloads), Collection.named(ids, codes, payloads)
     assert found.encoded is None
     assert found.payloads is not None
     for name in ("handles", "fine", "packed_coarse"):
         assert getattr(found, name).tolist() == getattr(expected, name).tolist()
+    assert expected.payloads is not None
     assert list(found.payloads) == list(expected.payloads)
 
 

@@ -12,7 +12,7 @@ import redis
 import hashgrain.indexer as package
 from hashgrain.codes import CodeLayout, HashCodes
 from hashgrain.codes.errors import FingerprintMismatch, IndexMissing, InvalidInput, LayoutMismatch
-from hashgrain.indexer import Index, IndexStats, Written, writing
+from hashgrain.indexer import Index, IndexStats, Written, collection, writing
 from hashgrain.indexer.handles import FIRST_HASHED, handle_of
 from hashgrain.indexer.identifiers import encode_ids
 from random_codes import random_codes
@@ -158,7 +158,8 @@ def test_an_id_with_the_hash_of_another_is_refused_with_both(
     index: Index, together: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As it happens by chance once in five million indexes of a million string ids."""
-    monkeypatch.setattr(writing, "handles_of", lambda encoded: np.full(len(encoded), FIRST_HASHED + 5))
+    for module in (collection, writing):
+        monkeypatch.setattr(module, "handles_of", lambda encoded: np.full(len(encoded), FIRST_HASHED + 5))
     index.add(["a"], codes(1), [{"n": 1}])
     with pytest.raises(InvalidInput, match=r"the ids '\w' and '\w' have the same 61-bit hash"):
         index.add(["b", "c"] if together else ["b"], codes(2 if together else 1, 1))

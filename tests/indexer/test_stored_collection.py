@@ -42,7 +42,7 @@ def items(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Co
     """A collection; its bytes are made 100 items at a time."""
     monkeypatch.setattr(stored_collection, "_AT_ONCE", 100)
     payloads = [{"n": n} if n % 5 == 0 else None for n in range(ITEMS)]
-    return Collection.of(IDS[request.param], random_codes(ITEMS, LAYOUT), payloads, LAYOUT)
+    return Collection.of(IDS[request.param], random_codes(ITEMS, LAYOUT), payloads)
 
 
 @pytest.fixture

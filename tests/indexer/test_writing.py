@@ -10,7 +10,9 @@ import pytest
 
 from hashgrain.codes import CodeLayout
 from hashgrain.codes.errors import StoreUnavailable
+from hashgrain.codes.packing import coarse_keys
 from hashgrain.indexer import Index, Written, writing
+from hashgrain.indexer.collection import Collection
 from hashgrain.indexer.handles import handles_of
 from hashgrain.indexer.shard import Stale
 from random_codes import random_codes
@@ -26,7 +28,7 @@ def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def sizes(payload_bytes: list[int]) -> list[int]:
     count = len(payload_bytes)
-    items = writing.items_of(range(count), random_codes(count, LAYOUT), None, LAYOUT)
+    items = Collection.of(range(count), random_codes(count, LAYOUT), None)
     items = replace(items, payloads=[bytes(size) for size in payload_bytes])
     batches = list(writing._batches(items, np.arange(count)))
     assert [row for batch in batches for row in batch.tolist()] == list(range(count))
@@ -45,13 +47,12 @@ def test_a_batch_holds_a_bounded_number_of_bytes_but_always_an_item() -> None:
 
 def test_the_last_of_equal_ids_is_kept_with_its_own_code_and_payload() -> None:
     codes = random_codes(3, LAYOUT)
-    items = writing.items_of(["a", "b", "a"], codes, [{"n": 0}, None, {"n": 2}], LAYOUT)
+    items = Collection.of(["a", "b", "a"], codes, [{"n": 0}, None, {"n": 2}])
     assert (items.encoded, items.payloads) == ([b"sb", b"sa"], [b"", b'{"n":2}'])
     assert items.fine.tolist() == codes.fine[1:].tolist()
     assert items.packed_coarse.tolist() == codes.coarse[1:].tolist()
-    assert items.coarse.tolist() == [int(row.tobytes().hex(), 16) >> 4 for row in codes.coarse[1:]], (
-        "12 bits in 2 bytes"
-    )
+    numbers = [int(row.tobytes().hex(), 16) >> 4 for row in codes.coarse[1:]]
+    assert coarse_keys(items.packed_coarse, 12).tolist() == numbers, "12 bits in 2 bytes"
     assert items.handles.tolist() == handles_of([b"sb", b"sa"]).tolist()
 
 

@@ -5,7 +5,6 @@ Both work by total Hamming distance over fine and coarse code, so each code is l
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,10 +12,11 @@ from numpy.typing import NDArray
 
 from hashgrain.codes.hamming import popcount
 from hashgrain.codes.layout import CodeLayout
+from hashgrain.indexer.cores import in_threads, slices, usable_cores
+from hashgrain.indexer.partition import Partition
 from hashgrain.indexer.words import Words, as_columns, as_words
 
 _WORTH_THREADS = 1 << 24  # pairs of item and centroid: some milliseconds
-_THREADS = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,26 +35,23 @@ class Halves:
 
 
 def nearest_centroids(
-    fine: NDArray[np.uint8],
-    coarse: NDArray[np.uint32],
-    partition_fine: NDArray[np.uint8],
-    partition_coarse: NDArray[np.uint32],
+    fine: NDArray[np.uint8], packed_coarse: NDArray[np.uint8], partition: Partition, first: int = 0
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Find the centroid nearest to every code, by fine plus coarse distance; ties go to the lowest number.
+    """Find the bucket whose centroid is nearest to every code, by fine plus coarse distance.
 
     Args:
         fine: uint8 (N, fine bytes), packed.
-        coarse: uint32 (N,), as numbers.
-        partition_fine: uint8 (B, fine bytes), those of the centroids, one or more.
-        partition_coarse: uint32 (B,).
+        packed_coarse: uint8 (N, coarse bytes).
+        partition: the buckets.
+        first: of equally near ones the first is taken, counting from this number on and around.
 
     Returns:
-        The number of the centroid, the distance of the fine codes and that of the coarse codes, int64 (N,) each.
+        The number of the bucket, the distance of the fine codes and that of the coarse codes, int64 (N,) each.
     """
-    codes, centroids = as_words(fine, _coarse_rows(coarse)), as_words(partition_fine, _coarse_rows(partition_coarse))
-    number, total = nearest_words(codes, centroids)
-    coarse_distance = popcount(coarse ^ partition_coarse[number]).astype(np.int64)
-    return number, total - coarse_distance, coarse_distance
+    number, total = nearest_words(as_words(fine, packed_coarse), np.roll(partition.words, -first, axis=0))
+    number = (number + first) % len(partition)
+    near = popcount(packed_coarse ^ partition.packed_coarse[number]).sum(axis=1, dtype=np.int64)
+    return number, total - near, near
 
 
 def two_majority(fine: NDArray[np.uint8], packed_coarse: NDArray[np.uint8], layout: CodeLayout) -> Halves:
@@ -85,16 +82,6 @@ def nearest_words(codes: Words, centroids: Words) -> tuple[NDArray[np.int64], ND
 
     number, distance = np.empty((2, len(codes)), np.int64)
     columns = as_columns(centroids)
-    if len(codes) * len(centroids) < _WORTH_THREADS:
-        nearest_of_all(codes, columns, number, distance)
-        return number, distance
-    parts = [slice(len(codes) * n // _THREADS, len(codes) * (n + 1) // _THREADS) for n in range(_THREADS)]
-    with ThreadPoolExecutor(_THREADS) as threads:
-        for done in [threads.submit(nearest_of_all, codes[p], columns, number[p], distance[p]) for p in parts]:
-            done.result()
+    parts = slices(len(codes), usable_cores() if len(codes) * len(centroids) >= _WORTH_THREADS else 1)
+    in_threads(lambda part: nearest_of_all(codes[part], columns, number[part], distance[part]), parts)
     return number, distance
-
-
-def _coarse_rows(coarse: NDArray[np.uint32]) -> NDArray[np.uint8]:
-    """Coarse codes as three bytes each; where their bits lie does not matter to a distance."""
-    return coarse.astype("<u4").view(np.uint8).reshape(-1, 4)[:, :3]

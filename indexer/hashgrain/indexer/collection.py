@@ -1,4 +1,4 @@
-"""A whole collection of items, checked, on its way into an empty index."""
+"""Items on their way into an index, checked as a whole, each id once."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashgrain.codes.errors import InvalidInput
-from hashgrain.codes.layout import CodeLayout, HashCodes
-from hashgrain.indexer.handles import FIRST_HASHED
-from hashgrain.indexer.identifiers import ItemId
+from hashgrain.codes.layout import HashCodes
+from hashgrain.indexer.handles import FIRST_HASHED, handles_of
+from hashgrain.indexer.identifiers import ItemId, encode_ids, last_of_each
 from hashgrain.indexer.payloads import encode_payloads
-from hashgrain.indexer.writing import items_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +43,6 @@ class Collection:
         ids: Iterable[ItemId],
         codes: HashCodes,
         payloads: Sequence[Mapping[str, Any] | None] | None,
-        layout: CodeLayout,
     ) -> Collection:
         """Check ids and payloads; of several items of one id the last counts.
 
@@ -52,24 +50,35 @@ class Collection:
 
         Args:
             ids: one per row of `codes`.
-            codes: checked against `layout` before.
+            codes: checked against the index's layout before.
             payloads: None, or one (or None) per id.
-            layout: the index's code lengths.
 
         Raises:
-            InvalidInput: an id or payload cannot be stored, or there are not as many of each.
+            InvalidInput: an id or payload cannot be stored, there are not as many of each, or two ids have one handle.
         """
         if not isinstance(ids, np.ndarray | list | tuple | range | str | bytes) and isinstance(ids, Iterable):
             ids = list(ids)
         handles = integer_handles(ids)
         if handles is None:
-            items = items_of(ids, codes, payloads, layout)
-            stored = None if payloads is None else items.payloads
-            return cls(items.handles, items.fine, items.packed_coarse, items.encoded, stored)
-        if len(handles) != len(codes):
-            raise InvalidInput(f"got {len(handles)} ids and {len(codes)} codes; give one id per row of codes")
+            return cls.named(ids, codes, payloads)
+        _require_as_many(len(handles), codes)
         stored = None if payloads is None else encode_payloads(payloads, handles.tolist())
         return cls(handles, codes.fine, codes.coarse, None, stored)._last_of_each()
+
+    @classmethod
+    def named(
+        cls, ids: Iterable[ItemId], codes: HashCodes, payloads: Sequence[Mapping[str, Any] | None] | None
+    ) -> Collection:
+        """The same, whatever the ids are: each is looked at by itself, and kept as it is encoded."""
+        encoded = encode_ids(ids)
+        _require_as_many(len(encoded), codes)
+        stored = None if payloads is None else encode_payloads(payloads, [item[1:].decode() for item in encoded])
+        items = cls(handles_of(encoded), codes.fine, codes.coarse, encoded, stored)
+        kept = last_of_each(encoded)
+        if len(kept) < len(items):
+            items = items[np.array(kept)]
+        _require_no_collision(items.handles, [encoded[row] for row in kept])
+        return items
 
     def __getitem__(self, rows: NDArray[np.intp]) -> Collection:
         """The items at some places, in that order."""
@@ -107,3 +116,19 @@ def integer_handles(ids: Iterable[ItemId]) -> NDArray[np.int64] | None:
     if len(numbers) and not -FIRST_HASHED <= int(numbers.min()) <= int(numbers.max()) < FIRST_HASHED:
         return None
     return numbers.astype(np.int64, copy=False)
+
+
+def _require_as_many(ids: int, codes: HashCodes) -> None:
+    if ids != len(codes):
+        raise InvalidInput(f"got {ids} ids and {len(codes)} codes; give one id per row of codes")
+
+
+def _require_no_collision(handles: NDArray[np.int64], encoded: Sequence[bytes]) -> None:
+    order = np.argsort(handles, kind="stable")
+    same = np.flatnonzero(np.diff(handles[order]) == 0)
+    if len(same):
+        one, two = (encoded[order[n]][1:].decode() for n in (same[0], same[0] + 1))
+        raise InvalidInput(
+            f"the ids {one!r} and {two!r} have the same 61-bit hash, so an index cannot hold both; give one of them "
+            "another id"
+        )

@@ -13,15 +13,13 @@ all the same, since its radii are measured.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hashgrain.codes.layout import CodeLayout
+from hashgrain.indexer.cores import in_threads, slices, usable_cores
 from hashgrain.indexer.halving import bisect, middles, shape, sort_by_number
 from hashgrain.indexer.nearest import nearest_in_groups
 from hashgrain.indexer.words import STEP, Words, as_columns, as_words
@@ -34,10 +32,6 @@ GROUPS_READ = 8
 
 _FILL = 1.5  # full buckets that a part of the sample stands for at most: most parts are far smaller
 _SEED = 7
-_THREADS = 2
-
-Part = TypeVar("Part")
-Made = TypeVar("Made")
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +73,7 @@ def group_items(
     order, bounds = _by_number(_numbers(words, _centroids(words, bucket_items)))
     bounds = _bisected(words, order, bounds, bucket_items)
     whole = as_words(np.full((1, layout.fine_bytes), 255, np.uint8), np.zeros((1, layout.coarse_bytes), np.uint8))[0]
-    made = _in_threads(lambda part: shape(words, order, part, whole), _halved(bounds))
+    made = in_threads(lambda part: shape(words, order, part, whole), _halved(bounds))
     centroids, fine_radius, coarse_radius = (np.concatenate(parts) for parts in zip(*made, strict=True))
     packed = centroids.view(np.uint8)
     codes = layout.fine_bytes + layout.coarse_bytes
@@ -114,8 +108,8 @@ def _numbers(words: Words, centroids: Words) -> NDArray[np.int64]:
     pivots = as_columns(middles(centroids, np.arange(len(centroids)), groups))
     columns = as_columns(centroids)
     number = np.empty(len(words), np.int64)
-    parts = [slice(len(words) * n // _THREADS, len(words) * (n + 1) // _THREADS) for n in range(_THREADS)]
-    _in_threads(lambda part: nearest_in_groups(words[part], columns, pivots, groups, GROUPS_READ, number[part]), parts)
+    parts = slices(len(words), usable_cores())
+    in_threads(lambda part: nearest_in_groups(words[part], columns, pivots, groups, GROUPS_READ, number[part]), parts)
     return number
 
 
@@ -135,7 +129,7 @@ def _bisected(words: Words, order: NDArray[np.int64], bounds: NDArray[np.int64],
         inner = [bisect(words, order, bounds[n], bounds[n + 1], most) for n in np.flatnonzero(sizes > most)]
         return np.concatenate([bounds, *inner])
 
-    return np.unique(np.concatenate(_in_threads(cut, _halved(bounds))))
+    return np.unique(np.concatenate(in_threads(cut, _halved(bounds))))
 
 
 def _halved(bounds: NDArray[np.int64]) -> list[NDArray[np.int64]]:
@@ -144,9 +138,3 @@ def _halved(bounds: NDArray[np.int64]) -> list[NDArray[np.int64]]:
         return [bounds]
     middle = int(np.clip(np.searchsorted(bounds, bounds[-1] // 2), 1, len(bounds) - 2))
     return [bounds[: middle + 1], bounds[middle:]]
-
-
-def _in_threads(work: Callable[[Part], Made], parts: Sequence[Part]) -> list[Made]:
-    """What some work makes of each part, in order; compiled loops run side by side."""
-    with ThreadPoolExecutor(_THREADS) as threads:
-        return list(threads.map(work, parts))

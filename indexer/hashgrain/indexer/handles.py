@@ -71,6 +71,12 @@ def page_of(hashes: NDArray[np.uint32], pages: int) -> NDArray[np.int64]:
     return np.where(page < pages, page, page & (level - 1))
 
 
+def handle_fields(handles: NDArray[np.int64]) -> list[bytes]:
+    """Handles as the fields of a hash: 8 bytes each, little-endian."""
+    fields: list[bytes] = np.ascontiguousarray(handles, "<i8").view("V8").tolist()
+    return fields
+
+
 def _mixed(handles: NDArray[np.int64]) -> NDArray[np.uint64]:
     mixed = handles.astype(np.int64).view(np.uint64).copy()
     mixed ^= mixed >> np.uint64(30)

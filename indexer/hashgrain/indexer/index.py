@@ -21,7 +21,7 @@ from hashgrain.indexer.results import Hit, IndexStats, Written
 from hashgrain.indexer.search import Searcher
 from hashgrain.indexer.shard import Shard
 from hashgrain.indexer.statistics import index_stats
-from hashgrain.indexer.writing import add_items, delete_ids, items_of
+from hashgrain.indexer.writing import add_items, delete_ids
 
 
 class Index:
@@ -173,7 +173,7 @@ class Index:
         """
         self._require_codes(codes)
         self.require_fingerprint(fingerprint)
-        return add_items(self._shards, items_of(ids, codes, payloads, self._layout))
+        return add_items(self._shards, Collection.of(ids, codes, payloads))
 
     def load(
         self,
@@ -205,7 +205,7 @@ class Index:
         """
         self._require_codes(codes)
         self.require_fingerprint(fingerprint)
-        collection = Collection.of(ids, codes, payloads, self._layout)
+        collection = Collection.of(ids, codes, payloads)
         load_collection(self._shards, collection)
         return len(collection)
 

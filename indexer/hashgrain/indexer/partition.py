@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from hashgrain.codes.layout import CodeLayout
 from hashgrain.codes.packing import coarse_keys
 from hashgrain.indexer.keys import NARROW, RADII_BYTES, WIDE
 from hashgrain.indexer.records import code_bytes, packed_codes
+from hashgrain.indexer.words import Words, as_words
 
 
 def entry_bytes(layout: CodeLayout) -> int:
@@ -44,6 +46,11 @@ class Partition:
 
     def __len__(self) -> int:
         return len(self.fine)
+
+    @cached_property
+    def words(self) -> Words:
+        """The centroids as the loops that look for the nearest take them: made once, for all batches of a writer."""
+        return as_words(self.fine, self.packed_coarse)
 
     @classmethod
     def parse(cls, stamp: bytes, stored: bytes, layout: CodeLayout, key: str) -> Partition:

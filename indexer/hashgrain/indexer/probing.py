@@ -1,8 +1,8 @@
 """Stage one: in which order to read the buckets, and what the buckets that are not read cannot hold.
 
 Buckets are read by the distance of their centroid from the query in the ranking asked for, then by its fine distance,
-then by their position: the order of an inverted file (Jegou, Douze, Schmid, TPAMI 2011), found by the scan of stage
-two over the centroids. What a bucket cannot hold follows from its radii (see `bounding`).
+then by their position: the order of an inverted file (Jegou, Douze, Schmid, TPAMI 2011; see `centroids`). What a
+bucket cannot hold follows from its radii (see `bounding`).
 """
 
 from __future__ import annotations

@@ -115,16 +115,26 @@ class Records:
     @classmethod
     def _of_rows(cls, joined: bytes, bucket: NDArray[np.int64], handle_bytes: int, layout: CodeLayout) -> Records:
         """The records of buckets of one width."""
-        rows = np.frombuffer(joined, _record_type(layout, handle_bytes))
-        holes = rows["handle"] == HOLES[handle_bytes]
-        if holes.any():
-            rows, bucket = rows[~holes], bucket[~holes]
+        rows, live = live_rows(joined, handle_bytes, layout)
         return cls(
-            bucket=bucket,
+            bucket=bucket if live is None else bucket[live],
             handle=rows["handle"].astype(np.int64),
             coarse=coarse_keys(packed_codes(rows["coarse"]), layout.coarse_bits),
             fine=packed_codes(rows["fine"]),
         )
+
+
+def live_rows(
+    stored: bytes, handle_bytes: int, layout: CodeLayout
+) -> tuple[NDArray[np.void], NDArray[np.bool_] | None]:
+    """The records of buckets of one width as they are stored, with the fields fine, coarse and handle.
+
+    Returns:
+        Those that are no holes, and which of all they are; None where that is all.
+    """
+    rows = np.frombuffer(stored, _record_type(layout, handle_bytes))
+    live = rows["handle"] != HOLES[handle_bytes]
+    return (rows, None) if live.all() else (rows[live], live)
 
 
 def _record_type(layout: CodeLayout, handle_bytes: int) -> np.dtype[np.void]:

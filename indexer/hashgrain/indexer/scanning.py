@@ -1,11 +1,11 @@
-"""The loop of both stages: a pass over codes that keeps the places of the best in a heap.
+"""Stage two's loop: a pass over records that keeps the places of the best in a heap.
 
-Stage one passes over the centroids of the buckets, stage two over the records of those that were chosen. What comes
-before what: the smaller distance of the ranking, then the smaller fine distance, then the smaller handle (of a
-centroid: its position). The two distances make one number, the *place*. Distances are computed a block at a time, by
-loops without branches that the compiler turns into vector instructions, together with the smallest place of the
-block; only a block that can hold a better one than the worst of the best so far is looked at again. (So does the scan
-of Andre et al., Cache locality is not enough, VLDB 2015, for floats.)
+What comes before what: the smaller distance of the ranking, then the smaller fine distance, then the smaller handle.
+The two distances make one number, the *place*. Distances are computed a block at a time, by loops without branches
+that the compiler turns into vector instructions, together with the smallest place of the block; only a block that can
+hold a better one than the worst of the best so far is looked at again. (So does the scan of Andre et al., Cache
+locality is not enough, VLDB 2015, for floats.) Stage one has the places of centroids computed by the same functions
+(see `centroids`).
 """
 
 from __future__ import annotations

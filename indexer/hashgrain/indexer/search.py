@@ -17,8 +17,6 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -27,7 +25,7 @@ import numpy as np
 
 from hashgrain.codes.errors import StoreUnavailable
 from hashgrain.codes.layout import CodeLayout, HashCodes
-from hashgrain.indexer.cores import usable_cores
+from hashgrain.indexer.cores import in_threads
 from hashgrain.indexer.deadline import Deadline
 from hashgrain.indexer.directories import Directories
 from hashgrain.indexer.fresh_reading import FreshReading
@@ -46,9 +44,6 @@ from hashgrain.indexer.warming import warm_up
 
 GROUP = 64
 """Queries that share one reading of buckets."""
-
-THREADS = usable_cores()
-"""How many groups are searched at once, where there is no deadline."""
 
 HOT_ATTEMPTS = 2
 """How often a query goes by buckets that were kept before it reads them all."""
@@ -79,18 +74,17 @@ class Searcher:
         groups = [codes]
         if len(codes) > GROUP:
             groups = [codes[start : start + GROUP] for start in range(0, len(codes), GROUP)]
-        if request.deadline is not None or len(groups) == 1 or THREADS == 1:
+        if request.deadline is not None:
             found = self._search_in_turn(groups, request)
         else:
-            with ThreadPoolExecutor(min(THREADS, len(groups))) as threads:
-                found = list(threads.map(partial(self._search_group, request=request, deadline=Deadline(None)), groups))
+            found = in_threads(partial(self._search_group, request=request, deadline=Deadline(None)), groups)
         return [hit for hits in found for hit in hits]
 
     def _search_in_turn(self, groups: Sequence[HashCodes], request: SearchRequest) -> list[list[Hit]]:
         """Answer one group after another, all within the deadline."""
         deadline = Deadline(request.deadline)
         found: list[list[Hit]] = []
-        with deadline.enforced() if request.deadline is not None else nullcontext():
+        with deadline.enforced():
             for group in groups:
                 if found and deadline.passed:
                     found.append([nothing_read(request)] * len(group))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hashgrain.codes.errors import IndexCorrupt, IndexMissing, InvalidInput, StoreError
 from hashgrain.indexer.connection import Connection
-from hashgrain.indexer.handles import hashes_of, is_hashed, page_of
+from hashgrain.indexer.handles import handle_fields, hashes_of, is_hashed, page_of
 from hashgrain.indexer.header import LIVE, LOADING, Header
 from hashgrain.indexer.identifiers import ItemId, decode_id
 from hashgrain.indexer.keys import PLACE_BYTES, ShardKeys
@@ -160,9 +160,9 @@ class Shard:
         """
         commands: list[list[Any]] = []
         if payloads and len(handles):
-            commands.append(["HMGET", self.keys.payloads, *_fields(handles)])
+            commands.append(["HMGET", self.keys.payloads, *handle_fields(handles)])
         for page, members in _by_page(handles, pages):
-            commands.append(["HMGET", self.keys.names(page), *_fields(handles[members])])
+            commands.append(["HMGET", self.keys.names(page), *handle_fields(handles[members])])
         return commands
 
     def named(
@@ -240,12 +240,6 @@ class Narrow(StoreError):
     def __init__(self, bucket: int) -> None:
         super().__init__(f"bucket {bucket} has 4-byte handles")
         self.bucket = bucket
-
-
-def _fields(handles: NDArray[np.int64]) -> list[bytes]:
-    """Handles as they are stored in hashes: 8 bytes, little-endian."""
-    fields: list[bytes] = np.ascontiguousarray(handles, "<i8").view("V8").tolist()
-    return fields
 
 
 def _by_page(handles: NDArray[np.int64], pages: int) -> list[tuple[int, NDArray[np.intp]]]:

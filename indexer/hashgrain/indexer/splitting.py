@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hashgrain.codes.hamming import popcount
+from hashgrain.codes.hamming import hamming
 from hashgrain.codes.layout import CodeLayout
 from hashgrain.indexer.clustering import two_majority
 from hashgrain.indexer.handles import hashes_of
-from hashgrain.indexer.keys import HOLES, MOST_BUCKETS, NARROW
-from hashgrain.indexer.partition import entry_bytes, pack_entries
-from hashgrain.indexer.records import code_bytes
+from hashgrain.indexer.keys import MOST_BUCKETS
+from hashgrain.indexer.partition import Partition, entry_bytes, pack_entries
+from hashgrain.indexer.records import code_bytes, live_rows, packed_codes
 from hashgrain.indexer.shard import Shard
 from hashgrain.indexer.store_errors import translated
 
@@ -52,7 +52,7 @@ def _split(shard: Shard, number: int) -> list[int]:
         if found is None:
             return []
         stored, entry, buckets = found
-        live = _live_rows(stored, shard.header.layout, entry[-1])
+        live, _ = live_rows(stored, entry[-1], shard.header.layout)
         if len(live) <= max(_FULL * limit, 1) or buckets >= MOST_BUCKETS:
             return []
         one, two = _halves(live, shard.header.layout, entry[-1])
@@ -87,9 +87,8 @@ def _an_empty_one(shard: Shard, number: int, entry: bytes) -> int | None:
     buckets behind. Where a share e of all is empty, 16 drawn at random miss them with probability (1 - e)**16.
     """
     partition, layout = shard.routes(), shard.header.layout
-    centroid = np.frombuffer(entry, np.uint8)
-    fine, coarse = centroid[: layout.fine_bytes], centroid[layout.fine_bytes : code_bytes(layout)]
-    away = _bits(partition.fine ^ fine) + _bits(partition.packed_coarse ^ coarse)
+    here = Partition.parse(partition.stamp, entry, layout, shard.keys.partition)
+    away = hamming(here.fine, partition.fine)[0] + hamming(here.packed_coarse, partition.packed_coarse)[0]
     nearest = np.argsort(away, kind="stable")[: _NEIGHBOURS + 1].tolist()
     anywhere = np.random.default_rng().integers(len(away), size=_NEIGHBOURS).tolist()
     asked = list(dict.fromkeys([*nearest, *anywhere]))
@@ -116,39 +115,17 @@ class _Half:
     hashes: bytes
 
 
-def _live_rows(stored: bytes, layout: CodeLayout, handle_bytes: int) -> NDArray[np.uint8]:
-    """The records of a bucket that are no holes, uint8 (N, width)."""
-    codes = code_bytes(layout)
-    rows = np.frombuffer(stored, np.uint8).reshape(-1, codes + handle_bytes)
-    live: NDArray[np.uint8] = rows[_handles(rows, codes) != HOLES[handle_bytes]]
-    return live
-
-
-def _handles(rows: NDArray[np.uint8], codes: int) -> NDArray[np.int64]:
-    handles = np.ascontiguousarray(rows[:, codes:])
-    return handles.view("<u4" if handles.shape[1] == NARROW else "<i8").ravel().astype(np.int64)
-
-
-def _halves(rows: NDArray[np.uint8], layout: CodeLayout, handle_bytes: int) -> tuple[_Half, _Half]:
+def _halves(rows: NDArray[np.void], layout: CodeLayout, handle_bytes: int) -> tuple[_Half, _Half]:
     """Both halves, the larger one first: it stays where it is."""
-    codes, fine_bytes = code_bytes(layout), layout.fine_bytes
-    fine, coarse = np.ascontiguousarray(rows[:, :fine_bytes]), np.ascontiguousarray(rows[:, fine_bytes:codes])
+    fine, coarse = packed_codes(rows["fine"]), packed_codes(rows["coarse"])
     halves = two_majority(fine, coarse, layout)
     made = []
     for half, members in enumerate((halves.first, ~halves.first)):
-        far = int(_bits(fine[members] ^ halves.fine[half]).max())
-        near = int(_bits(coarse[members] ^ halves.packed_coarse[half]).max())
-        entry = pack_entries(
-            halves.fine[half : half + 1], halves.packed_coarse[half : half + 1], [far], [near], [handle_bytes]
-        )
+        centroid = halves.fine[half : half + 1], halves.packed_coarse[half : half + 1]
+        far, near = hamming(centroid[0], fine[members]).max(), hamming(centroid[1], coarse[members]).max()
+        entry = pack_entries(*centroid, [far], [near], [handle_bytes])
         mine = rows[members]
-        hashes = hashes_of(_handles(mine, codes)).astype("<u4").tobytes()
+        hashes = hashes_of(mine["handle"].astype(np.int64)).astype("<u4").tobytes()
         made.append(_Half(len(mine), mine.tobytes(), entry, hashes))
     made.sort(key=lambda half: -half.size)
     return made[0], made[1]
-
-
-def _bits(differing: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Set bits of every row."""
-    bits: NDArray[np.int64] = popcount(differing).sum(axis=1, dtype=np.int64)
-    return bits

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hashgrain.codes.layout import CodeLayout
 from hashgrain.indexer.collection import Collection
-from hashgrain.indexer.handles import hashes_of, is_hashed, page_of
+from hashgrain.indexer.handles import handle_fields, hashes_of, is_hashed, page_of
 from hashgrain.indexer.keys import (
     BUCKET_BYTES,
     HASH_BYTES,
@@ -101,12 +101,6 @@ def payloads_of(items: Collection) -> Iterator[tuple[bytes, bytes]]:
         for field, payload in zip(handle_fields(items.handles), items.payloads, strict=True):
             if payload:
                 yield field, payload
-
-
-def handle_fields(handles: NDArray[np.int64]) -> list[bytes]:
-    """Handles as the fields of a hash: 8 bytes each, little-endian."""
-    fields: list[bytes] = np.ascontiguousarray(handles, "<i8").view("V8").tolist()
-    return fields
 
 
 def _as_rows(array: NDArray[np.uint8]) -> NDArray[np.void]:

@@ -1,26 +1,23 @@
-"""The way of items into an index: checked as a whole, divided among the shards, cut into batches, placed in buckets."""
+"""The way of items into an index: divided among the shards, cut into batches, placed in buckets."""
 
 from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hashgrain.codes.errors import InvalidInput, StoreFull, StoreUnavailable
-from hashgrain.codes.layout import CodeLayout, HashCodes
-from hashgrain.codes.packing import coarse_keys
+from hashgrain.codes.errors import StoreFull, StoreUnavailable
 from hashgrain.indexer.clustering import nearest_centroids
+from hashgrain.indexer.collection import Collection
 from hashgrain.indexer.handles import handles_of, hashes_of, is_hashed, shards_of
-from hashgrain.indexer.identifiers import ItemId, encode_ids, last_of_each
-from hashgrain.indexer.keys import NARROW
+from hashgrain.indexer.identifiers import ItemId, encode_ids
+from hashgrain.indexer.keys import NARROW, WIDE
 from hashgrain.indexer.partition import Partition
-from hashgrain.indexer.payloads import encode_payloads
 from hashgrain.indexer.records import needs_wide
 from hashgrain.indexer.results import Written
 from hashgrain.indexer.shard import Narrow, Shard, Stale
@@ -36,85 +33,7 @@ ATTEMPTS = 100
 """How often a batch is placed anew while other writers split the buckets that it was placed in."""
 
 
-@dataclass(frozen=True, eq=False)
-class Items:
-    """Items on their way into an index; element n of everything belongs to item n.
-
-    Attributes:
-        handles: int64 (N,).
-        fine: uint8 (N, fine bytes), packed.
-        packed_coarse: uint8 (N, coarse bytes).
-        coarse: uint32 (N,), the same as numbers.
-        encoded: their encoded ids.
-        payloads: JSON, or empty.
-    """
-
-    handles: NDArray[np.int64]
-    fine: NDArray[np.uint8]
-    packed_coarse: NDArray[np.uint8]
-    coarse: NDArray[np.uint32]
-    encoded: Sequence[bytes]
-    payloads: Sequence[bytes]
-
-    def __len__(self) -> int:
-        return len(self.handles)
-
-    def __getitem__(self, rows: NDArray[np.intp]) -> Items:
-        """The items at some places, in that order."""
-        return Items(
-            self.handles[rows],
-            self.fine[rows],
-            self.packed_coarse[rows],
-            self.coarse[rows],
-            [self.encoded[n] for n in rows.tolist()],
-            [self.payloads[n] for n in rows.tolist()],
-        )
-
-
-def items_of(
-    ids: Iterable[ItemId],
-    codes: HashCodes,
-    payloads: Sequence[Mapping[str, Any] | None] | None,
-    layout: CodeLayout,
-) -> Items:
-    """Make the items to write, each id once: the last of several counts.
-
-    Args:
-        ids: one per row of `codes`.
-        codes: checked against `layout` before.
-        payloads: None, or one (or None) per id.
-        layout: the index's code lengths.
-
-    Raises:
-        InvalidInput: an id or payload cannot be stored, or there are not as many of each.
-    """
-    encoded = encode_ids(ids)
-    if len(encoded) != len(codes):
-        raise InvalidInput(f"got {len(encoded)} ids and {len(codes)} codes; give one id per row of codes")
-    names = encoded if payloads is None else [item[1:].decode() for item in encoded]
-    items = Items(
-        handles_of(encoded),
-        np.ascontiguousarray(codes.fine),
-        np.ascontiguousarray(codes.coarse),
-        coarse_keys(codes.coarse, layout.coarse_bits),
-        encoded,
-        encode_payloads(payloads, names),
-    )
-    kept = last_of_each(encoded)
-    if len(kept) < len(items):
-        items = items[np.array(kept)]
-    order = np.argsort(items.handles, kind="stable")
-    same = np.flatnonzero(np.diff(items.handles[order]) == 0)
-    if len(same):
-        one, two = (items.encoded[order[n]][1:].decode() for n in (same[0], same[0] + 1))
-        raise InvalidInput(
-            f"the ids {one!r} and {two!r} have the same 61-bit hash, so an index cannot hold both; give one of them "
-            "another id"
-        )
-    return items
-
-
-def add_items(shards: Sequence[Shard], items: Items) -> Written:
+def add_items(shards: Sequence[Shard], items: Collection) -> Written:
     """Write items batch by batch, shard by shard.
 
     Raises:
@@ -152,13 +71,15 @@ def delete_ids(shards: Sequence[Shard], ids: Iterable[ItemId]) -> int:
     return deleted
 
 
-def _add(shard: Shard, items: Items) -> int:
+def _add(shard: Shard, items: Collection) -> int:
     """Write one batch; returns how many items replaced one of the same id."""
-    hashed = is_hashed(items.handles)
+    hashed = is_hashed(items.handles).tolist()
     more: list[Any] = []
     for place in range(len(items)):
-        if hashed[place] or items.payloads[place]:
-            more += (place, items.encoded[place] if hashed[place] else b"", items.payloads[place])
+        name = items.encoded[place] if items.encoded is not None and hashed[place] else b""
+        payload = b"" if items.payloads is None else items.payloads[place]
+        if name or payload:
+            more += (place, name, payload)
     for attempt in range(ATTEMPTS):
         partition = shard.routes()
         try:
@@ -179,13 +100,11 @@ def _add(shard: Shard, items: Items) -> int:
     )
 
 
-def _placed(shard: Shard, items: Items, partition: Partition) -> tuple[bytes, bytes]:
+def _placed(shard: Shard, items: Collection, partition: Partition) -> tuple[bytes, bytes]:
     """The buckets that a batch goes to, and the batch, as add.lua takes them."""
     # Of buckets with one centroid the first would get all and overflow, so each batch begins to count at another.
-    turn = int(hashes_of(items.handles[:1])[0]) % len(partition)
-    fine, coarse = np.roll(partition.fine, -turn, axis=0), np.roll(partition.coarse, -turn)
-    bucket, far, near = nearest_centroids(items.fine, items.coarse, fine, coarse)
-    bucket = (bucket + turn) % len(partition)
+    first = int(hashes_of(items.handles[:1])[0]) % len(partition)
+    bucket, far, near = nearest_centroids(items.fine, items.packed_coarse, partition, first)
     numbers, which = np.unique(bucket, return_inverse=True)
     wide = needs_wide(items.handles) & (partition.handle_bytes[bucket] == NARROW)
     if wide.any():
@@ -225,10 +144,11 @@ def _by_shard(handles: NDArray[np.int64], shards: Sequence[Shard]) -> Iterator[t
         yield shard, np.flatnonzero(shard_of == number)
 
 
-def _batches(items: Items, rows: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
+def _batches(items: Collection, rows: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
     start, size = 0, 0
     for place, row in enumerate(rows.tolist()):
-        weight = len(items.encoded[row]) + len(items.payloads[row])
+        weight = WIDE if items.encoded is None else len(items.encoded[row])
+        weight += 0 if items.payloads is None else len(items.payloads[row])
         if place > start and (place - start == BATCH_ITEMS or size + weight > BATCH_BYTES):
             yield rows[start:place]
             start, size = place, 0

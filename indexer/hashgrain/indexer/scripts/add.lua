@@ -52,11 +52,7 @@ for at = 6, #ARGV, 3 do
 end
 
 step = 14 + CODES
-local hashes = {}
-for at = 3, #ARGV[5], step do
-  hashes[#hashes + 1] = sub(ARGV[5], at, at + 3)
-end
-read_pages(hashes, count)
+local hashes = read_pages(ARGV[5], 3, step, count)
 if broken then
   return broken
 end
@@ -88,13 +84,7 @@ local function stays(bucket, number)
   if sub(bucket.entry, 1, CODES) ~= sub(buckets[number].entry, 1, CODES) then
     return false
   end
-  if not bucket.wide_as then
-    bucket.wide_as = {}
-  end
-  if not bucket.wide_as[number] then
-    bucket.wide_as[number] = true
-    widen_radii(bucket, needed[number][1], needed[number][2])
-  end
+  widen_radii(bucket, needed[number][1], needed[number][2])
   return true
 end
 

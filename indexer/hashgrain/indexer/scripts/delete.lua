@@ -16,11 +16,7 @@ for at = 5, #ARGV, 2 do
   named[tonumber(ARGV[at])] = ARGV[at + 1]
 end
 
-local hashes = {}
-for at = 1, #ARGV[4], 12 do
-  hashes[#hashes + 1] = sub(ARGV[4], at, at + 3)
-end
-read_pages(hashes, count)
+local hashes = read_pages(ARGV[4], 1, 12, count)
 if broken then
   return broken
 end

@@ -140,10 +140,12 @@ local function read_holes(numbers)
   end, HOLES)
 end
 
--- Read the pages of some hashes.
-local function read_pages(hashes, count)
-  local missing = {}
-  for _, hash in ipairs(hashes) do
+-- Read the pages of the hashes, 4 bytes each, that stand at `first` of every `step` bytes; returns the hashes.
+local function read_pages(blob, first, step, count)
+  local hashes, missing = {}, {}
+  for at = first, #blob, step do
+    local hash = sub(blob, at, at + 3)
+    hashes[#hashes + 1] = hash
     local number = page_of(decode('<I4', hash), count)
     if not pages[number] then
       pages[number] = { added = {} }
@@ -156,6 +158,7 @@ local function read_pages(hashes, count)
       broken = broken or { 'torn', places_key(number), #text }
     end
   end)
+  return hashes
 end
 
 -- The position of a record, counted from 0, in a bucket that may have it; nil where it has not. Looks where the hint

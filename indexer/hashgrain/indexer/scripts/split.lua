@@ -31,11 +31,7 @@ elseif new > buckets_there then
 end
 
 local count = tonumber(call('HGET', META, 'pages'))
-local hashes = {}
-for at = 1, #ARGV[12], 4 do
-  hashes[#hashes + 1] = sub(ARGV[12], at, at + 3)
-end
-read_pages(hashes, count)
+local hashes = read_pages(ARGV[12], 1, 4, count)
 if broken then
   return broken
 end
