@@ -32,7 +32,7 @@ def test_a_missing_field_is_named(field: str) -> None:
 
 @pytest.mark.parametrize("version", ["1", "0", "x"])
 def test_another_schema_is_refused_with_both_numbers_whatever_else_it_holds(version: str) -> None:
-    with pytest.raises(SchemaMismatch, match=f"schema version {version}, this code knows 2"):
+    with pytest.raises(SchemaMismatch, match=f"schema version {version}, this code knows 3"):
         Header.from_fields(stored(HEADER, schema=version, coarse_bits=None), "the-key")
 
 

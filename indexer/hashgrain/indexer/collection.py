@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hashgrain.codes.errors import InvalidInput
 from hashgrain.codes.layout import HashCodes
 from hashgrain.indexer.handles import FIRST_HASHED, handles_of
-from hashgrain.indexer.identifiers import ItemId, encode_ids, last_of_each
+from hashgrain.indexer.identifiers import ItemId, decode_id, encode_ids, last_of_each
 from hashgrain.indexer.payloads import encode_payloads
 
 
@@ -72,7 +72,7 @@ class Collection:
         """The same, whatever the ids are: each is looked at by itself, and kept as it is encoded."""
         encoded = encode_ids(ids)
         _require_as_many(len(encoded), codes)
-        stored = None if payloads is None else encode_payloads(payloads, [item[1:].decode() for item in encoded])
+        stored = None if payloads is None else encode_payloads(payloads, list(map(decode_id, encoded)))
         items = cls(handles_of(encoded), codes.fine, codes.coarse, encoded, stored)
         kept = last_of_each(encoded)
         if len(kept) < len(items):
@@ -127,7 +127,7 @@ def _require_no_collision(handles: NDArray[np.int64], encoded: Sequence[bytes]) 
     order = np.argsort(handles, kind="stable")
     same = np.flatnonzero(np.diff(handles[order]) == 0)
     if len(same):
-        one, two = (encoded[order[n]][1:].decode() for n in (same[0], same[0] + 1))
+        one, two = (decode_id(encoded[order[n]]) for n in (same[0], same[0] + 1))
         raise InvalidInput(
             f"the ids {one!r} and {two!r} have the same 61-bit hash, so an index cannot hold both; give one of them "
             "another id"

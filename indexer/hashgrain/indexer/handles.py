@@ -16,16 +16,17 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from hashgrain.indexer.identifiers import INTEGER
+
 FIRST_HASHED = 1 << 61
 """Handles from here on are hashes; those below are integer ids."""
 
-_INLINE = b"i"
 _HASH_MASK = FIRST_HASHED - 1
 
 
 def handle_of(encoded: bytes) -> int:
     """The handle of an encoded id (see `identifiers`)."""
-    if encoded[:1] == _INLINE:
+    if encoded[:1] == INTEGER:
         number = int(encoded[1:])
         if -FIRST_HASHED <= number < FIRST_HASHED:
             return number

@@ -1,4 +1,7 @@
-"""External ids: how they are encoded."""
+"""External ids: how they are encoded.
+
+A string is its UTF-8 bytes. An integer is the byte 0xff, which no UTF-8 text has in it, and its decimal digits.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,17 @@ from hashgrain.codes.errors import IndexCorrupt, InvalidInput
 
 ItemId = str | int
 
-LONGEST_ID = 512
-"""Bytes that an encoded id may take."""
+LONGEST_ID = 511
+"""Bytes that a string may take."""
+
+INTEGER = b"\xff"
+"""What the encoded id of an integer begins with."""
 
 _INT64 = (-(1 << 63), (1 << 63) - 1)
 
 
 def encode_ids(ids: Iterable[ItemId]) -> list[bytes]:
-    """Encode ids, in order: "s" + UTF-8 for a string, "i" + decimal digits for an integer.
+    """Encode ids, in order.
 
     Args:
         ids: strings and integers, Python's or NumPy's; "5" and 5 are two different ids.
@@ -31,7 +37,7 @@ def encode_ids(ids: Iterable[ItemId]) -> list[bytes]:
         )
     # Most collections are numbered by small integers: these are not worth a call each.
     return [
-        b"i%d" % item if type(item) is int and 0 <= item <= _INT64[1] else _encode(position, item)
+        b"\xff%d" % item if type(item) is int and 0 <= item <= _INT64[1] else _encode(position, item)
         for position, item in enumerate(ids)
     ]
 
@@ -43,10 +49,10 @@ def decode_id(encoded: bytes) -> ItemId:
         IndexCorrupt: these bytes are no encoded id.
     """
     try:
-        if encoded[:1] == b"s":
-            return encoded[1:].decode()
-        if encoded[:1] == b"i":
+        if encoded[:1] == INTEGER:
             return int(encoded[1:])
+        if encoded:
+            return encoded.decode()
     except ValueError:
         pass
     raise IndexCorrupt(f"{encoded[:40]!r} is stored as an item's id, but is none; drop the index and build it again")
@@ -68,20 +74,20 @@ def _encode(position: int, item: object) -> bytes:
         low, high = _INT64
         if not low <= item <= high:
             raise InvalidInput(f"id {position} is {item}, integer ids have 64 bits ({low} to {high}); use a string")
-        return b"i%d" % int(item)
+        return b"\xff%d" % int(item)
     raise InvalidInput(f"id {position} is of type {type(item).__name__}; an id is a string or an integer")
 
 
 def _encode_string(position: int, item: str) -> bytes:
     try:
-        encoded = b"s" + item.encode()
+        encoded = item.encode()
     except UnicodeEncodeError:
         raise InvalidInput(
             f"id {position}, {item[:40]!r}, cannot be written as UTF-8; take out its surrogates"
         ) from None
     if len(encoded) > LONGEST_ID:
         raise InvalidInput(
-            f"id {position}, {item[:40]!r}..., takes {len(encoded) - 1} bytes, at most {LONGEST_ID - 1} are allowed; "
+            f"id {position}, {item[:40]!r}..., takes {len(encoded)} bytes, at most {LONGEST_ID} are allowed; "
             "use a shorter name and keep the long one in the payload"
         )
     return encoded

@@ -1,4 +1,4 @@
-"""The stored layout, schema version 2: the only place that spells a Redis key.
+"""The stored layout, schema version 3: the only place that spells a Redis key.
 
 An index has S shards. All keys of shard s carry the hash tag `{name:s}`, so they live on one Redis Cluster node and
 one script changes them atomically. An item belongs to one shard, by its id (see `handles`). In a shard:
@@ -47,7 +47,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 HASH_BYTES = 4
 BUCKET_BYTES = 3

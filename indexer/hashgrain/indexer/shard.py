@@ -204,7 +204,7 @@ class Shard:
             "else create it"
         )
 
-    def _refusal(self, status: bytes, found: Any = b"", more: Any = 0) -> StoreError | InvalidInput:
+    def _refusal(self, status: bytes, found: Any = b"", more: Any = b"") -> StoreError | InvalidInput:
         shown = found.decode(errors="replace") if isinstance(found, bytes) else str(found)
         mend = f"run `hashgrain index check {self.keys.name} --repair`"
         if status == b"missing":
@@ -214,10 +214,9 @@ class Shard:
         if status == b"narrow":
             return Narrow(int(found))
         if status == b"collision":
-            given = more.decode(errors="replace")
             return InvalidInput(
-                f"the ids {shown[1:]!r} and {given[1:]!r} have the same 61-bit hash, so the index cannot hold both; "
-                "give the new item another id"
+                f"the ids {decode_id(found)!r} and {decode_id(more)!r} have the same 61-bit hash, so the index cannot "
+                "hold both; give the new item another id"
             )
         if status == b"broken":
             return IndexCorrupt(f"{shown} holds {more} bytes, no multiple of the width of its records; {mend}")

@@ -52,7 +52,7 @@ for at = 6, #ARGV, 3 do
 end
 
 step = 14 + CODES
-local hashes = read_pages(ARGV[5], 3, step, count)
+local hashes, page_of_each = read_pages(ARGV[5], 3, step, count)
 if broken then
   return broken
 end
@@ -62,7 +62,7 @@ local handles, found, others = {}, {}, {}
 for item = 1, #hashes do
   local at = (item - 1) * step + 1
   handles[item] = sub(ARGV[5], at + 6, at + 13)
-  local place, holder, record = find(pages[page_of(decode('<I4', hashes[item]), count)], hashes[item], handles[item])
+  local place, holder, record = find(pages[page_of_each[item]], hashes[item], handles[item])
   if place then
     found[item] = { place, holder, record }
     if not buckets[holder].free then
@@ -103,7 +103,7 @@ for item = 1, #hashes do
       return { 'narrow', number }
     end
   end
-  local page = page_of(decode('<I4', hash), count)
+  local page = page_of_each[item]
   local more = extra[item - 1]
   if more and ARGV[more + 1] ~= '' then
     local known = call('HGET', names_key(page), handle)

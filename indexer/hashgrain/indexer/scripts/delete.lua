@@ -16,7 +16,7 @@ for at = 5, #ARGV, 2 do
   named[tonumber(ARGV[at])] = ARGV[at + 1]
 end
 
-local hashes = read_pages(ARGV[4], 1, 12, count)
+local hashes, page_of_each = read_pages(ARGV[4], 1, 12, count)
 if broken then
   return broken
 end
@@ -24,7 +24,7 @@ end
 local handles, names, gone, holders, taken = {}, {}, {}, {}, {}
 for at = 1, #ARGV[4], 12 do
   local hash, handle = sub(ARGV[4], at, at + 3), sub(ARGV[4], at + 4, at + 11)
-  local page = page_of(decode('<I4', hash), count)
+  local page = page_of_each[(at + 11) / 12]
   local place, holder, record = find(pages[page], hash, handle)
   local name = named[(at - 1) / 12]
   if place and (not name or call('HGET', names_key(page), handle) == name) then

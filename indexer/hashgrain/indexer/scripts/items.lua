@@ -47,14 +47,16 @@ local function is_live()
   return header[1] == INCARNATION and header[2] == 'live'
 end
 
--- The page of a hash where there are so many pages; see `page_of` in handles.py.
-local function page_of(hash, pages)
+-- Gives the page of a hash, a number, where there are so many pages; see `page_of` in handles.py.
+local function paging(pages)
   local level = 1
   while 2 * level <= pages do
     level = 2 * level
   end
-  local page = hash % (2 * level)
-  return page < pages and page or page % level
+  return function(hash)
+    local page = hash % (2 * level)
+    return page < pages and page or page % level
+  end
 end
 
 -- Run a command on one hash with any number of fields (and values).
@@ -105,7 +107,10 @@ local function bucket_at(number)
     local entry = whole_partition and sub(whole_partition, first + 1, first + ENTRY)
       or call('GETRANGE', PARTITION, first, first + ENTRY - 1)
     local handle = string.byte(entry, ENTRY)
-    bucket = { number = number, key = bucket_key(number), entry = entry, handle = handle, width = CODES + (handle or 0) }
+    bucket = {
+      number = number, key = bucket_key(number), entry = entry, handle = handle, width = CODES + (handle or 0),
+      free = false, writes = false, added = false, length = false, touched = false, taken = 0, radii = false,
+    } -- all fields at once, as a table that grows is laid out anew
     buckets[number] = bucket
   end
   return bucket
@@ -140,13 +145,14 @@ local function read_holes(numbers)
   end, HOLES)
 end
 
--- Read the pages of the hashes, 4 bytes each, that stand at `first` of every `step` bytes; returns the hashes.
+-- Read the pages of the hashes, 4 bytes each, that stand at `first` of every `step` bytes, where there are `count` pages;
+-- returns the hashes and the numbers of their pages.
 local function read_pages(blob, first, step, count)
-  local hashes, missing = {}, {}
+  local hashes, page_of_each, missing, page_of = {}, {}, {}, paging(count)
   for at = first, #blob, step do
-    local hash = sub(blob, at, at + 3)
-    hashes[#hashes + 1] = hash
-    local number = page_of(decode('<I4', hash), count)
+    local number = page_of((decode('<I4', blob, at)))
+    hashes[#hashes + 1] = sub(blob, at, at + 3)
+    page_of_each[#hashes] = number
     if not pages[number] then
       pages[number] = { added = {} }
       missing[#missing + 1] = number
@@ -158,7 +164,7 @@ local function read_pages(blob, first, step, count)
       broken = broken or { 'torn', places_key(number), #text }
     end
   end)
-  return hashes
+  return hashes, page_of_each
 end
 
 -- The position of a record, counted from 0, in a bucket that may have it; nil where it has not. Looks where the hint
@@ -223,7 +229,7 @@ end
 local function take_away(bucket, record)
   bucket.writes[#bucket.writes + 1] = { record * bucket.width + CODES, HOLE[bucket.handle] }
   bucket.touched = true
-  bucket.taken = (bucket.taken or 0) + 1
+  bucket.taken = bucket.taken + 1
   if record < LISTED then
     bucket.free = bucket.free .. encode('<I2', record)
   end
@@ -257,7 +263,7 @@ local function write_buckets(told)
           told(number, bucket.length - #free / 2)
         end
       end
-      if bucket.taken and #free >= 2 * FEW and #free >= length_of(bucket) then
+      if bucket.taken > 0 and #free >= 2 * FEW and #free >= length_of(bucket) then
         compact(bucket)
         free = ''
       end

@@ -31,13 +31,13 @@ elseif new > buckets_there then
 end
 
 local count = tonumber(call('HGET', META, 'pages'))
-local hashes = read_pages(ARGV[12], 1, 4, count)
+local hashes, page_of_each = read_pages(ARGV[12], 1, 4, count)
 if broken then
   return broken
 end
 local old, moved, taken = encode('<I3', number), {}, {}
 for record, hash in ipairs(hashes) do
-  local page = page_of(decode('<I4', hash), count)
+  local page = page_of_each[record]
   local places = pages[page].text
   taken[page] = taken[page] or {}
   local place = seek(places, hash .. old, PLACE, 1, 1)
