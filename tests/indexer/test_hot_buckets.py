@@ -22,7 +22,7 @@ import redis
 from durable_server import DurableServer
 from hashgrain.codes import CodeLayout
 from hashgrain.codes.errors import IndexCorrupt, IndexMissing, StoreUnavailable
-from hashgrain.indexer import Hit, Index, check_index, hot_buckets, tending
+from hashgrain.indexer import Hit, Index, check_index, hot_buckets, patience, tending
 from hashgrain.indexer import search as search_module
 from hashgrain.indexer.fresh_reading import FreshReading
 from plain_answers import as_plain
@@ -40,7 +40,7 @@ def hot_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*arguments: Any) -> Any:
         raise AssertionError("a search went past the buckets that are kept")
 
-    monkeypatch.setattr(search_module, "HOT_ATTEMPTS", search_module.ATTEMPTS)
+    monkeypatch.setattr(patience, "MOST_SKIPPED", 0)
     monkeypatch.setattr(FreshReading, "of", refuse)
 
 
@@ -248,13 +248,13 @@ def test_a_connection_killed_between_ranking_and_payloads_is_made_anew(
     rank = search_module.Selection.of
 
     def killing(*arguments: Any, **named: Any) -> Any:
-        if len(kills) < 3:
+        if len(kills) < 2:
             kills.append(client.client_kill_filter(_type="normal", skipme=True))
         return rank(*arguments, **named)
 
     monkeypatch.setattr(search_module.Selection, "of", killing)
     assert plain(keeping.search(QUERIES, 5, payloads=True)) == wanted
-    assert len(kills) == 3
+    assert len(kills) == 2
 
 
 @pytest.mark.usefixtures("hot_alone")
@@ -462,6 +462,7 @@ def test_another_database_that_is_emptied_while_buckets_are_read_costs_a_reading
     index: Index, keeping: Index, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Redis does not say which database was emptied, so all that is kept may be void, between two answers."""
+    monkeypatch.setattr(patience, "MOST_SKIPPED", 0)
     monkeypatch.setattr(hot_buckets, "AT_ONCE", 10)
     client = redis.Redis.from_url(f"{redis_url}?db=5")
     tracking = keeping._hot._tracking  # type: ignore[union-attr]

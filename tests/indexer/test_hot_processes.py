@@ -14,8 +14,7 @@ import pytest
 
 from hashgrain.codes import CodeLayout
 from hashgrain.codes.errors import StoreUnavailable
-from hashgrain.indexer import Hit, Index
-from hashgrain.indexer import search as search_module
+from hashgrain.indexer import Hit, Index, patience
 from random_codes import random_codes
 
 LAYOUT = CodeLayout(12, 64)
@@ -100,18 +99,18 @@ class Writer:
 
 
 @pytest.mark.parametrize(
-    ("cache_bytes", "shards", "hot_attempts"),
+    ("cache_bytes", "shards", "most_skipped"),
     [
-        (2000, 1, search_module.ATTEMPTS),
-        (2000, 3, search_module.HOT_ATTEMPTS),
-        (1 << 20, 1, search_module.HOT_ATTEMPTS),
-        (1 << 20, 3, search_module.ATTEMPTS),
+        (2000, 1, 0),
+        (2000, 3, patience.MOST_SKIPPED),
+        (1 << 20, 1, patience.MOST_SKIPPED),
+        (1 << 20, 3, 0),
     ],
 )
 def test_no_acknowledged_write_is_missed(
-    redis_url: str, cache_bytes: int, shards: int, hot_attempts: int, monkeypatch: pytest.MonkeyPatch
+    redis_url: str, cache_bytes: int, shards: int, most_skipped: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(search_module, "HOT_ATTEMPTS", hot_attempts)
+    monkeypatch.setattr(patience, "MOST_SKIPPED", most_skipped)
     with (
         Index.create(redis_url, "x", LAYOUT, shards=shards, bucket_items=8) as fresh,
         Index.open(redis_url, "x", cache_bytes=cache_bytes) as keeping,

@@ -5,8 +5,9 @@ write that was acknowledged before it began, and none of a batch or all of it wi
 changed, or a winner was deleted between reading its record and its name, the query starts afresh; and so it does where
 a winner was replaced before its payload was read.
 
-A searcher may keep buckets (see `hot_buckets`). Then a query that would start afresh for the second time reads all
-that it needs in one atomic step, as one without them does, so that writers hold up neither more than the other.
+A searcher may keep buckets (see `hot_buckets`). Then a query that has to start afresh reads all that it needs in one
+atomic step, as one without them does, and so do some that follow, so that writers hold up neither more than the other
+(see `patience`).
 
 With a deadline, a query is answered in growing steps, each a reading of its own with names and all, so that there is
 always a whole answer to fall back on.
@@ -31,6 +32,7 @@ from hashgrain.indexer.directories import Directories
 from hashgrain.indexer.fresh_reading import FreshReading
 from hashgrain.indexer.handles import FIRST_HASHED
 from hashgrain.indexer.hot_buckets import HotBuckets
+from hashgrain.indexer.patience import Patience
 from hashgrain.indexer.planning import Plan, reach_of
 from hashgrain.indexer.probing import Probing
 from hashgrain.indexer.queries import Queries, require_logits
@@ -45,9 +47,6 @@ from hashgrain.indexer.warming import warm_up
 GROUP = 64
 """Queries that share one reading of buckets."""
 
-HOT_ATTEMPTS = 2
-"""How often a query goes by buckets that were kept before it reads them all."""
-
 ATTEMPTS = 100
 """How often a query starts afresh while writers change the index under it."""
 
@@ -59,6 +58,7 @@ class Searcher:
         self._shards = shards
         self._layout = layout
         self._hot = hot
+        self._patience = Patience()
         self._known: Directories | None = None
 
     def search(self, codes: HashCodes, request: SearchRequest) -> list[Hit]:
@@ -103,8 +103,11 @@ class Searcher:
             try:
                 asked = codes if len(waiting) == len(codes) else codes[np.array(waiting)]
                 queries = Queries.of(asked, self._layout, request.rank)
-                taken = self._take(queries, step, request, self._hot if lost < HOT_ATTEMPTS else None)
+                hot = self._hot if self._hot and self._patience.allows() else None
+                taken = self._take(queries, step, request, hot)
                 named = None if taken is None else taken.hits(request)
+                if hot:
+                    self._patience.learn(held=named is not None)
             except StoreUnavailable as exc:
                 if not deadline.passed:
                     raise

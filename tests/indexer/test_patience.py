@@ -1,0 +1,39 @@
+"""Kept buckets are left alone for longer the more often they turn out not to hold, and gone by again once they do."""
+
+from __future__ import annotations
+
+from hashgrain.indexer.patience import MOST_SKIPPED, Patience
+
+
+def skipped(patience: Patience) -> int:
+    """How many readings leave the kept buckets alone before one may go by them."""
+    count = 0
+    while not patience.allows():
+        count += 1
+    return count
+
+
+def test_what_holds_is_always_gone_by() -> None:
+    patience = Patience()
+    for _ in range(5):
+        assert skipped(patience) == 0
+        patience.learn(held=True)
+
+
+def test_each_loss_in_a_row_is_waited_on_twice_as_long_up_to_a_bound() -> None:
+    patience = Patience()
+    waits = []
+    for _ in range(8):
+        patience.learn(held=False)
+        waits.append(skipped(patience))
+    assert waits == [1, 3, 7, 15, 31, 63, 63, 63]
+    assert waits[-1] == MOST_SKIPPED
+
+
+def test_one_reading_that_holds_restores_trust() -> None:
+    patience = Patience()
+    for held in (False, False, False, True):
+        patience.learn(held=held)
+    assert skipped(patience) == 0
+    patience.learn(held=False)
+    assert skipped(patience) == 1
