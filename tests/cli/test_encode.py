@@ -144,10 +144,17 @@ def test_json(triton: EmbeddedServers, capsys: pytest.CaptureFixture[str]) -> No
     assert answer.pop("seconds") >= 0
     assert answer.pop("images_per_second") > 0
     assert answer.pop("server")["name"] == "triton"
+    stages = answer.pop("stages")
+    assert list(stages) == ["read", "decode", "infer", "write"]
+    assert all(stage["thread_seconds"] >= stage["busy_seconds"] >= 0 for stage in stages.values())
     assert answer == {
         "out": "c.parquet",
         "encoded": 2,
+        "reused": 0,
+        "unchanged": 0,
         "rejected": [{"id": "empty.png", "reason": "the file is empty"}],
+        "quarantined": 0,
+        "bytes_read": sum(path.stat().st_size for path in Path("photos").rglob("*.png")),
         "model": {
             "fingerprint": triton.contract.fingerprint,
             "coarse_bits": 16,
@@ -155,6 +162,79 @@ def test_json(triton: EmbeddedServers, capsys: pytest.CaptureFixture[str]) -> No
             "version": "1",
         },
     }
+
+
+def test_with_a_ledger_the_same_command_does_only_what_is_left(
+    repository: Path, redis_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_tree(Path("photos"), arrays(6))
+    Path("photos/empty.png").touch()
+    options = ("--ledger", "job.ledger", "--triton", repository, "--redis", redis_url)
+    assert run("photos", "--index", "photos", *options) == 0
+    assert "encoded 6 images" in capsys.readouterr().out
+    Path("photos/more.png").write_bytes(file_bytes(arrays(1, seed=5)[0]))
+    assert run("photos", "--index", "photos", *options) == 0
+    said = capsys.readouterr()
+    assert "encoded 1 images into the index photos" in said.out
+    assert "also 6 unchanged since an earlier run, 1 rejected by an earlier run and unchanged" in said.out
+    assert said.err == ""
+    assert run("photos", "--index", "photos", *options, "--retry-rejected") == 0
+    assert "left out 1 that cannot be read:" in capsys.readouterr().err
+    assert run("photos", "--out", "c.parquet", *options[:4]) == 0
+    assert "also 7 whose codes were known" in capsys.readouterr().out
+    stored = read_codes("c.parquet")
+    with HashEncoder(repository) as encoder:
+        assert np.array_equal(stored.codes.fine, encoder.encode([f"photos/{name}" for name in stored.ids]).fine)
+
+
+@pytest.mark.parametrize("loss", ["dropped", "deleted from"])
+def test_an_index_that_lost_items_gets_them_again_without_encoding(
+    repository: Path, redis_url: str, capsys: pytest.CaptureFixture[str], loss: str
+) -> None:
+    names = write_tree(Path("photos"), arrays(6))
+    options = ("--index", "photos", "--ledger", "job.ledger", "--triton", repository, "--redis", redis_url)
+    assert run("photos", *options) == 0
+    with Index.open(redis_url, "photos") as index:
+        if loss == "dropped":
+            index.drop()
+        else:
+            index.delete(names[:2])
+    capsys.readouterr()
+    assert run("photos", *options) == 0
+    said = capsys.readouterr()
+    assert ("holds 4 items and had acknowledged 6" in said.err) is (loss == "deleted from")
+    assert "encoded 0 images" in said.out
+    assert "also 6 whose codes were known" in said.out
+    with Index.open(redis_url, "photos") as index:
+        assert len(index) == 6
+
+
+def test_a_ledger_of_another_model_is_refused(
+    repository: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_tree(Path("photos"), arrays(2))
+    write_tiny_repository(tmp_path / "other", seed=1)
+    assert run("photos", "--out", "c.parquet", "--ledger", "job.ledger", "--triton", repository) == 0
+    assert run("photos", "--out", "d.parquet", "--ledger", "job.ledger", "--triton", tmp_path / "other") == 1
+    assert "the ledger job.ledger holds codes of model" in capsys.readouterr().err
+
+
+def test_work_that_breaks_off_says_how_to_go_on(
+    repository: Path, redis_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_tree(Path("photos"), arrays(4))
+    options = ("--index", "photos", "--ledger", "job.ledger", "--triton", repository, "--redis", redis_url)
+    redis.Redis.from_url(redis_url).config_set("maxmemory", 1)
+    try:
+        assert run("photos", *options) == 1
+    finally:
+        redis.Redis.from_url(redis_url).config_set("maxmemory", 0)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "what is done stands in job.ledger: run the same command again, and it goes on from there"
+    assert lines[1].startswith("error: ")
+    assert run("photos", *options) == 0
+    with Index.open(redis_url, "photos") as index:
+        assert len(index) == 4
 
 
 def test_a_list_on_standard_input(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,6 +261,9 @@ def test_parquet_with_ids_and_payloads_into_an_index(repository: Path, redis_url
         (["photos", "--out", "c.parquet", "--index", "i"], 2, "either --out FILE or --index NAME"),
         (["photos", "--index", "i", "--logits"], 2, "--logits goes with --out"),
         (["photos", "--out", "c.parquet", "--batch", "0"], 2, "x>=1"),
+        (["photos", "--out", "c.parquet", "--verify"], 2, "--verify and --retry-rejected go with --ledger FILE"),
+        (["photos", "--out", "c.parquet", "--logits", "--ledger", "l"], 2, "--logits goes without --ledger"),
+        (["photos", "--out", "c.parquet", "--ledger", "no/l"], 1, "there is no folder no; create it first"),
         (["--out", "c.parquet"], 2, "Missing argument 'SOURCE...'"),
         (["nowhere", "--out", "c.parquet"], 1, "there is no nowhere; give a folder"),
         (["empty", "--out", "c.parquet"], 1, "empty holds no images"),

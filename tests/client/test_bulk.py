@@ -13,6 +13,7 @@ from hashgrain.client import HashEncoder
 from hashgrain.client.bulk import encode_collection
 from hashgrain.client.codes_file import CodesFile, read_codes
 from hashgrain.client.parquet_source import ParquetSource
+from hashgrain.client.reading import ITEMS_AHEAD, ITEMS_OF_A_TASK
 from hashgrain.client.sources import FolderSource, Item, ItemId
 from hashgrain.codes import HashCodes
 from hashgrain.codes.errors import DataError
@@ -93,9 +94,10 @@ def test_only_a_few_batches_are_taken_ahead_of_the_sink(encoder: HashEncoder) ->
     class Checking(Memory):
         def write(self, ids: list[ItemId], codes: HashCodes, payloads: list[dict[str, Any]]) -> None:
             super().write(ids, codes, payloads)
-            assert taken - len(self.ids) <= 2 * 4
+            assert taken - len(self.ids) <= ITEMS_AHEAD + ITEMS_OF_A_TASK + batches * 4
 
     sink = Checking()
+    batches = 1 + 6  # in flight and around, as the module says
     assert encode_collection(encoder, items(), sink).encoded == 400
     assert sink.ids == list(range(1, 401))
 

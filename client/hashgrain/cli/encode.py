@@ -4,29 +4,25 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from hashgrain.cli.main import echo_json
+from hashgrain.cli.encode_receipt import print_receipt, print_receipt_as_json
+from hashgrain.cli.index_sink import IndexSink
 from hashgrain.cli.options import json_option, redis_option, triton_option
-from hashgrain.codes import HashCodes
 from hashgrain.codes.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hashgrain.client import HashEncoder
-    from hashgrain.client.bulk import BulkReport
-    from hashgrain.client.sources import ItemId, Source
-    from hashgrain.indexer import Index
-
-REJECTED_SHOWN = 10
+    from hashgrain.client.ledger import Ledger
+    from hashgrain.client.receipt import Receipt
+    from hashgrain.client.sources import Source
 
 
 @click.command()
@@ -48,6 +44,24 @@ REJECTED_SHOWN = 10
     "--payload", "payload_columns", metavar="COLUMN", multiple=True, help="Parquet: a column to keep as payload."
 )
 @click.option(
+    "--ledger",
+    "ledger_file",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Note in this file what is done: a run that was cut short goes on where it was, unchanged images are passed "
+    "over, identical ones are encoded once.",
+)
+@click.option("--verify", is_flag=True, help="With --ledger: read every file, whatever its size and time of change.")
+@click.option("--retry-rejected", is_flag=True, help="With --ledger: try again what an earlier run could not read.")
+@click.option(
+    "--patience",
+    type=click.FloatRange(min=0),
+    default=300,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait for a server that goes away in the middle.",
+)
+@click.option(
     "--rejected",
     "rejected_file",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -66,6 +80,10 @@ def encode(
     image_column: str | None,
     id_column: str | None,
     payload_columns: tuple[str, ...],
+    ledger_file: Path | None,
+    verify: bool,
+    retry_rejected: bool,
+    patience: float,
     rejected_file: Path | None,
     as_json: bool,
 ) -> None:
@@ -75,7 +93,8 @@ def encode(
     or - to read such a list from standard input. An image's id is its path relative to the folder, the line of the
     list, or of Parquet the id column, else FILE/ROW; of several sources each id begins with its source.
 
-    Images that cannot be read are left out and told at the end; the rest is encoded all the same.
+    Images that cannot be read are left out and told at the end; the rest is encoded all the same. With --ledger the
+    same command may be run again at any time, after `kill -9` too, and does only what is left to do.
     """
     from hashgrain.client import HashEncoder
     from hashgrain.client.bulk import encode_collection
@@ -86,60 +105,37 @@ def encode(
         raise click.UsageError("say where the codes go: either --out FILE or --index NAME")
     if logits and out is None:
         raise click.UsageError("--logits goes with --out: an index keeps codes only")
+    if (verify or retry_rejected) and ledger_file is None:
+        raise click.UsageError("--verify and --retry-rejected go with --ledger FILE")
+    if logits and ledger_file is not None:
+        raise click.UsageError("--logits goes without --ledger: a ledger keeps codes only")
     if rejected_file is not None:
         _require_folder(rejected_file)
     source = open_sources(sources, ParquetColumns(image_column, id_column, payload_columns))
     with (
         HashEncoder(resolve_triton(triton), batch_size=batch, in_flight=in_flight) as encoder,
         _sink(out, index_name, redis, encoder) as sink,
+        _ledger(ledger_file, retry_rejected, sink, encoder) as ledger,
         _progress(source) as progress,
     ):
-        started = time.perf_counter()
-        report = encode_collection(encoder, source, sink, logits=logits, progress=progress)
-        seconds = time.perf_counter() - started
+        receipt = encode_collection(
+            encoder,
+            source,
+            sink,
+            ledger=ledger,
+            verify=verify,
+            logits=logits,
+            patience=patience,
+            progress=progress,
+        )
         if rejected_file is not None:
-            _write_rejected(rejected_file, report)
-        if not report.encoded:
-            raise DataError(f"none of {len(report.rejected)} images can be read; the first: {report.rejected[0]}")
-    (_print_json if as_json else _print)(
-        report, seconds, encoder, {"out": str(out) if out else None, "index": index_name}
-    )
-
-
-class IndexSink:
-    """A sink that adds to an index, which is created with the first batch when it is missing."""
-
-    def __init__(self, redis_url: str, name: str, encoder: HashEncoder) -> None:
-        from hashgrain.codes.errors import IndexMissing
-        from hashgrain.indexer import Index
-
-        self._redis_url, self._name, self._encoder = redis_url, name, encoder
-        self._index: Index | None = None
-        try:
-            self._index = Index.open(redis_url, name)
-        except IndexMissing:
-            return
-        self._index.layout.require(encoder.layout, f"the index {name}")  # before the work, not after the first batch
-        self._index.require_fingerprint(encoder.fingerprint)
-
-    def write(self, ids: list[ItemId], codes: HashCodes, payloads: list[dict[str, Any]]) -> None:
-        """See `hashgrain.client.sinks.Sink`."""
-        from hashgrain.indexer import Index
-
-        if self._index is None:
-            encoder = self._encoder
-            self._index = Index.create(self._redis_url, self._name, encoder.layout, fingerprint=encoder.fingerprint)
-        kept = [payload or None for payload in payloads]  # an empty payload would be stored all the same
-        self._index.add(ids, codes, payloads=kept, fingerprint=self._encoder.fingerprint)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if self._index is not None:
-            self._index.close()
+            _write_rejected(rejected_file, receipt)
+        if receipt.rejected and not receipt.in_sink:
+            raise DataError(f"none of {receipt.images} images can be read; the first: {receipt.rejected[0]}")
+    if as_json:
+        print_receipt_as_json(receipt, encoder, {"out": str(out)} if out else {"index": str(index_name)})
+    else:
+        print_receipt(receipt, encoder, str(out) if out else f"the index {index_name}")
 
 
 def _sink(out: Path | None, index_name: str | None, redis: str | None, encoder: HashEncoder) -> Any:
@@ -151,6 +147,28 @@ def _sink(out: Path | None, index_name: str | None, redis: str | None, encoder: 
 
     assert index_name is not None
     return IndexSink(resolve_redis(redis), index_name, encoder)
+
+
+@contextmanager
+def _ledger(path: Path | None, retry_rejected: bool, sink: Any, encoder: HashEncoder) -> Iterator[Ledger | None]:
+    """The ledger, if one is asked for; where the work breaks off, it is said how to go on."""
+    if path is None:
+        yield None
+        return
+    from hashgrain.client.ledger import Ledger
+
+    with Ledger(path, encoder.fingerprint, encoder.layout) as ledger:
+        if retry_rejected:
+            ledger.forget_rejected()
+        if isinstance(sink, IndexSink) and (found := sink.reconcile(ledger)):
+            click.echo(found, err=True)
+        try:
+            yield ledger
+        except BaseException:
+            click.echo(
+                f"what is done stands in {path}: run the same command again, and it goes on from there", err=True
+            )
+            raise
 
 
 @contextmanager
@@ -168,49 +186,10 @@ def _require_folder(path: Path) -> None:
         raise DataError(f"{path} cannot be written: there is no folder {path.parent}; create it first")
 
 
-def _write_rejected(path: Path, report: BulkReport) -> None:
-    lines = (json.dumps({"id": image.name, "reason": image.reason}) + "\n" for image in report.rejected)
+def _write_rejected(path: Path, receipt: Receipt) -> None:
+    lines = (json.dumps({"id": image.name, "reason": image.reason}) + "\n" for image in receipt.rejected)
     try:
         with path.open("w", encoding="utf-8") as file:
             file.writelines(lines)
     except OSError as exc:
         raise DataError(f"{path} cannot be written ({exc.strerror}); give another place") from exc
-
-
-def _print(report: BulkReport, seconds: float, encoder: HashEncoder, target: dict[str, str | None]) -> None:
-    place = target["out"] or f"the index {target['index']}"
-    click.echo(
-        f"encoded {report.encoded:,} images into {place} ({encoder.layout}, model {encoder.fingerprint[:12]}), "
-        f"{_rate(report, seconds):,.0f} images/s"
-    )
-    if not report.rejected:
-        return
-    click.echo(f"left out {len(report.rejected):,} that cannot be read:", err=True)
-    for image in report.rejected[:REJECTED_SHOWN]:
-        click.echo(f"  {image}", err=True)
-    if len(report.rejected) > REJECTED_SHOWN:
-        click.echo(f"  and {len(report.rejected) - REJECTED_SHOWN:,} more; --rejected FILE writes them all", err=True)
-
-
-def _print_json(report: BulkReport, seconds: float, encoder: HashEncoder, target: dict[str, str | None]) -> None:
-    served, layout = encoder.served, encoder.layout
-    echo_json(
-        {
-            **{name: value for name, value in target.items() if value is not None},
-            "encoded": report.encoded,
-            "rejected": [{"id": image.name, "reason": image.reason} for image in report.rejected],
-            "seconds": round(seconds, 3),
-            "images_per_second": round(_rate(report, seconds), 1),
-            "model": {
-                "fingerprint": encoder.fingerprint,
-                "coarse_bits": layout.coarse_bits,
-                "fine_bits": layout.fine_bits,
-                "version": served.model_version,
-            },
-            "server": {"name": served.server_name, "version": served.server_version},
-        }
-    )
-
-
-def _rate(report: BulkReport, seconds: float) -> float:
-    return report.encoded / max(seconds, 1e-9)

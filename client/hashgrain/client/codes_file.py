@@ -83,6 +83,11 @@ class CodesFile:
         except OSError as exc:
             raise DataError(f"{path} cannot be written ({exc.strerror}); give a folder that exists") from exc
 
+    @property
+    def target(self) -> None:
+        """See `Sink`: the file is written anew each time."""
+        return None
+
     def write(self, ids: list[ItemId], codes: HashCodes, payloads: list[dict[str, Any]]) -> None:
         """See `Sink`.
 

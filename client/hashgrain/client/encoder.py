@@ -14,11 +14,12 @@ from PIL import Image
 from hashgrain.client.address import parse_address
 from hashgrain.client.encoded import Encoded, Logits, no_codes, outputs_for
 from hashgrain.client.images import ImageLike, default_name
-from hashgrain.client.pipeline import Concurrency, Named, Pipeline
+from hashgrain.client.pipeline import Concurrency, Named, Pipeline, Run
+from hashgrain.client.stage_clock import StageClock
 from hashgrain.client.timeouts import Timeouts
 from hashgrain.client.transport import Served, open_transport
 from hashgrain.codes import CodeLayout, EncoderContract, HashCodes
-from hashgrain.codes.errors import ImageRejected, InvalidInput
+from hashgrain.codes.errors import ContractViolation, ImageRejected, InvalidInput
 
 DEFAULT_BATCH_SIZE = 128
 
@@ -57,10 +58,11 @@ class HashEncoder:
         for name, number in (("batch_size", batch_size), ("in_flight", in_flight), ("decode_threads", decode_threads)):
             _require_positive(name, number)
         self._address = parse_address(address)
+        self._timeouts = timeouts
         transport = open_transport(self._address)
         try:
             self._served = transport.connect(timeouts.connect)
-            concurrency = Concurrency(
+            self._concurrency = concurrency = Concurrency(
                 batch_size=_batch_size(batch_size, self._served, str(self._address)),
                 in_flight=in_flight or transport.in_flight,
                 decode_threads=decode_threads or min(8, os.cpu_count() or 1),
@@ -94,6 +96,11 @@ class HashEncoder:
     def served(self) -> Served:
         """Name and version of the server, version and largest batch of the model."""
         return self._served
+
+    @property
+    def batch_size(self) -> int:
+        """Images of one request."""
+        return self._concurrency.batch_size
 
     def encode(self, images: Iterable[ImageLike] | NDArray[np.uint8], *, logits: Logits = False) -> HashCodes:
         """Codes of some pictures, all or nothing: row n belongs to image n.
@@ -147,6 +154,32 @@ class HashEncoder:
         """
         return self._pipeline.run(pictures, outputs_for(logits))
 
+    def encode_batches(
+        self,
+        batches: Iterable[list[Named]],
+        *,
+        logits: Logits = False,
+        patience: float = 0.0,
+        clock: StageClock | None = None,
+    ) -> Iterator[Encoded]:
+        """Encode batches as they are given, in bounded memory; a server may go away and come back meanwhile.
+
+        Args:
+            batches: each of at most `batch_size` pairs of a name and a picture, or empty; each is emptied when its
+                pictures are decoded.
+            logits: see `encode`.
+            patience: seconds to wait for the server when it is gone, each time.
+            clock: told how long decoding and inference take.
+
+        Yields:
+            One `Encoded` per batch, in order; positions are counted from the first picture of the batch.
+
+        Raises:
+            EncoderError: as `encode` does; ContractViolation where the server comes back with another model.
+        """
+        run = Run(outputs_for(logits), patience, self._require_same_model, clock or StageClock())
+        return self._pipeline.run_batches(batches, run)
+
     def close(self) -> None:
         """Wait for requests under way and let go of threads and connections; calling it twice does no harm."""
         self._pipeline.close()
@@ -165,6 +198,19 @@ class HashEncoder:
         return self._pipeline.run(
             ((default_name(image, position), image) for position, image in enumerate(images)), outputs
         )
+
+    def _require_same_model(self) -> None:
+        """Over a connection of its own, since that of the encoder may be about to break."""
+        transport = open_transport(self._address)
+        try:
+            found = transport.connect(self._timeouts.connect).contract
+        finally:
+            transport.close()
+        if found != self.contract:
+            raise ContractViolation(
+                f"{self._address} went away and came back with another model: {found.fingerprint[:12]} instead of "
+                f"{self.fingerprint[:12]}; serve the one that the work was begun with, or begin anew"
+            )
 
     def __enter__(self) -> Self:
         return self

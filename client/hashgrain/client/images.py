@@ -44,7 +44,7 @@ def load(image: ImageLike, size: int, name: str) -> NDArray[np.uint8]:
     if isinstance(image, bytes | bytearray | memoryview):
         return decode(bytes(image), size, name)
     if isinstance(image, str | os.PathLike):
-        return decode(_read(Path(image), name), size, name)
+        return decode(read_file(Path(image), name), size, name)
     raise ImageRejected(
         name, f"is a {type(image).__name__}; give a path, bytes, a PIL image or a uint8 array (H, W, 3)"
     )
@@ -55,19 +55,12 @@ def default_name(image: Any, position: int) -> str:
     return os.fspath(image) if isinstance(image, str | os.PathLike) else f"image {position}"
 
 
-def _picture_of(array: NDArray[Any], name: str) -> Image.Image:
-    if array.dtype != np.uint8:
-        raise ImageRejected(
-            name, f"is an array of {array.dtype}, arrays must be uint8 from 0 to 255; scale and convert it first"
-        )
-    if array.ndim == 3 and array.shape[2] == 1:
-        array = array[:, :, 0]
-    if not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))) or 0 in array.shape:
-        raise ImageRejected(name, f"is an array of shape {array.shape}, must be (H, W), (H, W, 3) or (H, W, 4)")
-    return Image.fromarray(np.ascontiguousarray(array))
+def read_file(path: Path, name: str) -> bytes:
+    """The bytes of an image file.
 
-
-def _read(path: Path, name: str) -> bytes:
+    Raises:
+        ImageRejected: it is missing, no regular file, larger than MAX_FILE_BYTES, or cannot be read.
+    """
     try:
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
@@ -84,3 +77,15 @@ def _read(path: Path, name: str) -> bytes:
     except (OSError, ValueError) as exc:  # ValueError: a null character in the path
         reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
         raise ImageRejected(name, f"cannot be read ({reason})") from exc
+
+
+def _picture_of(array: NDArray[Any], name: str) -> Image.Image:
+    if array.dtype != np.uint8:
+        raise ImageRejected(
+            name, f"is an array of {array.dtype}, arrays must be uint8 from 0 to 255; scale and convert it first"
+        )
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]
+    if not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))) or 0 in array.shape:
+        raise ImageRejected(name, f"is an array of shape {array.shape}, must be (H, W), (H, W, 3) or (H, W, 4)")
+    return Image.fromarray(np.ascontiguousarray(array))

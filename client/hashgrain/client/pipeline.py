@@ -1,8 +1,8 @@
 """Decoding and inference side by side, in order, in bounded memory.
 
 Pictures are taken from the caller one batch at a time. A batch is one job: its worker decodes it with the help of the
-shared decoding threads, waits for a slot, and sends it. There is one worker more than slots, so that the next batch is
-decoded while the others are under way; no more batches than workers exist at a time.
+shared decoding threads, lets go of the files, waits for a slot, and sends it. There is one worker more than slots, so
+that the next batch is decoded while the others are under way; no more batches than workers exist at a time.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from typing import TypeAlias
@@ -21,7 +21,9 @@ from numpy.typing import NDArray
 
 from hashgrain.client.encoded import Encoded, codes_from, no_codes
 from hashgrain.client.images import ImageLike, load
+from hashgrain.client.outage import outlast
 from hashgrain.client.retry import retry_unavailable
+from hashgrain.client.stage_clock import StageClock
 from hashgrain.client.transport import Served, Transport
 from hashgrain.codes import HashCodes
 from hashgrain.codes.errors import EncoderError, ImageRejected
@@ -45,6 +47,23 @@ class Concurrency:
     decode_threads: int
 
 
+@dataclass(frozen=True)
+class Run:
+    """How one run of pictures is made.
+
+    Attributes:
+        outputs: names of the tensors wanted.
+        patience: seconds to wait for a server that goes away in the middle.
+        require_back: raises where the server is not back, or is not what it was.
+        clock: told what takes how long.
+    """
+
+    outputs: tuple[str, ...]
+    patience: float = 0.0
+    require_back: Callable[[], object] = lambda: None
+    clock: StageClock = field(default_factory=StageClock)
+
+
 class Pipeline:
     """Runs pictures through a transport; several threads may use it at a time."""
 
@@ -63,15 +82,23 @@ class Pipeline:
 
     def run(self, pictures: Iterable[Named], outputs: tuple[str, ...]) -> Iterator[Encoded]:
         """Decode and encode pictures; yields one `Encoded` per batch, in order, positions counted from the first."""
+        run = Run(outputs)
         return self._in_order(
-            partial(self._decode_and_infer, start, batch, outputs)
-            for start, batch in _batches(pictures, self._batch_size)
+            partial(self._decode_and_infer, start, batch, run) for start, batch in _batches(pictures, self._batch_size)
         )
+
+    def run_batches(self, batches: Iterable[list[Named]], run: Run) -> Iterator[Encoded]:
+        """Decode and encode ready-made batches, which are emptied; one `Encoded` for each, in order.
+
+        Positions are counted from the first of the batch. None may be larger than the batch size; one may be empty.
+        """
+        return self._in_order(partial(self._decode_and_infer, 0, batch, run) for batch in batches)
 
     def run_prepared(self, images: NDArray[np.uint8], outputs: tuple[str, ...]) -> Iterator[Encoded]:
         """Encode what is the network's input already, uint8 (N, S, S, 3); slices are sent without a copy in between."""
+        run = Run(outputs)
         return self._in_order(
-            partial(self._infer_prepared, start, images[start : start + self._batch_size], outputs)
+            partial(self._infer_prepared, start, images[start : start + self._batch_size], run)
             for start in range(0, len(images), self._batch_size)
         )
 
@@ -86,7 +113,7 @@ class Pipeline:
         try:
             for job in jobs:
                 window.append(self._submit(job))
-                if len(window) == self._window:
+                while window and (len(window) == self._window or window[0].done()):
                     yield self._result(window.popleft())
             while window:
                 yield self._result(window.popleft())
@@ -109,25 +136,27 @@ class Pipeline:
     def _closed(self) -> EncoderError:
         return EncoderError(f"the encoder for {self._source} is closed; make another")
 
-    def _decode_and_infer(self, start: int, batch: list[Named], outputs: tuple[str, ...]) -> Encoded:
+    def _decode_and_infer(self, start: int, batch: list[Named], run: Run) -> Encoded:
         size = self._contract.input_size
         images = np.empty((len(batch), size, size, 3), np.uint8)
-        reasons = list(self._decoders.map(partial(_load_into, images), range(len(batch)), batch))
+        reasons = list(self._decoders.map(partial(_load_into, images, run.clock), range(len(batch)), batch))
+        batch.clear()  # the files are not needed any more, while the pictures wait for a slot
         kept = np.array([row for row, reason in enumerate(reasons) if reason is None], np.int64)
         rejected = tuple(reason for reason in reasons if reason is not None)
         readable = images if not rejected else images[kept]
-        return Encoded(self._infer(readable, outputs), kept + start, rejected)
+        return Encoded(self._infer(readable, run), kept + start, rejected)
 
-    def _infer_prepared(self, start: int, images: NDArray[np.uint8], outputs: tuple[str, ...]) -> Encoded:
-        codes = self._infer(np.ascontiguousarray(images), outputs)
+    def _infer_prepared(self, start: int, images: NDArray[np.uint8], run: Run) -> Encoded:
+        codes = self._infer(np.ascontiguousarray(images), run)
         return Encoded(codes, np.arange(start, start + len(images), dtype=np.int64))
 
-    def _infer(self, images: NDArray[np.uint8], outputs: tuple[str, ...]) -> HashCodes:
+    def _infer(self, images: NDArray[np.uint8], run: Run) -> HashCodes:
         layout = self._contract.layout
         if not len(images):
-            return no_codes(layout, outputs)
-        with self._slots:
-            arrays = retry_unavailable(partial(self._transport.infer, images, outputs), self._seconds)
+            return no_codes(layout, run.outputs)
+        request = partial(retry_unavailable, partial(self._transport.infer, images, run.outputs), self._seconds)
+        with self._slots, run.clock.at("infer"):
+            arrays = outlast(request, run.require_back, run.patience)
         return codes_from(arrays, layout, len(images), self._source)
 
 
@@ -135,15 +164,17 @@ def _batches(pictures: Iterable[Named], size: int) -> Iterator[tuple[int, list[N
     """Lists of at most `size`, each with the position of its first."""
     remaining, start = iter(pictures), 0
     while batch := list(islice(remaining, size)):
+        length = len(batch)  # whoever takes the batch may empty it
         yield start, batch
-        start += len(batch)
+        start += length
 
 
-def _load_into(images: NDArray[np.uint8], row: int, named: Named) -> ImageRejected | None:
+def _load_into(images: NDArray[np.uint8], clock: StageClock, row: int, named: Named) -> ImageRejected | None:
     """Fill one row; returns the reason where the picture cannot be read."""
     name, image = named
     try:
-        images[row] = load(image, images.shape[1], name)
+        with clock.at("decode"):
+            images[row] = load(image, images.shape[1], name)
     except ImageRejected as exc:
         # A new one: the traceback of the first would keep the picture's bytes in memory as long as the reason is kept.
         return ImageRejected(exc.name, exc.reason)

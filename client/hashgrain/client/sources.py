@@ -24,18 +24,33 @@ from hashgrain.codes.images import IMAGE_SUFFIXES
 ItemId: TypeAlias = str | int
 
 
+class Readable(Protocol):
+    """An image file that is neither on this machine's disk nor in memory yet; threads may read several at a time."""
+
+    @property
+    def stamp(self) -> bytes | None:
+        """Changes when the file does, see `reading.stamp_of`; None where nobody can tell without reading it."""
+
+    def read(self, name: str) -> bytes:
+        """The file's bytes.
+
+        Raises:
+            ImageRejected: it cannot be read; `name` is what to call it.
+        """
+
+
 @dataclass(frozen=True)
 class Item:
     """One picture of a collection.
 
     Attributes:
         id: unique in the collection.
-        image: its path, or its file's bytes.
+        image: its path, its file's bytes, or what reads these.
         payload: what an index keeps beside the code; values that JSON knows.
     """
 
     id: ItemId
-    image: Path | bytes
+    image: Path | bytes | Readable
     payload: dict[str, Any] = field(default_factory=dict)
 
 

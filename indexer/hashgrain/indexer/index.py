@@ -147,6 +147,11 @@ class Index:
         """Of the model whose codes it holds, or None where it was created without."""
         return self._fingerprint
 
+    @property
+    def incarnation(self) -> str:
+        """A random number in hexadecimal, drawn at creation: a later index of the same name has another."""
+        return f"{self._shards[0].header.incarnation:010x}"
+
     def add(
         self,
         ids: Iterable[ItemId],

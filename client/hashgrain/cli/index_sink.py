@@ -1,0 +1,81 @@
+"""`IndexSink`: an index as the sink of a bulk job."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from hashgrain.codes import HashCodes
+
+if TYPE_CHECKING:
+    from hashgrain.client import HashEncoder
+    from hashgrain.client.ledger import Ledger
+    from hashgrain.client.sources import ItemId
+    from hashgrain.indexer import Index
+
+
+class IndexSink:
+    """A sink that adds to an index, which is created with the first batch when it is missing; use it in a `with`.
+
+    Args:
+        redis_url, name: where the index is.
+        encoder: whose codes it gets.
+
+    Raises:
+        FingerprintMismatch, LayoutMismatch: it holds codes of another model.
+        StoreError: see `Index.open`.
+    """
+
+    def __init__(self, redis_url: str, name: str, encoder: HashEncoder) -> None:
+        from hashgrain.codes.errors import IndexMissing
+        from hashgrain.indexer import Index
+
+        self._redis_url, self._name, self._encoder = redis_url, name, encoder
+        self._index: Index | None = None
+        try:
+            self._index = Index.open(redis_url, name)
+        except IndexMissing:
+            return
+        self._index.layout.require(encoder.layout, f"the index {name}")  # before the work, not after the first batch
+        self._index.require_fingerprint(encoder.fingerprint)
+
+    @property
+    def target(self) -> str | None:
+        """See `hashgrain.client.sinks.Sink`: an index that was dropped and made again is another one."""
+        return f"{self._name}@{self._index.incarnation}" if self._index is not None else None
+
+    def write(self, ids: list[ItemId], codes: HashCodes, payloads: list[dict[str, Any]]) -> None:
+        """See `hashgrain.client.sinks.Sink`."""
+        from hashgrain.indexer import Index
+
+        if self._index is None:
+            encoder = self._encoder
+            self._index = Index.create(self._redis_url, self._name, encoder.layout, fingerprint=encoder.fingerprint)
+        kept = [payload or None for payload in payloads]  # an empty payload would be stored all the same
+        self._index.add(ids, codes, payloads=kept, fingerprint=self._encoder.fingerprint)
+
+    def reconcile(self, ledger: Ledger) -> str | None:
+        """Have everything sent again where the index holds less than the ledger says.
+
+        Returns:
+            What was found, or None where nothing is missing.
+        """
+        if self._index is None or self.target is None:
+            return None
+        noted, held = ledger.kept_in(self.target), len(self._index)
+        if held >= noted:
+            return None
+        ledger.forget_target(self.target)
+        return (
+            f"the index {self._name} holds {held:,} items and had acknowledged {noted:,}: it has lost some, or they "
+            "were deleted; all are sent to it again, by the codes that the ledger knows"
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._index is not None:
+            self._index.close()

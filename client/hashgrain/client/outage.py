@@ -1,0 +1,49 @@
+"""Outlasting a server that goes away and comes back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from hashgrain.codes.errors import DeadlineExceeded, ServerUnavailable
+
+FIRST_PAUSE = 0.1
+LONGEST_PAUSE = 2.0
+
+_T = TypeVar("_T")
+
+
+def outlast(call: Callable[[], _T], require_back: Callable[[], object], seconds: float) -> _T:
+    """Run `call`; where the server is gone, wait until it is back, and run it again.
+
+    Args:
+        call: raises ServerUnavailable where the server is gone.
+        require_back: raises ServerUnavailable or DeadlineExceeded as long as it is.
+        seconds: how long to wait at most; 0 to run `call` once.
+
+    Raises:
+        ServerUnavailable: the server stayed away.
+        EncoderError: anything else of `call` or `require_back`.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return call()
+        except ServerUnavailable as exc:
+            _wait(require_back, exc, deadline, seconds)
+
+
+def _wait(require_back: Callable[[], object], gone: ServerUnavailable, deadline: float, seconds: float) -> None:
+    pause = FIRST_PAUSE
+    while time.monotonic() + pause < deadline:
+        time.sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE)
+        try:
+            require_back()
+            return
+        except (ServerUnavailable, DeadlineExceeded):
+            continue
+    if seconds:
+        raise ServerUnavailable(f"waited {seconds:.3g} s for the server to come back: {gone}") from gone
+    raise gone

@@ -1,0 +1,67 @@
+"""A server that goes away is waited for, as long as it was said, and must be the same when it is back."""
+
+from __future__ import annotations
+
+import pytest
+
+from hashgrain.client import outage
+from hashgrain.client.outage import outlast
+from hashgrain.codes.errors import (
+    ContractViolation,
+    DeadlineExceeded,
+    HashgrainError,
+    InferenceFailed,
+    ServerUnavailable,
+)
+
+
+@pytest.fixture(autouse=True)
+def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outage, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(outage, "LONGEST_PAUSE", 0.002)
+
+
+class Server:
+    """Raises what it is given, call by call, and then answers."""
+
+    def __init__(self, *errors: HashgrainError) -> None:
+        self._errors = list(errors)
+        self.calls = 0
+
+    def __call__(self) -> str:
+        self.calls += 1
+        if self._errors:
+            raise self._errors.pop(0)
+        return "answer"
+
+
+def test_the_call_is_made_again_once_the_server_is_back() -> None:
+    call = Server(ServerUnavailable("gone"), ServerUnavailable("not quite there"))
+    back = Server(ServerUnavailable("gone"), DeadlineExceeded("starting"), ServerUnavailable("gone"))
+    assert outlast(call, back, 60) == "answer"
+    assert (call.calls, back.calls) == (3, 5)
+
+
+def test_a_server_that_stays_away_is_given_up() -> None:
+    gone = [ServerUnavailable("gone")] * 10_000
+    with pytest.raises(ServerUnavailable, match=r"waited 0\.05 s for the server to come back: gone"):
+        outlast(Server(*gone), Server(*gone), 0.05)
+
+
+def test_without_patience_nothing_is_tried_again() -> None:
+    call, back = Server(ServerUnavailable("gone")), Server()
+    with pytest.raises(ServerUnavailable, match="^gone$"):
+        outlast(call, back, 0)
+    assert (call.calls, back.calls) == (1, 0)
+
+
+def test_another_server_in_its_place_ends_the_work() -> None:
+    with pytest.raises(ContractViolation, match="another model"):
+        outlast(Server(ServerUnavailable("gone")), Server(ContractViolation("another model")), 60)
+
+
+def test_other_errors_are_raised_at_once() -> None:
+    call = Server(InferenceFailed("bad shape"))
+    with pytest.raises(InferenceFailed):
+        outlast(call, Server(), 60)
+    assert call.calls == 1
