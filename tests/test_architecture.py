@@ -37,8 +37,8 @@ AT_LOAD = {"runtime": {"codes", "runtime"}, "cli": {"codes", "cli"}}
 """Parts that may be imported as soon as the module is loaded, where that is less: these load the rest per command."""
 
 THIRD_PARTY = {
-    "codes": {"numpy", "PIL"},
-    "client": {"numpy", "PIL", "pyarrow", "tritonclient", "onnxruntime", "grpc"},
+    "codes": {"numpy", "PIL", "onnxruntime"},
+    "client": {"numpy", "PIL", "pyarrow", "tritonclient", "grpc"},
     "indexer": {"numpy", "numba", "redis"},
     "export": {
         "numpy", "PIL", "pyarrow", "torch", "onnx", "onnxruntime", "tqdm",
@@ -52,7 +52,7 @@ THIRD_PARTY = {
 
 ONLY_IN = {
     ("codes", "PIL"): {"images.py"},
-    ("client", "onnxruntime"): {"in_process.py", "transport_errors.py"},
+    ("codes", "onnxruntime"): {"onnx_model.py"},
     ("client", "tritonclient"): {"grpc.py", "transport_errors.py"},
     ("client", "grpc"): {"grpc.py", "transport_errors.py"},
     ("indexer", "numba"): {"compiled.py"},
