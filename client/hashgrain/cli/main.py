@@ -21,7 +21,7 @@ COMMANDS = {
     "refit": "hashgrain.cli.training:refit",
     "evaluate": "hashgrain.cli.evaluation:evaluate",
     "compare": "hashgrain.cli.compare:compare",
-    "export": "hashgrain.cli.training:export",
+    "export": "hashgrain.cli.export:export",
     "encode": "hashgrain.cli.encode:encode",
     "index": "hashgrain.cli.index:index",
     "search": "hashgrain.cli.search:search",
