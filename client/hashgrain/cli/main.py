@@ -22,6 +22,7 @@ COMMANDS = {
     "evaluate": "hashgrain.cli.evaluation:evaluate",
     "compare": "hashgrain.cli.compare:compare",
     "export": "hashgrain.cli.export:export",
+    "backbones": "hashgrain.cli.backbones:backbones",
     "encode": "hashgrain.cli.encode:encode",
     "index": "hashgrain.cli.index:index",
     "search": "hashgrain.cli.search:search",
