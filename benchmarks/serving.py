@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import statistics
-import time
+from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hashgrain.client import HashEncoder
+from hashgrain.export.throughput import pictures_per_second
 from hashgrain.runtime.servers import start, stop
 
 
@@ -27,25 +26,16 @@ def main() -> None:
         encoders = {name: HashEncoder(address) for name, address in addresses.items()}
         size = next(iter(encoders.values())).input_size
         pictures = np.random.default_rng(0).integers(0, 256, (arguments.images, size, size, 3), np.uint8)
-        rates: dict[str, list[float]] = {name: [] for name in encoders}
-        for _ in range(arguments.rounds + 1):
-            for name, encoder in encoders.items():
-                rates[name].append(_rate(encoder, pictures))
+        runs = {name: partial(encoder.encode, pictures) for name, encoder in encoders.items()}
+        rates = pictures_per_second(runs, len(pictures), arguments.rounds)
         software = servers.triton.software if servers.triton else "no Triton"
     finally:
         if servers.started:
             stop()
     print(f"{arguments.images} pictures of {size} x {size}, {software}, {arguments.rounds} rounds, one to warm up")
-    base = statistics.median(rates["in process, ONNX Runtime"][1:])
-    for name, values in rates.items():
-        median = statistics.median(values[1:])
-        print(f"{name:28}{median:9,.0f} images/s{median / base:8.2f} x in process")
-
-
-def _rate(encoder: HashEncoder, pictures: NDArray[np.uint8]) -> float:
-    begin = time.perf_counter()
-    encoder.encode(pictures)
-    return len(pictures) / (time.perf_counter() - begin)
+    base = rates["in process, ONNX Runtime"]
+    for name, rate in rates.items():
+        print(f"{name:28}{rate:9,.0f} images/s{rate / base:8.2f} x in process")
 
 
 if __name__ == "__main__":

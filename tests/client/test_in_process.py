@@ -1,4 +1,4 @@
-"""The way without a server: finding the model, and refusing what is no hash encoder."""
+"""The way without a server, and refusing what is no hash encoder."""
 
 from __future__ import annotations
 
@@ -10,23 +10,10 @@ import pytest
 
 from hashgrain.client import HashEncoder
 from hashgrain.client.address import Address
-from hashgrain.client.in_process import InProcessTransport, find_model
+from hashgrain.client.in_process import InProcessTransport
 from hashgrain.codes.errors import ContractViolation, InferenceFailed, InvalidInput, MissingDependency
 from pictures import arrays
 from tiny_model import tiny_model, write_tiny_repository
-
-
-@pytest.mark.parametrize("below", ["", "hash_encoder", "hash_encoder/1", "hash_encoder/1/model.onnx"])
-def test_a_repository_a_model_folder_and_a_file_mean_the_same(tmp_path: Path, below: str) -> None:
-    write_tiny_repository(tmp_path)
-    assert find_model(tmp_path / below) == tmp_path / "hash_encoder/1/model.onnx"
-
-
-def test_the_newest_version_counts_by_number_and_not_by_letter(tmp_path: Path) -> None:
-    for version in ("9", "10", "2", "old"):
-        (tmp_path / "hash_encoder" / version).mkdir(parents=True)
-        (tmp_path / "hash_encoder" / version / "model.onnx").touch()
-    assert find_model(tmp_path) == tmp_path / "hash_encoder/10/model.onnx"
 
 
 def test_a_folder_without_a_model(tmp_path: Path) -> None:
@@ -66,6 +53,5 @@ def test_a_batch_that_the_model_does_not_take(tmp_path: Path) -> None:
 def test_without_onnx_runtime_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_tiny_repository(tmp_path)
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    monkeypatch.delitem(sys.modules, "hashgrain.client.in_process")
     with pytest.raises(MissingDependency, match=r'pip install "hashgrain\[cpu\]"'):
         HashEncoder(tmp_path)

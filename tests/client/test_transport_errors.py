@@ -10,7 +10,6 @@ import ssl
 from contextlib import AbstractContextManager
 
 import grpc
-import onnxruntime.capi.onnxruntime_pybind11_state as ort
 import pytest
 from tritonclient.utils import InferenceServerException
 
@@ -19,8 +18,6 @@ from hashgrain.client.transport_errors import (
     grpc_errors,
     http_errors,
     http_status_error,
-    model_load_errors,
-    model_run_errors,
 )
 from hashgrain.codes.errors import (
     ContractViolation,
@@ -30,7 +27,7 @@ from hashgrain.codes.errors import (
     ServerUnavailable,
 )
 
-GRPC, HTTP, FILE = Address("grpc", "host:8001"), Address("http", "host:8000"), Address("in_process", "model.onnx")
+GRPC, HTTP = Address("grpc", "host:8001"), Address("http", "host:8000")
 
 GRPC_KINDS = {
     "UNAVAILABLE": ServerUnavailable,
@@ -41,7 +38,6 @@ HTTP_KINDS = {408: DeadlineExceeded, 504: DeadlineExceeded, 502: ServerUnavailab
 HTTP_EXCEPTIONS = [
     kind for _, kind in inspect.getmembers(http.client, inspect.isclass) if issubclass(kind, http.client.HTTPException)
 ]
-ORT_ERRORS = [kind for _, kind in inspect.getmembers(ort, inspect.isclass) if issubclass(kind, Exception)]
 
 
 def translate(context: AbstractContextManager[None], error: BaseException) -> EncoderError:
@@ -112,17 +108,8 @@ def test_an_answer_that_is_not_tritons(error: Exception) -> None:
     assert "is it a Triton server?" in str(translate(http_errors(HTTP, 2), error))
 
 
-@pytest.mark.parametrize("kind", [*ORT_ERRORS, RuntimeError, ValueError])
-def test_every_error_of_onnx_runtime(kind: type[Exception]) -> None:
-    assert type(translate(model_load_errors(FILE), kind("first line\nsecond"))) is ContractViolation
-    failed = translate(model_run_errors(FILE), kind("first line\nsecond"))
-    assert type(failed) is InferenceFailed
-    assert str(failed).endswith("model.onnx: first line")
-
-
-def test_the_lists_above_are_not_empty() -> None:
+def test_the_list_above_is_not_empty() -> None:
     assert len(HTTP_EXCEPTIONS) >= 10
-    assert len(ORT_ERRORS) >= 10
 
 
 @pytest.mark.parametrize("context", [grpc_errors(GRPC, 1), http_errors(HTTP, 1)], ids=["grpc", "http"])

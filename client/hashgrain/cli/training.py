@@ -1,4 +1,4 @@
-"""`hashgrain train` and `export`."""
+"""`hashgrain train` and `refit`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from typing import Any
 
 import click
 
-from hashgrain.cli.main import echo_json
-from hashgrain.cli.options import json_option
 from hashgrain.codes.errors import InvalidInput
 
 
@@ -103,68 +101,6 @@ def refit(run: Path, into: Path, epochs: int, device: str, **given: Any) -> None
     changes = {name: value for name, value in given.items() if value is not None}
     fit(RunFolder.open(run), RunFolder.create(into), changes, epochs, device, progress=sys.stderr.isatty())
     click.echo(f"fitted into {into}; export it with: hashgrain export {into}")
-
-
-@click.command()
-@click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option(
-    "--repository",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("model_repository"),
-    show_default=True,
-    help="The Triton model repository to write hash_encoder into.",
-)
-@click.option("--data", help="Where the certificate's pictures come from. [default: the run's own data]")
-@click.option("--pictures", type=click.IntRange(min=1), default=2000, show_default=True, help="Pictures compared.")
-@click.option("--limit", type=float, help="Greatest share of differing bits. [default: 0.002]")
-@click.option("--full-precision", is_flag=True, help="Store weights in 32 bits instead of 16: twice the file.")
-@click.option(
-    "--max-batch-size",
-    type=click.IntRange(min=1),
-    default=128,
-    show_default=True,
-    help="Most images that Triton runs at once.",
-)
-@json_option
-def export(
-    run: Path,
-    repository: Path,
-    data: str | None,
-    pictures: int,
-    limit: float | None,
-    full_precision: bool,
-    max_batch_size: int,
-    as_json: bool,
-) -> None:
-    """Write the trained RUN as a Triton model, with a certificate of how its codes differ from PyTorch's."""
-    from hashgrain.export.certificate import DEFAULT_LIMIT
-    from hashgrain.export.export import export_run
-    from hashgrain.export.run_folder import RunFolder
-    from hashgrain.export.triton_config import ServingSettings
-
-    written = export_run(
-        RunFolder.open(run),
-        repository,
-        data=data,
-        pictures=pictures,
-        limit=DEFAULT_LIMIT if limit is None else limit,
-        compact=not full_precision,
-        serving=ServingSettings(max_batch_size=max_batch_size),
-    )
-    if as_json:
-        echo_json(
-            {
-                "folder": str(written.folder),
-                "fingerprint": written.contract.fingerprint,
-                "model_bytes": written.model_bytes,
-                "certificate": dataclasses.asdict(written.certificate),
-            }
-        )
-        return
-    click.echo(
-        f"wrote {written.folder} ({written.model_bytes / 1e6:.1f} MB), fingerprint {written.contract.fingerprint}"
-    )
-    click.echo(f"certificate: {written.certificate.summary()}")
 
 
 def _settings(path: Path | None, given: dict[str, Any]) -> Any:

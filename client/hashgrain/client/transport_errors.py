@@ -1,7 +1,8 @@
-"""The one place where exceptions of tritonclient, gRPC, HTTP and ONNX Runtime become hashgrain's.
+"""The one place where exceptions of tritonclient, gRPC and HTTP become hashgrain's.
 
-Each transport wraps its calls in its own context manager below. tests/client/test_transport_errors.py goes through
-every kind that these libraries raise, and fails when one is left unmapped.
+Each transport wraps its calls in its own context manager below; ONNX Runtime's exceptions are translated in
+`codes/onnx_model.py`. tests/client/test_transport_errors.py goes through every kind that these libraries raise, and
+fails when one is left unmapped.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from contextlib import contextmanager
 
 from hashgrain.client.address import Address
 from hashgrain.codes.errors import (
-    ContractViolation,
     DeadlineExceeded,
     EncoderError,
     InferenceFailed,
@@ -69,26 +69,6 @@ def http_status_error(address: Address, status: int, body: bytes) -> EncoderErro
     return InferenceFailed(f"the server at {address} refused the request: {words}")
 
 
-@contextmanager
-def model_load_errors(address: Address) -> Iterator[None]:
-    """Translate what ONNX Runtime raises on loading a model; its exceptions have no base but Exception."""
-    try:
-        yield
-    except Exception as exc:
-        raise ContractViolation(
-            f"{address} cannot be loaded by ONNX Runtime ({_first_line(exc)}); export it again with `hashgrain export`"
-        ) from exc
-
-
-@contextmanager
-def model_run_errors(address: Address) -> Iterator[None]:
-    """Translate what ONNX Runtime raises on running a model."""
-    try:
-        yield
-    except Exception as exc:
-        raise InferenceFailed(f"ONNX Runtime failed on {address}: {_first_line(exc)}") from exc
-
-
 def _from_grpc_status(address: Address, seconds: float, status: str | None, message: str | None) -> EncoderError:
     words = message or "no reason given"
     match (status or "").removeprefix("StatusCode."):
@@ -116,7 +96,3 @@ def _late(address: Address, seconds: float) -> DeadlineExceeded:
         f"no answer from {address} within {seconds:.3g} s; check that the server is alive, send smaller batches, or "
         "give a longer Timeouts(request=...)"
     )
-
-
-def _first_line(exc: Exception) -> str:
-    return (str(exc).strip() or type(exc).__name__).splitlines()[0]

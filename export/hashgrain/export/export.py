@@ -1,9 +1,11 @@
-"""Write a trained run as a Triton model: model.onnx, config.pbtxt and certificate.json, all or nothing."""
+"""Write a trained run, or an exported model in lower precision, as a Triton model: all of its files or none."""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,11 +13,16 @@ import onnx
 
 from hashgrain.codes import EncoderContract
 from hashgrain.codes.contract import ENCODER_MODEL
+from hashgrain.codes.errors import InvalidInput
+from hashgrain.codes.onnx_model import OnnxModel
 from hashgrain.export import readers
 from hashgrain.export.certificate import DEFAULT_LIMIT, Certificate, certify
 from hashgrain.export.dataset import evenly_spaced
 from hashgrain.export.graph import export_onnx
+from hashgrain.export.precision import Lowering, Precision, lower
+from hashgrain.export.precision_certificate import PrecisionCertificate, certify_precision
 from hashgrain.export.run_folder import RunFolder
+from hashgrain.export.trial import Trial, calibration_pictures
 from hashgrain.export.triton_config import ServingSettings, encoder_config
 from hashgrain.export.unlabelled import pictures_alone
 
@@ -26,8 +33,16 @@ class Exported:
 
     folder: Path
     contract: EncoderContract
-    certificate: Certificate
+    certificate: Certificate | PrecisionCertificate
     model_bytes: int
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """Lower precision for an exported model, and what it is tried on."""
+
+    lowering: Lowering
+    trial: Trial
 
 
 def export_run(
@@ -39,6 +54,7 @@ def export_run(
     limit: float = DEFAULT_LIMIT,
     compact: bool = True,
     serving: ServingSettings | None = None,
+    conversion: Conversion | None = None,
 ) -> Exported:
     """Export a finished run into a model repository, replacing version 1 of `hash_encoder` there.
 
@@ -50,6 +66,7 @@ def export_run(
         limit: see `certificate.certify`.
         compact: store weights in 16 bits.
         serving: how Triton runs the model.
+        conversion: lower precision, or None for single precision.
 
     Raises:
         TrainingError: the run has not ended.
@@ -63,17 +80,71 @@ def export_run(
     else:
         everything = readers.load(data or settings.data, "test", settings.input_size, settings.hierarchy)
     held_out = evenly_spaced(everything, pictures)
+    with _replacing(repository) as folder:
+        file = folder / "1" / "model.onnx"
+        onnx.save(model, file)
+        certificate: Certificate | PrecisionCertificate = certify(
+            network, file, held_out.images, held_out.source, limit
+        )
+        if conversion is not None:
+            assert isinstance(certificate, Certificate)
+            contract, certificate = _convert(file, file, conversion, certificate)
+        certificate.write(folder / "certificate.json")
+        (folder / "config.pbtxt").write_text(encoder_config(contract, serving))
+    target = repository / ENCODER_MODEL
+    return Exported(target, contract, certificate, (target / "1" / "model.onnx").stat().st_size)
+
+
+def export_model(
+    source: OnnxModel, repository: Path, conversion: Conversion, serving: ServingSettings | None = None
+) -> Exported:
+    """Convert an exported model, and write it into another model repository in the place of `hash_encoder` there.
+
+    Args:
+        source: the model, which is left as it is.
+        repository, serving: see `export_run`.
+        conversion: lower precision.
+
+    Raises:
+        InvalidInput: the repository is the one that holds `source`, or the model is quantised already.
+        CertificateError: the codes differ beyond the limit; the repository is left as it was.
+    """
+    target = repository / ENCODER_MODEL
+    if (target / "1" / "model.onnx").resolve() == source.path.resolve():
+        raise InvalidInput(
+            f"{source.path} would be replaced by its own conversion, and indexes built with it would refuse the new "
+            "codes; name another --repository"
+        )
+    with _replacing(repository) as folder:
+        contract, certificate = _convert(source.path, folder / "1" / "model.onnx", conversion, None)
+        certificate.write(folder / "certificate.json")
+        (folder / "config.pbtxt").write_text(encoder_config(contract, serving))
+    return Exported(target, contract, certificate, (target / "1" / "model.onnx").stat().st_size)
+
+
+def _convert(
+    source: Path, into: Path, conversion: Conversion, export: Certificate | None
+) -> tuple[EncoderContract, PrecisionCertificate]:
+    """Write the converted model, which may replace its source, and compare the two."""
+    lowering, trial = conversion.lowering, conversion.trial
+    pictures, told = calibration_pictures(trial, lowering.calibration)
+    model, contract = lower(source, lowering, pictures)
+    calibration = told if lowering.precision is Precision.INT8 else None
+    with tempfile.TemporaryDirectory() as scratch:
+        reference = Path(shutil.copy(source, scratch))
+        onnx.save(model, into)
+        return contract, certify_precision(reference, into, lowering, calibration, trial, export)
+
+
+@contextmanager
+def _replacing(repository: Path) -> Iterator[Path]:
+    """A folder to write a model into, which takes the place of the one in the repository if nothing fails."""
     repository.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=repository, prefix=".export-") as scratch:
         folder = Path(scratch) / ENCODER_MODEL
         (folder / "1").mkdir(parents=True)
-        onnx.save(model, folder / "1" / "model.onnx")
-        certificate = certify(network, folder / "1" / "model.onnx", held_out.images, held_out.source, limit)
-        certificate.write(folder / "certificate.json")
-        (folder / "config.pbtxt").write_text(encoder_config(contract, serving))
-        target = repository / ENCODER_MODEL
-        _put_in_place(folder, target)
-    return Exported(target, contract, certificate, (target / "1" / "model.onnx").stat().st_size)
+        yield folder
+        _put_in_place(folder, repository / ENCODER_MODEL)
 
 
 def _put_in_place(new: Path, target: Path) -> None:

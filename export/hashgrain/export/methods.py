@@ -47,15 +47,24 @@ class Method(nn.Module):
         """The loss of a batch, a scalar; labels are int64 (B,), progress runs from 0 to 1 over the training."""
 
 
-class Default(Method):
-    """What `hashgrain train` does at one level: OrthoHash's loss with quantisation, s 16, m 0.2, weight 0.05."""
+class Targeted(Method):
+    """A method that draws each class to a code of its own, fixed beforehand.
 
-    normalised = True
+    Attributes:
+        targets: float (classes, bits), of -1 and +1; by default `far_targets`.
+    """
+
     targets: Tensor
 
     def __init__(self, problem: Problem) -> None:
         super().__init__()
         self.register_buffer("targets", far_targets(problem))
+
+
+class Default(Targeted):
+    """What `hashgrain train` does at one level: OrthoHash's loss with quantisation, s 16, m 0.2, weight 0.05."""
+
+    normalised = True
 
     def forward(self, logits: Tensor, labels: Tensor, progress: float) -> Tensor:
         """See `Method`."""
@@ -127,14 +136,8 @@ class GreedyHash(Method):
         return functional.cross_entropy(self.classifier(codes), labels) + 0.1 * near
 
 
-class CSQ(Method):
+class CSQ(Targeted):
     """Central similarity quantisation (Yuan et al., CVPR 2020): tanh(u) towards Hadamard centres, lambda 1e-4."""
-
-    targets: Tensor
-
-    def __init__(self, problem: Problem) -> None:
-        super().__init__()
-        self.register_buffer("targets", far_targets(problem))
 
     def forward(self, logits: Tensor, labels: Tensor, progress: float) -> Tensor:
         """See `Method`."""
@@ -144,14 +147,8 @@ class CSQ(Method):
         return centre + 1e-4 * (torch.tanh(logits).abs() - 1).square().mean()
 
 
-class DPN(Method):
+class DPN(Targeted):
     """Deep polarised network (Fan et al., IJCAI 2020): every bit beyond a margin of 1 on its target's side."""
-
-    targets: Tensor
-
-    def __init__(self, problem: Problem) -> None:
-        super().__init__()
-        self.register_buffer("targets", far_targets(problem))
 
     def forward(self, logits: Tensor, labels: Tensor, progress: float) -> Tensor:
         """See `Method`."""

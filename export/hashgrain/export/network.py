@@ -34,7 +34,7 @@ class HashNetwork(nn.Module):
         mean, std = (tuple((values / 255).flatten().tolist()) for values in (trained.mean, trained.std))
         linear = trained.fine_head[0]
         assert isinstance(linear, nn.Linear)
-        network = cls(Backbone(trained.backbone, linear.in_features, mean, std), layout)
+        network = cls(Backbone(trained.backbone, linear.in_features, mean=mean, std=std), layout)
         network.mean, network.std = trained.mean, trained.std  # to the last bit
         return network
 

@@ -1,4 +1,4 @@
-"""Run an exported model with ONNX Runtime, for evaluation and certificates."""
+"""Encode pictures by an exported model in ONNX Runtime, for evaluation and certificates."""
 
 from __future__ import annotations
 
@@ -8,38 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from hashgrain.codes import CodeLayout, EncoderContract, HashCodes
-from hashgrain.codes.contract import COARSE_CODE, COARSE_LOGITS, FINE_CODE, FINE_LOGITS, IMAGE
-from hashgrain.codes.errors import ContractViolation, InvalidInput, MissingDependency
+from hashgrain.codes import CodeLayout, HashCodes
+from hashgrain.codes.contract import COARSE_CODE, COARSE_LOGITS, FINE_CODE, FINE_LOGITS
+from hashgrain.codes.errors import InvalidInput
+from hashgrain.codes.onnx_model import OnnxModel
 
 
 class OnnxEncoder:
-    """An exported hash encoder in this process.
+    """An exported hash encoder in this process; see `OnnxModel` for the arguments and errors."""
 
-    Args:
-        model: model.onnx, or a folder that holds 1/model.onnx or hash_encoder/1/model.onnx.
-
-    Raises:
-        InvalidInput: there is no model.
-        ContractViolation: it is not a hash encoder.
-        MissingDependency: ONNX Runtime is not installed.
-    """
-
-    def __init__(self, model: Path) -> None:
-        try:
-            import onnxruntime
-        except ImportError as exc:
-            raise MissingDependency(
-                'onnxruntime is not installed; install it with: pip install "hashgrain[cpu]" (or [gpu])'
-            ) from exc
-        path = find_model(model)
-        try:
-            self._session = onnxruntime.InferenceSession(str(path), providers=onnxruntime.get_available_providers())
-        except Exception as exc:  # onnxruntime raises its own and built-in kinds
-            raise ContractViolation(f"{path} cannot be loaded: {exc}; export it again") from exc
-        self.contract = EncoderContract.from_metadata(
-            self._session.get_modelmeta().custom_metadata_map, source=str(path)
-        )
+    def __init__(self, model: Path, threads: int | None = None) -> None:
+        self._model = OnnxModel(model, threads)
+        self.contract = self._model.contract
 
     @property
     def layout(self) -> CodeLayout:
@@ -69,20 +49,7 @@ class OnnxEncoder:
             raise InvalidInput(
                 f"the model takes uint8 pictures of ({size}, {size}, 3), got {images.dtype} {images.shape}"
             )
-        outputs = [COARSE_CODE, FINE_CODE, COARSE_LOGITS, FINE_LOGITS]
+        outputs = (COARSE_CODE, FINE_CODE, COARSE_LOGITS, FINE_LOGITS)
         starts = tqdm(range(0, len(images), batch), desc=f"encoding {what}", unit="batch", disable=not progress)
-        return HashCodes.concatenate(
-            [HashCodes(*self._session.run(outputs, {IMAGE: images[start : start + batch]})) for start in starts]
-        )
-
-
-def find_model(path: Path) -> Path:
-    """The model.onnx that a path stands for.
-
-    Raises:
-        InvalidInput: there is none.
-    """
-    for candidate in (path, path / "model.onnx", path / "1" / "model.onnx", path / "hash_encoder" / "1" / "model.onnx"):
-        if candidate.is_file():
-            return candidate
-    raise InvalidInput(f"no model.onnx at {path}; make one with `hashgrain export`")
+        batches = (self._model.run(images[start : start + batch], outputs) for start in starts)
+        return HashCodes.concatenate([HashCodes(*found.values()) for found in batches])

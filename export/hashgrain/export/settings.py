@@ -56,7 +56,9 @@ class TrainSettings:
     )
     protocol_seed: int = _setting(0, "Decides p1's draw.")
     backbone: str = _setting(
-        "efficientnet_lite0", "efficientnet_lite0, _lite1, _lite2, resnet18, small_cnn, or package.module:callable."
+        "efficientnet_lite0",
+        "efficientnet_lite0, _lite1, _lite2, mobilenet_v2, resnet18, resnet50, small_cnn, timm:NAME[@WEIGHTS] or "
+        "package.module:callable; `hashgrain backbones` says what each costs.",
     )
     pretrained: bool = _setting(True, "Start from the backbone's published weights where it has any.")
     coarse_bits: int = _setting(16, "Length of the coarse code.")

@@ -21,10 +21,11 @@
     │   └── IndexCorrupt                      the stored layout contradicts itself
     ├── EmbeddedServerError                   `hashgrain up`: a server did not start, or died
     ├── TrainingError                         a run cannot start or go on
-    └── CertificateError                      the exported graph's codes differ from PyTorch's beyond the limit
+    └── CertificateError                      an exported model's codes differ from its origin's beyond the limit
 
-A message says what was found, what was expected (both numbers), and what to do next. Exceptions of tritonclient
-and redis are translated in one place each (`client/transport_errors.py`, `indexer/store_errors.py`), `from exc`.
+A message says what was found, what was expected (both numbers), and what to do next. Exceptions of tritonclient,
+ONNX Runtime and redis are translated in one place each (`client/transport_errors.py`, `codes/onnx_model.py`,
+`indexer/store_errors.py`), `from exc`.
 """
 
 from __future__ import annotations

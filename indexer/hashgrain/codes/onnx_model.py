@@ -1,0 +1,131 @@
+"""A hash encoder's ONNX file in ONNX Runtime: found, loaded and held to its contract.
+
+The one way in which a model runs inside a process, for the client as for evaluation. ONNX Runtime is imported when a
+model is opened, so that the other contracts need it not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hashgrain.codes.contract import ENCODER_MODEL, IMAGE, EncoderContract
+from hashgrain.codes.errors import ContractViolation, InferenceFailed, InvalidInput, MissingDependency
+
+_TRITON_TYPES = {"tensor(uint8)": "UINT8", "tensor(float)": "FP32"}
+_PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
+_ONLY_FATAL = 4
+
+
+class OnnxModel:
+    """A hash encoder in this process, on a GPU where ONNX Runtime has one. Threads may share it.
+
+    Args:
+        path: see `find_model`.
+        threads: how many compute; by default ONNX Runtime's choice, one for each core.
+
+    Attributes:
+        path: the file.
+        contract: what the model says of itself, checked against its tensors.
+        runtime_version: ONNX Runtime's.
+
+    Raises:
+        InvalidInput: there is no model.
+        ContractViolation: it cannot be loaded, or is not a hash encoder.
+        MissingDependency: ONNX Runtime is not installed.
+    """
+
+    def __init__(self, path: Path, threads: int | None = None) -> None:
+        try:
+            import onnxruntime
+        except ImportError as exc:
+            raise MissingDependency(
+                'onnxruntime is not installed; install it with: pip install "hashgrain[cpu]" (or [gpu])'
+            ) from exc
+        self.path = find_model(path)
+        self.runtime_version: str = onnxruntime.__version__
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = _ONLY_FATAL  # what goes wrong comes as an exception too
+        options.intra_op_num_threads = threads or 0
+        available = set(onnxruntime.get_available_providers())
+        providers = [name for name in _PROVIDERS if name in available]
+        with load_errors(str(self.path)):
+            self._session = onnxruntime.InferenceSession(str(self.path), options, providers=providers)
+        self.contract = self._checked_contract()
+
+    def run(self, images: NDArray[np.uint8], outputs: tuple[str, ...]) -> dict[str, NDArray[Any]]:
+        """Run one batch.
+
+        Args:
+            images: uint8 (B, S, S, 3).
+            outputs: names of the tensors wanted.
+
+        Returns:
+            Array by tensor name, B rows each.
+
+        Raises:
+            InferenceFailed: the model does not take the batch.
+        """
+        with run_errors(str(self.path)):
+            return dict(zip(outputs, self._session.run(list(outputs), {IMAGE: images}), strict=True))
+
+    def _checked_contract(self) -> EncoderContract:
+        session, source = self._session, str(self.path)
+        contract = EncoderContract.from_metadata(session.get_modelmeta().custom_metadata_map, source)
+        tensors = (*session.get_inputs(), *session.get_outputs())
+        contract.check_tensors({tensor.name: _triton_form(tensor) for tensor in tensors}, source)
+        return contract
+
+
+def find_model(path: Path) -> Path:
+    """The model file that a path means: itself, or the newest version in a model's folder or a model repository.
+
+    Raises:
+        InvalidInput: there is none.
+    """
+    if path.is_file():
+        return path
+    for folder in (path, path / ENCODER_MODEL):
+        versions = [p for p in folder.glob("*/model.onnx") if p.parent.name.isdecimal()]
+        found = [*folder.glob("model.onnx"), *sorted(versions, key=lambda p: -int(p.parent.name))]
+        if found:
+            return found[0]
+    raise InvalidInput(
+        f"{path} holds no model: looked for model.onnx, 1/model.onnx and {ENCODER_MODEL}/1/model.onnx; "
+        "write one with `hashgrain export`"
+    )
+
+
+@contextmanager
+def load_errors(source: str) -> Iterator[None]:
+    """Translate what ONNX Runtime raises on loading a model; its exceptions have no base but Exception."""
+    try:
+        yield
+    except Exception as exc:
+        raise ContractViolation(
+            f"{source} cannot be loaded by ONNX Runtime ({_first_line(exc)}); export it again with `hashgrain export`"
+        ) from exc
+
+
+@contextmanager
+def run_errors(source: str) -> Iterator[None]:
+    """Translate what ONNX Runtime raises on running a model."""
+    try:
+        yield
+    except Exception as exc:
+        raise InferenceFailed(f"ONNX Runtime failed on {source}: {_first_line(exc)}") from exc
+
+
+def _first_line(exc: Exception) -> str:
+    return (str(exc).strip() or type(exc).__name__).splitlines()[0]
+
+
+def _triton_form(tensor: Any) -> tuple[str, tuple[int, ...]]:
+    """Triton's data type and shape of a session's tensor; a dimension with a name is -1."""
+    shape = tuple(size if isinstance(size, int) else -1 for size in tensor.shape)
+    return _TRITON_TYPES.get(tensor.type, tensor.type), shape
