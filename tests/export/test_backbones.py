@@ -14,14 +14,13 @@ def parameters(module):
     return sum(weight.numel() for weight in module.parameters())
 
 
-@pytest.mark.parametrize("name", BACKBONES)
+@pytest.mark.parametrize("name", sorted(set(BACKBONES) - {"efficientnet_lite1", "efficientnet_lite2"}))
 def test_features_are_as_wide_as_told_at_more_than_one_size(name):
-    if name in ("efficientnet_lite1", "efficientnet_lite2"):
-        pytest.skip("the same code as efficientnet_lite0")
+    """The larger EfficientNets are the same code as the smallest."""
     backbone = build_backbone(name, pretrained=False)
     backbone.module.eval()
     with torch.no_grad():
-        for size in (32, 48):
+        for size in (32, 40):
             assert backbone.module(torch.zeros(2, 3, size, size)).shape == (2, backbone.features)
 
 

@@ -30,7 +30,7 @@ LOWERINGS = {
 
 @pytest.fixture(scope="module")
 def pictures():
-    return drawn(300, 0)[0]
+    return drawn(120, 0)[0]
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +40,8 @@ def exported(pictures, tmp_path_factory):
     network = build_network(
         TrainSettings(data="none", backbone="small_cnn", coarse_bits=12, fine_bits=40, input_size=32)
     )
-    for start in range(0, 300, 15):
-        network(torch.from_numpy(pictures[start : start + 15]).permute(0, 3, 1, 2).float())
+    for start in range(0, 120, 6):
+        network(torch.from_numpy(pictures[start : start + 6]).permute(0, 3, 1, 2).float())
     path = tmp_path_factory.mktemp("model") / "model.onnx"
     onnx.save(export_onnx(network.eval(), LAYOUT, 32, ("cat", "dog"), ("animal",))[0], path)
     return path
