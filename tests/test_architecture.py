@@ -38,7 +38,7 @@ AT_LOAD = {"runtime": {"codes", "runtime"}, "cli": {"codes", "cli"}}
 
 THIRD_PARTY = {
     "codes": {"numpy", "PIL", "onnxruntime"},
-    "client": {"numpy", "PIL", "pyarrow", "tritonclient", "grpc"},
+    "client": {"numpy", "PIL", "pyarrow", "tritonclient", "grpc", "fsspec", "aiohttp"},
     "indexer": {"numpy", "numba", "redis"},
     "export": {
         "numpy", "PIL", "pyarrow", "torch", "onnx", "onnxruntime", "tqdm",
@@ -56,6 +56,8 @@ ONLY_IN = {
     ("client", "tritonclient"): {"grpc.py", "transport_errors.py"},
     ("client", "grpc"): {"grpc.py", "transport_errors.py"},
     ("export", "timm"): {"timm_backbone.py"},
+    ("client", "fsspec"): {"remote.py"},
+    ("client", "aiohttp"): {"remote.py"},
     ("indexer", "numba"): {"compiled.py"},
 }
 """Modules of a part that alone may import a package, where not all of them may."""

@@ -12,6 +12,7 @@ import pytest
 
 from hashgrain.client.open_source import ParquetColumns, open_sources
 from hashgrain.client.parquet_source import ROWS_AT_A_TIME, ParquetSource
+from hashgrain.client.remote import RemoteImage
 from hashgrain.client.sources import Item
 from hashgrain.codes.errors import DataError
 
@@ -37,6 +38,16 @@ def test_hugging_faces_struct(tmp_path: Path) -> None:
     kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
     path = write(tmp_path / "t.parquet", {"img": pa.array(cells, kind)})
     assert [item.image for item in ParquetSource(path)] == [b"a", tmp_path / "y.png", b"", b""]
+
+
+def test_a_column_of_paths_and_addresses(tmp_path: Path) -> None:
+    values = ["x.png", "/data/y.png", "memory://store/z.png", "", None]
+    path = write(tmp_path / "t.parquet", {"file": values, "thumbnail": [b""] * 5})
+    items = list(ParquetSource(path, image_column="file"))
+    expected = [tmp_path / "x.png", Path("/data/y.png"), RemoteImage("memory://store/z.png"), b"", b""]
+    assert [item.image for item in items] == expected
+    assert [item.id for item in items] == [f"t/{row}" for row in range(5)]
+    assert items[2].payload == {"path": "memory://store/z.png"}
 
 
 def test_ids_and_payloads_from_columns(tmp_path: Path) -> None:
@@ -83,7 +94,7 @@ def test_columns_reach_the_file_by_name(tmp_path: Path) -> None:
         ({"text": ["a"]}, {}, "has no image column, its columns are text"),
         ({"a": [b"1"], "b": [b"2"]}, {}, r"2 columns that could hold images \(a, b\).*--image-column"),
         ({"a": [b"1"]}, {"image_column": "b"}, "has no column b, its columns are a"),
-        ({"a": [b"1"], "t": ["x"]}, {"image_column": "t"}, "column t is of type string and cannot be images"),
+        ({"a": [b"1"], "t": [1]}, {"image_column": "t"}, "column t is of type int64 and cannot be images"),
         ({"a": [b"1"], "f": [1.5]}, {"id_column": "f"}, "column f is of type double and cannot be an id"),
         ({"a": [b"1"]}, {"payload_columns": ("a",)}, "column a is of type binary and cannot be a payload"),
         ({"a": [b"1"], "d": [datetime.date(2020, 1, 1)]}, {"payload_columns": ("d",)}, "cannot be a payload"),

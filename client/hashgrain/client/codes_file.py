@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -119,7 +120,8 @@ class CodesFile:
 
     def discard(self) -> None:
         """Leave nothing behind; after `commit` this does nothing."""
-        self._file.close()
+        with suppress(OSError):  # what a full disk has no room for is not wanted any more
+            self._file.close()
         self._unfinished.unlink(missing_ok=True)
 
     def _table(self, ids: list[ItemId], codes: HashCodes, payloads: list[dict[str, Any]]) -> pa.Table:

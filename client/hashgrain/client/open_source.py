@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from hashgrain.client.location import Location
 from hashgrain.client.sources import Chain, FolderSource, ListSource, Source, printable
+from hashgrain.client.tar_source import TAR_SUFFIXES, TarSource
 from hashgrain.codes.errors import DataError, InvalidInput
+from hashgrain.codes.images import IMAGE_SUFFIXES
 
 STANDARD_INPUT = "-"
-LIST_SUFFIXES = frozenset({".txt", ".lst"})
+LIST_SUFFIXES = (".txt", ".lst")
+PARQUET_SUFFIX = ".parquet"
 
 
 @dataclass(frozen=True)
@@ -32,8 +37,9 @@ def open_sources(names: tuple[str, ...], columns: ParquetColumns | None = None) 
     """One source of all that is named, in that order.
 
     Args:
-        names: folders, image files, .parquet files, .txt or .lst files with one path a line, "-" for standard input.
-            Of several, every id begins with the name of its folder or Parquet file.
+        names: folders, image files, .parquet files, .tar archives, .txt or .lst files with one path or address a line,
+            "-" for standard input; patterns of these with * in them; any of them as an address that fsspec knows. Of
+            several, every id begins with the name of its folder, Parquet file or archive.
         columns: for the Parquet files.
 
     Raises:
@@ -42,40 +48,65 @@ def open_sources(names: tuple[str, ...], columns: ParquetColumns | None = None) 
     """
     columns = columns or ParquetColumns()
     if not names:
-        raise InvalidInput("name at least one folder, image, .parquet file, or - for standard input")
-    if columns.named() and not any(map(_is_parquet, names)):
+        raise InvalidInput("name at least one folder, image, .parquet file, .tar archive, or - for standard input")
+    found = [each for name in names for each in _matches(name)]
+    if columns.named() and not any(_is_parquet(Location(name)) for name in found):
         raise InvalidInput(f"columns are named ({columns}), and no .parquet file is among {', '.join(names)}")
-    sources = [_open(name, printable(name) if len(names) > 1 else "", columns) for name in names]
+    sources = [_open(name, printable(name) if len(found) > 1 else "", columns) for name in found]
     return sources[0] if len(sources) == 1 else Chain(sources)
+
+
+def _matches(name: str) -> list[str]:
+    """What a pattern stands for, sorted; a name without one stands for itself."""
+    if name == STANDARD_INPUT or "*" not in name or Path(name).exists():
+        return [name]
+    if Location(name).is_remote:
+        from hashgrain.client.remote import matching
+
+        found = matching(name)
+    else:
+        found = sorted(glob.glob(name, recursive=True))  # noqa: PTH207 - patterns may be absolute
+    if not found:
+        raise DataError(f"nothing matches {name}; check the pattern (** stands for any number of folders)")
+    return found
 
 
 def _open(name: str, prefix: str, columns: ParquetColumns) -> Source:
     if name == STANDARD_INPUT:
         return ListSource(sys.stdin.buffer, "standard input")
-    path = Path(name)
-    if path.is_dir():
+    location, path = Location(name), Path(name)
+    if not location.is_remote and path.is_dir():
         return FolderSource(path, prefix)
-    if not path.exists():
-        raise DataError(f"there is no {path}; give a folder, an image, a .parquet file, or - for standard input")
-    if _is_parquet(name):
+    if not location.is_remote and not path.exists():
+        raise DataError(
+            f"there is no {path}; give a folder, an image, a .parquet file, a .tar archive, or - for standard input"
+        )
+    if _is_parquet(location):
         from hashgrain.client.parquet_source import ParquetSource
 
         return ParquetSource(
-            path,
+            location,
             image_column=columns.image,
             id_column=columns.id,
             payload_columns=columns.payload,
             prefix=prefix.removesuffix(path.suffix),
         )
-    if path.suffix.lower() in LIST_SUFFIXES:
-        return ListSource(_lines(path), str(path))
+    if location.has_suffix(*TAR_SUFFIXES):
+        ending = next(suffix for suffix in TAR_SUFFIXES if location.has_suffix(suffix))
+        return TarSource(location, prefix[: -len(ending)] if prefix else "")
+    if location.has_suffix(*LIST_SUFFIXES):
+        return ListSource(_lines(location), name)
+    if location.is_remote and not location.has_suffix(*IMAGE_SUFFIXES):
+        from hashgrain.client.remote import RemoteFolder
+
+        return RemoteFolder(name, prefix)
     return ListSource([os.fsencode(name)], name)
 
 
-def _lines(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
+def _lines(location: Location) -> Iterator[bytes]:
+    with location.open() as file:
         yield from file
 
 
-def _is_parquet(name: str) -> bool:
-    return Path(name).suffix.lower() == ".parquet"
+def _is_parquet(location: Location) -> bool:
+    return location.has_suffix(PARQUET_SUFFIX)

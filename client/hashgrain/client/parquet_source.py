@@ -1,4 +1,5 @@
-"""Pictures in a Parquet file: a column of image files' bytes, plain or as Hugging Face's struct {bytes, path}."""
+"""Pictures in a Parquet file: a column of image files' bytes, plain or as Hugging Face's struct {bytes, path}, or one
+of paths and addresses."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from hashgrain.client.location import Location, Readable
 from hashgrain.client.sources import Item, ItemId, joined, printable
 from hashgrain.codes.errors import DataError
 
@@ -19,8 +21,9 @@ class ParquetSource:
     """The rows of a Parquet file.
 
     Args:
-        path: the file.
-        image_column: the column of images; by default the only one that can be.
+        path: the file, here or at an address.
+        image_column: the column of images; by default the only one that holds bytes. One of strings holds paths,
+            relative to the file, or addresses.
         id_column: a column of unique strings or integers; by default ids are the file's stem and the row.
         payload_columns: columns to keep as payload; without any it is the file and the row.
         prefix: begins the ids that are made of the row, instead of the file's stem.
@@ -31,17 +34,18 @@ class ParquetSource:
 
     def __init__(
         self,
-        path: Path,
+        path: Path | Location,
         *,
         image_column: str | None = None,
         id_column: str | None = None,
         payload_columns: tuple[str, ...] = (),
         prefix: str = "",
     ) -> None:
-        self._path = path
+        self._path = path = path if isinstance(path, Location) else Location(str(path))
         try:
-            self._schema = pq.read_schema(path)
-            self._rows = pq.read_metadata(path).num_rows
+            with path.open() as file:
+                self._schema = pq.read_schema(file)
+                self._rows = pq.read_metadata(file).num_rows
         except (OSError, pa.ArrowException) as exc:
             raise DataError(f"{path} cannot be read as Parquet ({_first_line(exc)}); give a .parquet file") from exc
         if not self._rows:
@@ -59,7 +63,7 @@ class ParquetSource:
         columns = [self._image, *([self._id] if self._id else []), *self._payload]
         row = 0
         try:
-            with pq.ParquetFile(self._path) as file:
+            with self._path.open() as opened, pq.ParquetFile(opened) as file:
                 for batch in file.iter_batches(ROWS_AT_A_TIME, columns=list(dict.fromkeys(columns))):
                     for values in batch.to_pylist():
                         yield self._item(row, values)
@@ -76,8 +80,14 @@ class ParquetSource:
         return Item(
             self._item_id(row, values),
             self._picture(values[self._image]),
-            payload or {"path": printable(str(self._path)), "row": row},
+            payload or self._origin(row, values[self._image]),
         )
+
+    def _origin(self, row: int, cell: object) -> dict[str, Any]:
+        """The payload where no column is named for it."""
+        if isinstance(cell, str):
+            return {"path": str(self._path.beside(cell))}
+        return {"path": printable(str(self._path)), "row": row}
 
     def _item_id(self, row: int, values: dict[str, Any]) -> ItemId:
         if self._id is None:
@@ -87,17 +97,19 @@ class ParquetSource:
             raise DataError(f"{self._path}: row {row} has no value in the id column {self._id}; give every row an id")
         return value
 
-    def _picture(self, cell: dict[str, Any] | bytes | None) -> Path | bytes:
+    def _picture(self, cell: dict[str, Any] | bytes | str | None) -> Path | bytes | Readable:
         """Hugging Face leaves the bytes out where the file lies beside; an empty cell is rejected as an empty file."""
+        if isinstance(cell, str) and cell:
+            return self._path.beside(cell).image()
         if not isinstance(cell, dict):
-            return cell or b""
+            return cell if isinstance(cell, bytes) else b""
         if cell["bytes"] is None and cell.get("path"):
-            return self._path.parent / str(cell["path"])
+            return self._path.beside(str(cell["path"])).image()
         return bytes(cell["bytes"] or b"")
 
     def _image_column(self, name: str | None) -> str:
         if name is not None:
-            return self._checked(name, _is_image, "images: bytes, or a struct with a field bytes")
+            return self._checked(name, _is_named_image, "images: bytes, a struct with a field bytes, or paths")
         found = [field.name for field in self._schema if _is_image(field.type)]
         if len(found) != 1:
             several = (
@@ -123,6 +135,10 @@ def _is_image(kind: pa.DataType) -> bool:
         index = kind.get_field_index("bytes")
         return index >= 0 and _is_bytes(kind.field(index).type)
     return _is_bytes(kind)
+
+
+def _is_named_image(kind: pa.DataType) -> bool:
+    return _is_image(kind) or _is_text(kind)
 
 
 def _is_bytes(kind: pa.DataType) -> bool:

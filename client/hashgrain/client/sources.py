@@ -1,12 +1,15 @@
-"""Collections of pictures to encode: a folder, a list of paths, a Parquet file.
+"""Collections of pictures to encode: a folder, a list of paths and addresses; Parquet and tar files elsewhere.
 
 A source is iterated once, lazily; only one item at a time needs to be in memory. What an item's id is:
 
     folder      the path relative to the folder, with forward slashes      flowers/rose.jpg
     list        the line as it stands                                      /data/flowers/rose.jpg
     Parquet     the id column, or the file's stem and the row              train/17
+    tar         the archive's stem and the file's path in it               train-003/000017.jpg
+    address     as for a folder, or the address as it stands               s3://bucket/rose.jpg
 
-With a `prefix` (several sources at once) the ids of folders and Parquet files begin with it, so that they stay apart.
+With a `prefix` (several sources at once) the ids of folders, archives and Parquet files begin with it, so that they
+stay apart.
 """
 
 from __future__ import annotations
@@ -18,25 +21,11 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
+from hashgrain.client.location import Location, Readable
 from hashgrain.codes.errors import DataError
 from hashgrain.codes.images import IMAGE_SUFFIXES
 
 ItemId: TypeAlias = str | int
-
-
-class Readable(Protocol):
-    """An image file that is neither on this machine's disk nor in memory yet; threads may read several at a time."""
-
-    @property
-    def stamp(self) -> bytes | None:
-        """Changes when the file does, see `reading.stamp_of`; None where nobody can tell without reading it."""
-
-    def read(self, name: str) -> bytes:
-        """The file's bytes.
-
-        Raises:
-            ImageRejected: it cannot be read; `name` is what to call it.
-        """
 
 
 @dataclass(frozen=True)
@@ -121,7 +110,9 @@ class ListSource:
     def __iter__(self) -> Iterator[Item]:
         """See `Source`."""
         paths = (os.fsdecode(line.rstrip(b"\r\n")) for line in self._lines)
-        items = (Item(printable(path), Path(path), {"path": printable(path)}) for path in paths if path.strip())
+        items = (
+            Item(printable(path), Location(path).image(), {"path": printable(path)}) for path in paths if path.strip()
+        )
         first = next(items, None)
         if first is None:
             raise DataError(f"{self._name} names no images; give one path a line")

@@ -1,0 +1,200 @@
+"""A bulk job whose servers are killed or whose disk is full: an error that says so, or a pause, and nothing is lost."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from durable_server import DurableServer
+from hashgrain.cli.index_sink import IndexSink
+from hashgrain.client import HashEncoder
+from hashgrain.client.bulk import encode_collection
+from hashgrain.client.codes_file import CodesFile, read_codes
+from hashgrain.client.ledger import Ledger
+from hashgrain.client.receipt import Receipt
+from hashgrain.client.sources import FolderSource
+from hashgrain.codes.errors import ContractViolation, DataError, ServerUnavailable, StoreUnavailable
+from hashgrain.indexer import Index
+from hashgrain.runtime import servers
+from pictures import arrays, write_tree
+from stored_codes import stored_codes
+from tiny_model import write_tiny_repository
+
+IMAGES = 400
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("collection") / "photos"
+    write_tree(root, arrays(IMAGES))
+    return root
+
+
+def into_index(
+    photos: Path, redis_url: str, encoder: HashEncoder, ledger: Path, progress: Callable[[int], object] | None = None
+) -> Receipt:
+    with (
+        IndexSink(redis_url, "photos", encoder) as sink,
+        Ledger(ledger, encoder.fingerprint, encoder.layout) as opened,
+    ):
+        return encode_collection(encoder, FolderSource(photos), sink, ledger=opened, patience=60, progress=progress)
+
+
+def require_whole(redis_url: str, photos: Path, encoder: HashEncoder) -> None:
+    """Every picture's code is in the index, as the encoder gives it."""
+    names = [item.id for item in FolderSource(photos)]
+    codes = encoder.encode([photos / str(name) for name in names])
+    with Index.open(redis_url, "photos") as index:
+        found = stored_codes(index)
+    expected = np.concatenate([codes.coarse, codes.fine], 1)
+    assert {name: code for name, (code, _) in found.items()} == {
+        name: row.tobytes() for name, row in zip(names, expected, strict=True)
+    }
+
+
+def test_redis_killed_in_the_middle(photos: Path, model: Path, tmp_path: Path) -> None:
+    server, done = DurableServer(tmp_path), 0
+    server.start()
+
+    def kill_halfway(images: int) -> None:
+        nonlocal done
+        done += images
+        if done == 160:
+            server.kill()
+
+    with HashEncoder(model, batch_size=16) as encoder:
+        with pytest.raises(StoreUnavailable):
+            into_index(photos, server.url, encoder, tmp_path / "ledger", kill_halfway)
+        assert done == 160
+        server.start()
+        receipt = into_index(photos, server.url, encoder, tmp_path / "ledger")
+        assert (receipt.encoded, receipt.unchanged) == (IMAGES - 160, 160)
+        require_whole(server.url, photos, encoder)
+    server.kill()
+
+
+@contextmanager
+def triton_killed(home: Path, repository: Path) -> Iterator[tuple[servers.RunningServers, Callable[[int], None]]]:
+    """A Triton, and a progress callback that kills it at the 96th picture and starts it again beside the work."""
+    started = servers.start(servers.StartSettings(home=home, model_repository=repository))
+    assert started.triton is not None, started.no_triton
+    triton, restarts, done = started.triton, [], 0
+
+    def restart() -> None:
+        servers.start(servers.StartSettings(home=home, model_repository=repository))
+
+    def halfway(images: int) -> None:
+        nonlocal done
+        done += images
+        if done == 96:
+            os.killpg(triton.process.pid, signal.SIGKILL)
+            restarts.append(threading.Thread(target=restart))
+            restarts[0].start()
+
+    try:
+        yield started, halfway
+        assert restarts, "the server was never killed"
+    finally:
+        for thread in restarts:
+            thread.join()
+        servers.stop(home)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["grpc", pytest.param("http", marks=pytest.mark.long)])
+def test_triton_restarted_in_the_middle_costs_time_and_no_pictures(
+    photos: Path, model: Path, redis_url: str, tmp_path: Path, scheme: str
+) -> None:
+    with triton_killed(tmp_path / "home", model) as (started, halfway):
+        assert started.triton is not None
+        address = started.triton.address if scheme == "grpc" else started.triton.http
+        with HashEncoder(address, batch_size=16) as encoder:
+            receipt = into_index(photos, redis_url, encoder, tmp_path / "ledger", halfway)
+            assert (receipt.encoded, receipt.rejected) == (IMAGES, ())
+        with HashEncoder(model) as encoder:
+            require_whole(redis_url, photos, encoder)
+
+
+def test_a_server_that_stays_away_ends_the_work_in_an_error_and_the_ledger_goes_on(
+    photos: Path, model: Path, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = 0
+    with HashEncoder(model, batch_size=16) as encoder:
+        transport = encoder._pipeline._transport
+        infer = transport.infer
+
+        def gone(*_: object) -> None:
+            raise ServerUnavailable("no Triton server answers at grpc://host:8001")
+
+        def halfway(images: int) -> None:
+            nonlocal done
+            done += images
+            if done == 64:
+                monkeypatch.setattr(transport, "infer", gone)
+
+        monkeypatch.setattr(encoder, "_require_same_model", gone)
+        with (
+            IndexSink(redis_url, "photos", encoder) as sink,
+            Ledger(tmp_path / "ledger", encoder.fingerprint, encoder.layout) as ledger,
+            pytest.raises(ServerUnavailable, match=r"waited 0\.2 s for the server to come back: no Triton"),
+        ):
+            encode_collection(encoder, FolderSource(photos), sink, ledger=ledger, patience=0.2, progress=halfway)
+        monkeypatch.setattr(transport, "infer", infer)
+        receipt = into_index(photos, redis_url, encoder, tmp_path / "ledger")
+        assert receipt.encoded == IMAGES - done < IMAGES
+        require_whole(redis_url, photos, encoder)
+
+
+def test_a_server_that_comes_back_with_another_model_is_refused(model: Path, tmp_path: Path) -> None:
+    repository = tmp_path / "models"
+    shutil.copytree(model, repository)
+    with HashEncoder(repository) as encoder:
+        encoder._require_same_model()
+        shutil.rmtree(repository)
+        write_tiny_repository(repository, seed=1)
+        with pytest.raises(ContractViolation, match="went away and came back with another model"):
+            encoder._require_same_model()
+
+
+@contextmanager
+def disk_of(size: int) -> Iterator[None]:
+    """No file of this process can grow beyond so many bytes, as on a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize(
+    ("size", "noted", "says"), [(1000, False, "parquet cannot be written"), (60_000, True, "ledger .* cannot be used")]
+)
+def test_a_full_disk(photos: Path, model: Path, tmp_path: Path, size: int, noted: bool, says: str) -> None:
+    path = tmp_path / "codes.parquet"
+
+    def into_file() -> Receipt:
+        with CodesFile(path, encoder.layout, encoder.fingerprint) as file:
+            return encode_collection(encoder, FolderSource(photos), file, ledger=ledger if noted else None)
+
+    with (
+        HashEncoder(model, batch_size=16) as encoder,
+        Ledger(tmp_path / "ledger", encoder.fingerprint, encoder.layout) as ledger,
+    ):
+        with disk_of(size), pytest.raises(DataError, match=says):
+            into_file()
+        assert not path.exists()
+        assert into_file().images == IMAGES
+        names = [item.id for item in FolderSource(photos)]
+        stored = read_codes(path)
+        assert stored.ids == names
+        assert np.array_equal(stored.codes.fine, encoder.encode([photos / str(name) for name in names]).fine)

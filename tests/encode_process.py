@@ -1,0 +1,39 @@
+"""Runs `hashgrain encode` again and again, each time in a fork of its own, for others to kill.
+
+For every line on standard input one run: the number of its process on standard output, and at its end the exit status,
+-9 where it was killed. Forks have all modules loaded, so that a kill does not only ever hit imports.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import onnxruntime  # noqa: F401
+import pyarrow.parquet  # noqa: F401
+
+import hashgrain.client.bulk
+import hashgrain.client.ledger
+import hashgrain.client.open_source
+import hashgrain.indexer
+import hashgrain.indexer.compiled  # noqa: F401
+from hashgrain.cli.main import main
+
+
+def start(arguments: list[str]) -> int:
+    child = os.fork()
+    if child:
+        return child
+    os.dup2(2, 1)  # standard output is for the numbers
+    try:
+        main(["encode", *arguments])
+    except SystemExit as end:
+        os._exit(int(end.code or 0))
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    for _ in sys.stdin:
+        child = start(sys.argv[1:])
+        print(child, flush=True)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
