@@ -209,6 +209,19 @@ def test_an_index_that_lost_items_gets_them_again_without_encoding(
         assert len(index) == 6
 
 
+@pytest.mark.parametrize("ledger", [(), ("--ledger", "job.ledger")])
+def test_a_page_of_the_run_names_what_cannot_be_read(repository: Path, ledger: tuple[str, ...]) -> None:
+    write_tree(Path("photos"), arrays(3))
+    Path("photos/<b>.jpg").touch()
+    assert run("photos", "--out", "c.arrow", "--report", "r.html", "--triton", repository, *ledger) == 0
+    first = Path("r.html").read_text()
+    assert run("photos", "--out", "c.arrow", "--report", "r.html", "--triton", repository, *ledger) == 0
+    for page in (first, Path("r.html").read_text()):  # what an earlier run rejected is still there
+        assert "<tr><td>&lt;b&gt;.jpg</td><td>the file is empty</td></tr>" in page
+        assert "1 that cannot be read" in page
+    assert "<b>3</b><span>encoded</span>" in first
+
+
 def test_a_ledger_of_another_model_is_refused(
     repository: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -271,6 +284,9 @@ def test_parquet_with_ids_and_payloads_into_an_index(repository: Path, redis_url
         (["broken", "--out", "c.parquet"], 1, "none of 2 images can be read; the first: 0.jpg: the file is empty"),
         (["photos", "--out", "no/c.parquet"], 1, "give a folder that exists"),
         (["photos", "--out", "c.parquet", "--rejected", "no/bad.jsonl"], 1, "there is no folder no"),
+        (["photos", "--out", "c.parquet", "--report", "no/r.html"], 1, "there is no folder no"),
+        (["photos", "--out", "c.csv"], 1, "give one of .parquet, .arrow, .feather, .npy"),
+        (["phot*s/*.gif", "--out", "c.parquet"], 1, "nothing matches phot*s/*.gif"),
         (["photos", "--out", "c.parquet", "--id-column", "id"], 1, "no .parquet file is among photos"),
         (["photos", "--out", "c.parquet", "--triton", "grpc://127.0.0.1:1"], 1, "no Triton server answers"),
         (["photos", "--out", "c.parquet", "--triton", "nowhere"], 1, "neither an address nor a path"),

@@ -56,11 +56,17 @@ def test_the_golden_file_reads_as_it_always_did(tmp_path: Path) -> None:
     sizes=st.lists(st.integers(1, 9), min_size=1, max_size=4),
     numbers=st.booleans(),
     logits=st.booleans(),
+    suffix=st.sampled_from([".parquet", ".arrow", ".feather"]),
 )
 def test_what_is_written_is_read_back(
-    tmp_path_factory: pytest.TempPathFactory, layout: CodeLayout, sizes: list[int], numbers: bool, logits: bool
+    tmp_path_factory: pytest.TempPathFactory,
+    layout: CodeLayout,
+    sizes: list[int],
+    numbers: bool,
+    logits: bool,
+    suffix: str,
 ) -> None:
-    path = tmp_path_factory.mktemp("codes") / "c.parquet"
+    path = tmp_path_factory.mktemp("codes") / f"c{suffix}"
     written = codes(sum(sizes), layout)
     if not logits:
         written = HashCodes(written.coarse, written.fine)
@@ -76,6 +82,34 @@ def test_what_is_written_is_read_back(
     assert stored.payloads == [{"n": n} for n in range(sum(sizes))]
     for name in ("coarse", "fine", "coarse_logits", "fine_logits"):
         assert np.array_equal(getattr(stored.codes, name), getattr(written, name))
+
+
+@pytest.mark.parametrize("numbers", [False, True])
+@pytest.mark.parametrize("logits", [False, True])
+def test_an_npy_file_is_read_with_numpy_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, numbers: bool, logits: bool
+) -> None:
+    monkeypatch.setattr(codes_file, "ROWS_PER_GROUP", 4)
+    written = codes(10)
+    if not logits:
+        written = HashCodes(written.coarse, written.fine)
+    ids: list[Any] = list(range(10)) if numbers else [f"é{'x' * n}" for n in range(10)]
+    with CodesFile(tmp_path / "c.npy", LAYOUT, "f") as file:
+        for start in range(0, 10, 3):
+            file.write(ids[start : start + 3], written[start : start + 3], [{"n": 1}] * len(ids[start : start + 3]))
+    array = np.load(tmp_path / "c.npy", mmap_mode="r")
+    assert array["id"].tolist() == ids
+    for name in array.dtype.names[1:]:
+        assert np.array_equal(array[name], getattr(written, name))
+    assert len(array.dtype.names) == (5 if logits else 3)
+    with pytest.raises(DataError, match="tells neither model nor payloads; give a Parquet or Arrow file"):
+        read_codes(tmp_path / "c.npy")
+
+
+def test_a_suffix_without_a_format_is_refused(tmp_path: Path) -> None:
+    for name in ("c.csv", "c"):
+        with pytest.raises(DataError, match=r"give one of \.parquet, \.arrow, \.feather, \.npy"):
+            CodesFile(tmp_path / name, LAYOUT, "f")
 
 
 def test_rows_go_to_disk_in_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from hashgrain.cli.encode_page import encode_page
 from hashgrain.cli.encode_receipt import print_receipt, print_receipt_as_json
 from hashgrain.cli.index_sink import IndexSink
 from hashgrain.cli.options import json_option, redis_option, triton_option
@@ -27,7 +28,11 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the codes to this Parquet file.")
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the codes to this .parquet, .arrow, .feather or .npy file.",
+)
 @click.option("--index", "index_name", metavar="NAME", help="Add the codes to this index; it is created when missing.")
 @triton_option
 @redis_option
@@ -38,7 +43,11 @@ if TYPE_CHECKING:
     "--in-flight", type=click.IntRange(min=1), help="Requests under way at a time. [default: 4; in process 1]"
 )
 @click.option("--logits", is_flag=True, help="Write the logits to the file too.")
-@click.option("--image-column", metavar="COLUMN", help="Parquet: the images. [default: the only column that can be]")
+@click.option(
+    "--image-column",
+    metavar="COLUMN",
+    help="Parquet: the images, as bytes, paths or addresses. [default: the only column of bytes]",
+)
 @click.option("--id-column", metavar="COLUMN", help="Parquet: the ids. [default: the file's stem and the row]")
 @click.option(
     "--payload", "payload_columns", metavar="COLUMN", multiple=True, help="Parquet: a column to keep as payload."
@@ -67,6 +76,13 @@ if TYPE_CHECKING:
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write the images that cannot be read to this file, one JSON object a line.",
 )
+@click.option(
+    "--report",
+    "report_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write a page to this HTML file: counts, what limits the run, and what cannot be read, with --ledger of "
+    "earlier runs, too.",
+)
 @json_option
 def encode(
     sources: tuple[str, ...],
@@ -85,13 +101,17 @@ def encode(
     retry_rejected: bool,
     patience: float,
     rejected_file: Path | None,
+    report_file: Path | None,
     as_json: bool,
 ) -> None:
     """Encode images into hash codes.
 
-    SOURCE is a folder (searched with all its subfolders), an image, a .parquet file, a .txt file with one path a line,
-    or - to read such a list from standard input. An image's id is its path relative to the folder, the line of the
-    list, or of Parquet the id column, else FILE/ROW; of several sources each id begins with its source.
+    SOURCE is a folder (searched with all its subfolders), an image, a .parquet file, a .tar archive in WebDataset's
+    layout, a .txt file with one path or address a line, or - to read such a list from standard input. It may be a
+    pattern ('shards/*.tar') and an address (s3://, gs://, https://).
+
+    An image's id is its path relative to the folder, the line of the list, of an archive ARCHIVE/FILE, or of Parquet
+    the id column, else FILE/ROW; of several sources each id begins with its source.
 
     Images that cannot be read are left out and told at the end; the rest is encoded all the same. With --ledger the
     same command may be run again at any time, after `kill -9` too, and does only what is left to do.
@@ -109,8 +129,10 @@ def encode(
         raise click.UsageError("--verify and --retry-rejected go with --ledger FILE")
     if logits and ledger_file is not None:
         raise click.UsageError("--logits goes without --ledger: a ledger keeps codes only")
-    if rejected_file is not None:
-        _require_folder(rejected_file)
+    for file in (rejected_file, report_file):
+        if file is not None:
+            _require_folder(file)
+    place = str(out) if out else f"the index {index_name}"
     source = open_sources(sources, ParquetColumns(image_column, id_column, payload_columns))
     with (
         HashEncoder(resolve_triton(triton), batch_size=batch, in_flight=in_flight) as encoder,
@@ -129,13 +151,15 @@ def encode(
             progress=progress,
         )
         if rejected_file is not None:
-            _write_rejected(rejected_file, receipt)
+            _write(rejected_file, _rejected_lines(receipt))
+        if report_file is not None:
+            _write(report_file, [encode_page(receipt, ledger, encoder, place)])
         if receipt.rejected and not receipt.in_sink:
             raise DataError(f"none of {receipt.images} images can be read; the first: {receipt.rejected[0]}")
     if as_json:
         print_receipt_as_json(receipt, encoder, {"out": str(out)} if out else {"index": str(index_name)})
     else:
-        print_receipt(receipt, encoder, str(out) if out else f"the index {index_name}")
+        print_receipt(receipt, encoder, place)
 
 
 def _sink(out: Path | None, index_name: str | None, redis: str | None, encoder: HashEncoder) -> Any:
@@ -186,8 +210,11 @@ def _require_folder(path: Path) -> None:
         raise DataError(f"{path} cannot be written: there is no folder {path.parent}; create it first")
 
 
-def _write_rejected(path: Path, receipt: Receipt) -> None:
-    lines = (json.dumps({"id": image.name, "reason": image.reason}) + "\n" for image in receipt.rejected)
+def _rejected_lines(receipt: Receipt) -> Iterator[str]:
+    return (json.dumps({"id": image.name, "reason": image.reason}) + "\n" for image in receipt.rejected)
+
+
+def _write(path: Path, lines: Iterable[str]) -> None:
     try:
         with path.open("w", encoding="utf-8") as file:
             file.writelines(lines)
