@@ -60,6 +60,8 @@ def test_tour_runs_from_top_to_bottom(tmp_path: Path) -> None:
         run("hashgrain down", tmp_path)
     assert told.returncode == 0, f"{told.stdout}\n{told.stderr}"
     assert "notes.jpg" in told.stderr  # named, and fatal to nothing
+    assert "unchanged since an earlier run" in told.stdout or told.stdout.count("encoded 40 images into the index") == 2
+    assert "1 that cannot be read" in (tmp_path / "encoded.html").read_text()
     assert '"name":"ids"' in told.stdout.replace(" ", "")  # the answer of image_search
 
 
@@ -84,7 +86,7 @@ def test_every_command_is_in_the_readme() -> None:
         assert f"hashgrain {name}" in README, f"README.md does not mention hashgrain {name}"
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "docker/README.md"])
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "docker/README.md", "docs/encoding.md"])
 def test_links_of_a_page_lead_somewhere(page: str) -> None:
     path = ROOT / page
     for target in re.findall(r"\]\(([^)#]+)\)", path.read_text()):
