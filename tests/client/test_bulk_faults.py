@@ -26,6 +26,7 @@ from hashgrain.codes.errors import ContractViolation, DataError, ServerUnavailab
 from hashgrain.indexer import Index
 from hashgrain.runtime import servers
 from pictures import arrays, write_tree
+from process_state import wait_until_group_is_gone
 from stored_codes import stored_codes
 from tiny_model import write_tiny_repository
 
@@ -90,6 +91,7 @@ def triton_killed(home: Path, repository: Path) -> Iterator[tuple[servers.Runnin
     triton, restarts, done = started.triton, [], 0
 
     def restart() -> None:
+        wait_until_group_is_gone(triton.process.pid)
         servers.start(servers.StartSettings(home=home, model_repository=repository))
 
     def halfway(images: int) -> None:

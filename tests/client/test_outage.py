@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from hashgrain.client import outage
@@ -46,6 +48,15 @@ def test_a_server_that_stays_away_is_given_up() -> None:
     gone = [ServerUnavailable("gone")] * 10_000
     with pytest.raises(ServerUnavailable, match=r"waited 0\.05 s for the server to come back: gone"):
         outlast(Server(*gone), Server(*gone), 0.05)
+
+
+def test_nobody_waits_on_when_the_run_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outage, "FIRST_PAUSE", 60.0)
+    over, back = threading.Event(), Server()
+    over.set()
+    with pytest.raises(ServerUnavailable, match="^gone$"):
+        outlast(Server(ServerUnavailable("gone")), back, 600, over)
+    assert back.calls == 0
 
 
 def test_without_patience_nothing_is_tried_again() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -14,30 +15,41 @@ LONGEST_PAUSE = 2.0
 _T = TypeVar("_T")
 
 
-def outlast(call: Callable[[], _T], require_back: Callable[[], object], seconds: float) -> _T:
+def outlast(
+    call: Callable[[], _T], require_back: Callable[[], object], seconds: float, over: threading.Event | None = None
+) -> _T:
     """Run `call`; where the server is gone, wait until it is back, and run it again.
 
     Args:
         call: raises ServerUnavailable where the server is gone.
         require_back: raises ServerUnavailable or DeadlineExceeded as long as it is.
         seconds: how long to wait at most; 0 to run `call` once.
+        over: set when nobody waits for the answer any more.
 
     Raises:
         ServerUnavailable: the server stayed away.
         EncoderError: anything else of `call` or `require_back`.
     """
     deadline = time.monotonic() + seconds
+    over = over or threading.Event()
     while True:
         try:
             return call()
         except ServerUnavailable as exc:
-            _wait(require_back, exc, deadline, seconds)
+            _wait(require_back, exc, deadline, seconds, over)
 
 
-def _wait(require_back: Callable[[], object], gone: ServerUnavailable, deadline: float, seconds: float) -> None:
+def _wait(
+    require_back: Callable[[], object],
+    gone: ServerUnavailable,
+    deadline: float,
+    seconds: float,
+    over: threading.Event,
+) -> None:
     pause = FIRST_PAUSE
     while time.monotonic() + pause < deadline:
-        time.sleep(pause)
+        if over.wait(pause):
+            raise gone
         pause = min(2 * pause, LONGEST_PAUSE)
         try:
             require_back()

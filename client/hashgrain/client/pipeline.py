@@ -56,12 +56,14 @@ class Run:
         patience: seconds to wait for a server that goes away in the middle.
         require_back: raises where the server is not back, or is not what it was.
         clock: told what takes how long.
+        over: set when the run has ended: whoever still waits for a server need not.
     """
 
     outputs: tuple[str, ...]
     patience: float = 0.0
     require_back: Callable[[], object] = lambda: None
     clock: StageClock = field(default_factory=StageClock)
+    over: threading.Event = field(default_factory=threading.Event)
 
 
 class Pipeline:
@@ -84,7 +86,11 @@ class Pipeline:
         """Decode and encode pictures; yields one `Encoded` per batch, in order, positions counted from the first."""
         run = Run(outputs)
         return self._in_order(
-            partial(self._decode_and_infer, start, batch, run) for start, batch in _batches(pictures, self._batch_size)
+            run,
+            (
+                partial(self._decode_and_infer, start, batch, run)
+                for start, batch in _batches(pictures, self._batch_size)
+            ),
         )
 
     def run_batches(self, batches: Iterable[list[Named]], run: Run) -> Iterator[Encoded]:
@@ -92,14 +98,17 @@ class Pipeline:
 
         Positions are counted from the first of the batch. None may be larger than the batch size; one may be empty.
         """
-        return self._in_order(partial(self._decode_and_infer, 0, batch, run) for batch in batches)
+        return self._in_order(run, (partial(self._decode_and_infer, 0, batch, run) for batch in batches))
 
     def run_prepared(self, images: NDArray[np.uint8], outputs: tuple[str, ...]) -> Iterator[Encoded]:
         """Encode what is the network's input already, uint8 (N, S, S, 3); slices are sent without a copy in between."""
         run = Run(outputs)
         return self._in_order(
-            partial(self._infer_prepared, start, images[start : start + self._batch_size], run)
-            for start in range(0, len(images), self._batch_size)
+            run,
+            (
+                partial(self._infer_prepared, start, images[start : start + self._batch_size], run)
+                for start in range(0, len(images), self._batch_size)
+            ),
         )
 
     def close(self) -> None:
@@ -108,7 +117,7 @@ class Pipeline:
         self._decoders.shutdown(cancel_futures=True)
         self._transport.close()
 
-    def _in_order(self, jobs: Iterable[Callable[[], Encoded]]) -> Iterator[Encoded]:
+    def _in_order(self, run: Run, jobs: Iterable[Callable[[], Encoded]]) -> Iterator[Encoded]:
         window: deque[Future[Encoded]] = deque()
         try:
             for job in jobs:
@@ -118,6 +127,7 @@ class Pipeline:
             while window:
                 yield self._result(window.popleft())
         finally:  # an error, or the caller took no more
+            run.over.set()
             for future in window:
                 future.cancel()
 
@@ -156,7 +166,9 @@ class Pipeline:
             return no_codes(layout, run.outputs)
         request = partial(retry_unavailable, partial(self._transport.infer, images, run.outputs), self._seconds)
         with self._slots, run.clock.at("infer"):
-            arrays = outlast(request, run.require_back, run.patience)
+            if run.over.is_set():
+                raise CancelledError  # nobody waits for it
+            arrays = outlast(request, run.require_back, run.patience, run.over)
         return codes_from(arrays, layout, len(images), self._source)
 
 
