@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
 import pytest
 
-from hashgrain.client import outage
-from hashgrain.client.outage import outlast
+from hashgrain.client import HashEncoder, outage
+from hashgrain.client.address import parse_address
+from hashgrain.client.outage import outlast, require_same_model
 from hashgrain.codes.errors import (
     ContractViolation,
     DeadlineExceeded,
@@ -15,6 +17,7 @@ from hashgrain.codes.errors import (
     InferenceFailed,
     ServerUnavailable,
 )
+from tiny_model import write_tiny_repository
 
 
 @pytest.fixture(autouse=True)
@@ -69,6 +72,15 @@ def test_without_patience_nothing_is_tried_again() -> None:
 def test_another_server_in_its_place_ends_the_work() -> None:
     with pytest.raises(ContractViolation, match="another model"):
         outlast(Server(ServerUnavailable("gone")), Server(ContractViolation("another model")), 60)
+
+
+def test_a_server_that_comes_back_with_another_model_is_refused(model: Path, tmp_path: Path) -> None:
+    with HashEncoder(model) as encoder:
+        contract = encoder.contract
+    require_same_model(parse_address(model), contract, 5)
+    write_tiny_repository(tmp_path, seed=1)
+    with pytest.raises(ContractViolation, match="went away and came back with another model"):
+        require_same_model(parse_address(tmp_path), contract, 5)
 
 
 def test_other_errors_are_raised_at_once() -> None:

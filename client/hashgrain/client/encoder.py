@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -14,12 +15,13 @@ from PIL import Image
 from hashgrain.client.address import parse_address
 from hashgrain.client.encoded import Encoded, Logits, no_codes, outputs_for
 from hashgrain.client.images import ImageLike, default_name
+from hashgrain.client.outage import require_same_model
 from hashgrain.client.pipeline import Concurrency, Named, Pipeline, Run
 from hashgrain.client.stage_clock import StageClock
 from hashgrain.client.timeouts import Timeouts
 from hashgrain.client.transport import Served, open_transport
 from hashgrain.codes import CodeLayout, EncoderContract, HashCodes
-from hashgrain.codes.errors import ContractViolation, ImageRejected, InvalidInput
+from hashgrain.codes.errors import ImageRejected, InvalidInput
 
 DEFAULT_BATCH_SIZE = 128
 
@@ -177,7 +179,8 @@ class HashEncoder:
         Raises:
             EncoderError: as `encode` does; ContractViolation where the server comes back with another model.
         """
-        run = Run(outputs_for(logits), patience, self._require_same_model, clock or StageClock())
+        require_back = partial(require_same_model, self._address, self.contract, self._timeouts.connect)
+        run = Run(outputs_for(logits), patience, require_back, clock or StageClock())
         return self._pipeline.run_batches(batches, run)
 
     def close(self) -> None:
@@ -198,19 +201,6 @@ class HashEncoder:
         return self._pipeline.run(
             ((default_name(image, position), image) for position, image in enumerate(images)), outputs
         )
-
-    def _require_same_model(self) -> None:
-        """Over a connection of its own, since that of the encoder may be about to break."""
-        transport = open_transport(self._address)
-        try:
-            found = transport.connect(self._timeouts.connect).contract
-        finally:
-            transport.close()
-        if found != self.contract:
-            raise ContractViolation(
-                f"{self._address} went away and came back with another model: {found.fingerprint[:12]} instead of "
-                f"{self.fingerprint[:12]}; serve the one that the work was begun with, or begin anew"
-            )
 
     def __enter__(self) -> Self:
         return self

@@ -7,7 +7,10 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from hashgrain.codes.errors import DeadlineExceeded, ServerUnavailable
+from hashgrain.client.address import Address
+from hashgrain.client.transport import open_transport
+from hashgrain.codes import EncoderContract
+from hashgrain.codes.errors import ContractViolation, DeadlineExceeded, ServerUnavailable
 
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 2.0
@@ -37,6 +40,30 @@ def outlast(
             return call()
         except ServerUnavailable as exc:
             _wait(require_back, exc, deadline, seconds, over)
+
+
+def require_same_model(address: Address, contract: EncoderContract, seconds: float) -> None:
+    """Ask a server, over a connection of its own, since that of the encoder may be about to break.
+
+    Args:
+        address: of the server.
+        contract: of the model that it served before.
+        seconds: for each question.
+
+    Raises:
+        ServerUnavailable, DeadlineExceeded: it is not back.
+        ContractViolation: it serves another model now.
+    """
+    transport = open_transport(address)
+    try:
+        found = transport.connect(seconds).contract
+    finally:
+        transport.close()
+    if found != contract:
+        raise ContractViolation(
+            f"{address} went away and came back with another model: {found.fingerprint[:12]} instead of "
+            f"{contract.fingerprint[:12]}; serve the one that the work was begun with, or begin anew"
+        )
 
 
 def _wait(
