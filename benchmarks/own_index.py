@@ -152,7 +152,8 @@ class BesideWriter:
     """A reader's p99 in ms alone and while another process replaces items, and how many of those a second.
 
     A search that the index refuses, because it changed faster than it could be read, counts as one that never ends;
-    `refused` is how many of the `asked` beside the writer did.
+    `refused` is how many of the `asked` beside the writer did. `script_us` is how long the server's thread is busy with
+    each replaced item, in us.
     """
 
     idle: float
@@ -160,6 +161,7 @@ class BesideWriter:
     upserts: float
     refused: int = 0
     asked: int = 0
+    script_us: float = 0.0
 
 
 def beside_writer(url: str, index: Index, made: GeneratedCodes, queries: HashCodes, candidates: int) -> BesideWriter:
@@ -173,14 +175,16 @@ def beside_writer(url: str, index: Index, made: GeneratedCodes, queries: HashCod
     try:
         if not ready.wait(60):
             raise TimeoutError("the writer beside the reader did not write within 60 s")
-        begin, first = time.perf_counter(), written.value
-        times = _search_times(index, queries, candidates)
-        rate = (written.value - first) / (time.perf_counter() - begin)
+        with redis.Redis.from_url(url) as server:
+            begin, first, busy = time.perf_counter(), written.value, _in_scripts(server)
+            times = _search_times(index, queries, candidates)
+            replaced, busy = written.value - first, _in_scripts(server) - busy
+            rate = replaced / (time.perf_counter() - begin)
     finally:
         stop.set()
         writer.join(30)
         writer.kill()
-    return BesideWriter(idle, _p99(times), rate, times.count(math.inf), len(times))
+    return BesideWriter(idle, _p99(times), rate, times.count(math.inf), len(times), busy / max(replaced, 1))
 
 
 def _replace(url: str, made: GeneratedCodes, written: Synchronized[int], ready: Event, stop: Event) -> None:
@@ -212,6 +216,12 @@ def _search_times(index: Index, queries: HashCodes, candidates: int) -> list[flo
 
 def _p99(seconds: list[float]) -> float:
     return 1000 * float(np.percentile(seconds, 99, method="higher"))
+
+
+def _in_scripts(server: redis.Redis) -> int:
+    """us that the server has spent in scripts."""
+    info: Any = server.info("commandstats")
+    return int(info.get("cmdstat_evalsha", {}).get("usec", 0))
 
 
 def _sent(server: redis.Redis) -> int:

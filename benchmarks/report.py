@@ -112,7 +112,7 @@ def details(run: Run) -> list[str]:
         f"from opening the index to the first answer: {run.start_ms:.1f} ms",
         *(
             f"{how} reader: p99 {beside.idle:.3f} ms alone, {beside.beside:.3f} ms beside a writer that replaces "
-            f"{beside.upserts:,.0f} items/s"
+            f"{beside.upserts:,.0f} items/s ({beside.script_us:.1f} us of the server's thread for each)"
             + (f"; {beside.refused} of {beside.asked} searches were refused" if beside.refused else "")
             for how, beside in (("cold", run.cold_beside), ("hot", run.hot_beside))
         ),
