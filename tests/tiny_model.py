@@ -15,7 +15,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from hashgrain.codes import CodeLayout, EncoderContract
 from hashgrain.export.metadata import stamp
-from hashgrain.export.triton_config import ServingSettings, encoder_config
+from hashgrain.export.serving_settings import ServingSettings
+from hashgrain.export.triton_config import encoder_config
 
 SIZE = 32
 
@@ -84,12 +85,22 @@ def write_tiny_repository(
     root: Path, layout: CodeLayout | None = None, seed: int = 0, settings: ServingSettings | None = None
 ) -> EncoderContract:
     """Write `root`/hash_encoder as a Triton model repository and return the contract."""
-    model, contract = tiny_model(layout, seed)
-    version = root / "hash_encoder" / "1"
-    version.mkdir(parents=True)
-    onnx.save(model, version / "model.onnx")
-    (version.parent / "config.pbtxt").write_text(encoder_config(contract, settings))
-    return contract
+    return write_tiny_versions(root, {1: seed}, layout, settings)[1]
+
+
+def write_tiny_versions(
+    root: Path, seeds: dict[int, int], layout: CodeLayout | None = None, settings: ServingSettings | None = None
+) -> dict[int, EncoderContract]:
+    """Write `root`/hash_encoder with several versions, each of its own seed; returns their contracts."""
+    contracts = {}
+    for version, seed in seeds.items():
+        model, contracts[version] = tiny_model(layout, seed)
+        folder = root / "hash_encoder" / str(version)
+        folder.mkdir(parents=True)
+        onnx.save(model, folder / "model.onnx")
+    config = encoder_config(contracts, settings or ServingSettings())
+    (root / "hash_encoder" / "config.pbtxt").write_text(config)
+    return contracts
 
 
 def add_image_search(root: Path) -> Path:

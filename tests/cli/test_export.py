@@ -6,6 +6,7 @@ import onnx
 import pytest
 
 from command import hashgrain_here as hashgrain
+from hashgrain.codes.pbtxt import read_encoder_contracts
 from tiny_model import tiny_model
 
 FEW_FLIPS = ("--flip-limit", "0.1")  # three epochs on 160 pictures leave logits near zero
@@ -31,6 +32,37 @@ def test_export_beyond_the_limit_leaves_the_repository_as_it_was(run, repository
     assert "bits differ between PyTorch and ONNX Runtime on 40 pictures" in refused.stderr
     assert (repository / "hash_encoder" / "config.pbtxt").read_bytes() == before
     assert sorted(path.name for path in repository.iterdir()) == ["hash_encoder"]
+
+
+def test_export_is_for_the_node_that_the_profile_names(repository, tmp_path):
+    """The same network under another configuration, and back again to the letter."""
+    before = (repository / "hash_encoder" / "config.pbtxt").read_text()
+    assert "export --profile cpu" in before
+    told = hashgrain("export", repository, "--repository", tmp_path, "--profile", "tensorrt", "--json")
+    assert told.returncode == 0, told.stderr
+    text = (tmp_path / "hash_encoder" / "config.pbtxt").read_text()
+    assert "export --profile tensorrt" in text
+    assert f'"{json.loads(told.stdout)["fingerprint"]}"' in text
+    assert sorted(path.name for path in (tmp_path / "hash_encoder").iterdir()) == [
+        "1", "certificate.json", "config.pbtxt",
+    ]  # fmt: skip
+    for place in (tmp_path, tmp_path / "hash_encoder"):  # in its own place, named either way
+        assert hashgrain("export", place, "--repository", tmp_path, "--max-batch-size", "32").returncode == 0
+        assert (tmp_path / "hash_encoder" / "config.pbtxt").read_text() == before
+
+
+def test_a_second_version_stands_beside_the_first_until_that_is_left_out(run, repository, tmp_path):
+    assert hashgrain("export", repository, "--repository", tmp_path).returncode == 0
+    config = tmp_path / "hash_encoder" / "config.pbtxt"
+    second = hashgrain("export", run, "--repository", tmp_path, "--version", "2", "--full-precision", "--json")
+    assert second.returncode == 0, second.stderr
+    contracts = read_encoder_contracts(config.read_text(), "config.pbtxt")
+    assert "version_policy { specific { versions: [ 1, 2 ] } }" in config.read_text()
+    assert contracts[2].fingerprint == json.loads(second.stdout)["fingerprint"] != contracts[1].fingerprint
+    assert hashgrain("export", tmp_path, "--repository", tmp_path, "--serve", "2").returncode == 0
+    assert read_encoder_contracts(config.read_text(), "config.pbtxt") == {2: contracts[2]}
+    gone = hashgrain("export", tmp_path, "--repository", tmp_path, "--serve", "1")
+    assert (gone.returncode, "serves versions 2; no model of version 1" in gone.stderr) == (1, True)
 
 
 @pytest.fixture(scope="module")
@@ -116,14 +148,17 @@ def test_model_is_never_replaced_by_its_own_conversion(repository, data):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ((), "is exported already"),
+        (("--data", "elsewhere"), "--data is for a run, or a model in lower precision; this one keeps its codes"),
+        (("--version", "2"), "--version is for a run, or a model in lower precision"),
+        (("--precision", "int8", "--serve", "1"), "others are written by --version"),
         (("--precision", "int8"), "missing --data"),
         (("--flip-limit", "0.1"), "--flip-limit is for --precision fp16 or int8"),
         (("--precision", "fp16", "--full-precision"), "--full-precision is for a run"),
     ],
 )
-def test_options_that_would_change_nothing_are_refused(repository, options, message):
-    refused = hashgrain("export", repository, *options)
+def test_options_that_would_change_nothing_are_refused(repository, options, message, tmp_path):
+    refused = hashgrain("export", repository, "--repository", tmp_path, *options)
+    assert list(tmp_path.iterdir()) == []
     assert (refused.returncode, message in refused.stderr) == (2, True), refused.stderr
 
 
@@ -137,3 +172,20 @@ def test_what_cannot_be_converted_says_why(lowered, data, tmp_path):
     (tmp_path / "empty").mkdir()
     neither = hashgrain("export", tmp_path / "empty", *options)
     assert (neither.returncode, "is no run of `hashgrain train`" in neither.stderr) == (1, True)
+
+
+def test_an_onnx_file_alone_has_no_configuration_to_change(repository, tmp_path):
+    refused = hashgrain("export", repository / "hash_encoder" / "1" / "model.onnx", "--repository", tmp_path)
+    assert (refused.returncode, "is exported already; give --precision" in refused.stderr) == (2, True)
+
+
+def test_a_model_in_lower_precision_may_stand_beside_the_one_it_was(repository, data, tmp_path):
+    assert hashgrain("export", repository, "--repository", tmp_path).returncode == 0
+    told = hashgrain(
+        "export", tmp_path, "--precision", "fp16", "--data", data, "--repository", tmp_path, "--version", "2",
+        *FEW_FLIPS, "--json",
+    )  # fmt: skip
+    assert told.returncode == 0, told.stderr
+    contracts = read_encoder_contracts((tmp_path / "hash_encoder" / "config.pbtxt").read_text(), "config.pbtxt")
+    assert sorted(contracts) == [1, 2]
+    assert contracts[2].fingerprint == json.loads(told.stdout)["fingerprint"] != contracts[1].fingerprint

@@ -1,4 +1,4 @@
-"""Only an unavailable server is asked again, a few times, never past the deadline."""
+"""Only an unavailable or a busy server is asked again, never past the deadline."""
 
 from collections.abc import Callable
 
@@ -6,12 +6,13 @@ import pytest
 
 from hashgrain.client import retry
 from hashgrain.client.retry import ATTEMPTS, retry_unavailable
-from hashgrain.codes.errors import DeadlineExceeded, HashgrainError, InferenceFailed, ServerUnavailable
+from hashgrain.codes.errors import DeadlineExceeded, HashgrainError, InferenceFailed, ServerBusy, ServerUnavailable
 
 
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retry, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(retry, "FIRST_PAUSE", 0.0005)
+    monkeypatch.setattr(retry, "LONGEST_PAUSE", 0.004)
 
 
 def failing(error: HashgrainError, times: int) -> tuple[Callable[[float], str], list[float]]:
@@ -50,8 +51,30 @@ def test_other_errors_are_raised_at_once(error: HashgrainError) -> None:
 
 
 def test_no_attempt_begins_after_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retry, "FIRST_PAUSE", 60.0)
+    monkeypatch.setattr(retry, "_pause", lambda attempts: 60.0)
     call, left = failing(ServerUnavailable("gone"), 1)
     with pytest.raises(ServerUnavailable):
         retry_unavailable(call, 10)
     assert len(left) == 1
+
+
+def test_a_busy_server_is_asked_more_often_than_one_that_is_not_there() -> None:
+    call, left = failing(ServerBusy("full"), 3 * ATTEMPTS)
+    assert retry_unavailable(call, 10) == "answer"
+    assert len(left) == 3 * ATTEMPTS + 1
+
+
+def test_a_queue_that_stays_full_is_given_up_at_the_deadline_and_says_what_waited() -> None:
+    call, left = failing(ServerBusy("no room"), 10_000)
+    with pytest.raises(DeadlineExceeded, match=r"128 images waited .* of 0\.05 s .* found none; .*no room") as late:
+        retry_unavailable(call, 0.05, "128 images")
+    assert len(left) > ATTEMPTS
+    assert isinstance(late.value.__cause__, ServerBusy)
+
+
+def test_pauses_grow_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retry, "FIRST_PAUSE", 0.1)
+    monkeypatch.setattr(retry, "LONGEST_PAUSE", 2.0)
+    pauses = [retry._pause(attempt) for attempt in (1, 2, 3, 100)]
+    for pause, middle in zip(pauses, (0.1, 0.2, 0.4, retry.LONGEST_PAUSE), strict=True):
+        assert 0.5 * middle <= pause <= 1.5 * middle

@@ -24,6 +24,7 @@ from hashgrain.codes.errors import (
     DeadlineExceeded,
     EncoderError,
     InferenceFailed,
+    ServerBusy,
     ServerUnavailable,
 )
 
@@ -122,3 +123,13 @@ def test_errors_of_our_own_pass_through(context: AbstractContextManager[None]) -
 def test_a_fault_in_our_code_is_not_dressed_up_as_the_servers(context: AbstractContextManager[None]) -> None:
     with pytest.raises(TypeError), context:
         raise TypeError("a bug")
+
+
+@pytest.mark.parametrize("words", ["Exceeds maximum queue size", "Request timeout expired"])
+def test_what_tritons_queue_rejects_is_busy_and_not_away(words: str) -> None:
+    by_grpc = translate(grpc_errors(GRPC, 2), InferenceServerException(f"[rid] {words}", "StatusCode.UNAVAILABLE"))
+    by_http = http_status_error(HTTP, 503, json.dumps({"error": words}).encode())
+    for error in (by_grpc, by_http):
+        assert type(error) is ServerBusy
+        assert "the queue of the server at" in str(error)
+        assert "max_queue_size" in str(error)

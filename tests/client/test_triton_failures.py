@@ -16,7 +16,7 @@ from embedded_servers import EmbeddedServers
 from hashgrain.client import HashEncoder, Timeouts, grpc, http
 from hashgrain.client.address import parse_address
 from hashgrain.client.transport import open_transport
-from hashgrain.client.triton_model import latest_version, read_served, require_ready
+from hashgrain.client.triton_model import chosen_version, read_served, require_ready
 from hashgrain.codes import EncoderContract
 from hashgrain.codes.errors import ContractViolation, DeadlineExceeded, InferenceFailed, ServerUnavailable
 from hashgrain.runtime import servers
@@ -186,7 +186,7 @@ def triton_replies(contract: EncoderContract) -> tuple[dict, dict, dict]:  # typ
 
 
 def test_replies_are_read(triton: EmbeddedServers) -> None:
-    served = read_served(parse_address("host:8001"), *triton_replies(triton.contract))
+    served = read_served(parse_address("host:8001"), *triton_replies(triton.contract), "10")
     assert served.contract == triton.contract
     assert (served.max_batch_size, served.server_name, served.model_version) == (64, "triton", "10")
 
@@ -194,12 +194,13 @@ def test_replies_are_read(triton: EmbeddedServers) -> None:
 def test_a_served_model_that_is_no_hash_encoder(triton: EmbeddedServers) -> None:
     server, metadata, config = triton_replies(triton.contract)
     with pytest.raises(ContractViolation, match="grpc://host:8001 carries no hashgrain.contract"):
-        read_served(parse_address("host:8001"), server, metadata, {})
+        read_served(parse_address("host:8001"), server, metadata, {}, "10")
     metadata["outputs"].pop()
     with pytest.raises(ContractViolation, match="has no tensor fine_logits"):
-        read_served(parse_address("host:8001"), server, metadata, config)
+        read_served(parse_address("host:8001"), server, metadata, config, "10")
 
 
 def test_versions_are_numbers() -> None:
-    assert latest_version({"versions": ["2", "10", "9"]}) == "10"
-    assert latest_version({}) == ""
+    address = parse_address("host:8001")
+    assert chosen_version(address, {"versions": ["2", "10", "9"]}) == "10"
+    assert chosen_version(address, {}) == ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ from hypothesis import strategies as st
 
 from hashgrain.codes import CodeLayout, EncoderContract
 from hashgrain.codes.errors import ContractViolation
-from hashgrain.codes.pbtxt import parse, read_encoder_config
+from hashgrain.codes.pbtxt import parse, read_encoder_config, read_encoder_contracts
+from hashgrain.export.serving_profiles import CPU
 from hashgrain.export.triton_config import encoder_config
 
 names = st.lists(st.text(st.characters(codec="ascii", exclude_categories=["Cc"]), max_size=20), max_size=3).map(tuple)
@@ -22,7 +24,19 @@ def test_the_contract_of_an_exported_configuration_comes_back(
 ) -> None:
     """Class names with quotes, brackets and backslashes included."""
     contract = EncoderContract(CodeLayout(coarse, 8 * fine), 96, "cafe", fine_classes, coarse_classes)
-    assert read_encoder_config(encoder_config(contract), "config.pbtxt") == contract
+    assert read_encoder_config(encoder_config(contract, CPU), "config.pbtxt") == contract
+
+
+@given(st.dictionaries(st.integers(1, 99), st.tuples(st.uuids(), names), min_size=1, max_size=3))
+def test_contracts_of_several_versions_come_back(versions: dict[int, tuple[uuid.UUID, tuple[str, ...]]]) -> None:
+    """Versions differ in fingerprint and class names, never in tensors."""
+    contracts = {
+        version: EncoderContract(CodeLayout(16, 64), 32, fingerprint.hex, classes, ("all",))
+        for version, (fingerprint, classes) in versions.items()
+    }
+    text = encoder_config(contracts, CPU)
+    assert read_encoder_contracts(text, "config.pbtxt") == contracts
+    assert read_encoder_config(text, "config.pbtxt") == contracts[max(contracts)]
 
 
 def test_the_forms_that_people_write() -> None:
@@ -48,7 +62,7 @@ def test_what_is_not_the_format_is_refused(text: str) -> None:
 
 
 def test_tensors_that_contradict_the_contract_are_refused() -> None:
-    text = encoder_config(EncoderContract(CodeLayout(16, 64), 32, "cafe")).replace("dims: [ 8 ]", "dims: [ 6 ]")
+    text = encoder_config(EncoderContract(CodeLayout(16, 64), 32, "cafe"), CPU).replace("dims: [ 8 ]", "dims: [ 6 ]")
     with pytest.raises(ContractViolation, match=r"fine_code is UINT8 \[-1, 6\], the contract says UINT8 \[-1, 8\]"):
         read_encoder_config(text, "config.pbtxt")
 

@@ -16,7 +16,7 @@ from tritonclient.utils import InferenceServerException
 
 from hashgrain.client import HashEncoder
 from hashgrain.codes.errors import EmbeddedServerError
-from hashgrain.export.triton_config import ServingSettings
+from hashgrain.export.serving_settings import ServingSettings
 from hashgrain.indexer import Index
 from hashgrain.runtime import servers
 from hashgrain.runtime.redis_server import stop_redis
@@ -116,9 +116,37 @@ def test_redis_may_go_and_come_back(busy: Busy) -> None:
         with pytest.raises(RefusedError, match="no Redis at redis://127.0.0.1.*hashgrain up") as refused:
             by_json(busy.http, ask, parameters)
         assert refused.value.status == 503
+    assert probe(busy) == 503
     again = servers.start(servers.StartSettings(home=busy.running.home))
     assert again.started == ("redis",)
+    assert probe(busy) == 200
     assert by_json(busy.http, ask, {"k": 1})["ids"].tolist() == [["item 0"]]
+
+
+def probe(busy: Busy) -> int:
+    """The state of image_search by the cheapest request there is, as its README shows it: HTTP's status."""
+    try:
+        by_json(busy.http, {"image": np.zeros((1, 1, 1, 3), np.uint8)}, {"k": 1}, outputs=("exact",))
+    except RefusedError as error:
+        return error.status
+    return 200
+
+
+def test_many_that_wait_for_a_redis_that_hangs_are_told_together(busy: Busy) -> None:
+    """Of those that came together one waits for the timeout of .5 s; the others do not wait after it in turn."""
+    found = servers.running(busy.running.home)
+    assert found is not None
+    before = executions(busy)
+    suspend(found.redis.process.pid)
+    try:
+        with ThreadPoolExecutor(COUNT) as pool:
+            statuses = list(pool.map(lambda _: probe(busy), range(COUNT)))
+        logged = executions(busy) - before
+    finally:
+        os.kill(found.redis.process.pid, signal.SIGCONT)
+    assert statuses == [503] * COUNT
+    assert logged < COUNT / 2, "the requests never came together, so this test showed nothing"
+    assert probe(busy) == 200
 
 
 def test_a_redis_that_hangs_is_told_after_the_timeout(busy: Busy) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from hashgrain.export.trial import TrialSettings
 
 FOR_RUNS = ("limit", "full_precision")
+FOR_WRITTEN_MODELS = ("data", "pictures", "version")
 FOR_LOWER_PRECISION = ("flip_limit", "calibrate", "float_layers", "database")
 FOR_MODELS = ("hierarchy", "unlabelled")
 
@@ -57,11 +58,30 @@ FOR_MODELS = ("hierarchy", "unlabelled")
 @click.option("--hierarchy", help='For a model: a JSON file {"superclass": ["class", ...]}.')
 @click.option("--unlabelled", is_flag=True, help="For a model: DATA has no labels, or none to be looked at.")
 @click.option(
+    "--profile",
+    "profile_name",
+    type=click.Choice(["cpu", "gpu", "tensorrt"]),
+    default="cpu",
+    show_default=True,
+    help="The kind of node that config.pbtxt is for; the file says what it changes, and why.",
+)
+@click.option(
     "--max-batch-size",
     type=click.IntRange(min=1),
-    default=128,
+    help="Most images that Triton runs at once. [default: the profile's]",
+)
+@click.option(
+    "--version",
+    type=click.IntRange(min=1),
+    default=1,
     show_default=True,
-    help="Most images that Triton runs at once.",
+    help="Number of the version that is written; others that are there go on being served.",
+)
+@click.option(
+    "--serve",
+    type=click.IntRange(min=1),
+    multiple=True,
+    help="For a model: serve this version of those that are there; repeat it for several. [default: all]",
 )
 @json_option
 def export(
@@ -78,24 +98,42 @@ def export(
     database: int | None,
     hierarchy: str | None,
     unlabelled: bool,
-    max_batch_size: int,
+    profile_name: str,
+    max_batch_size: int | None,
+    version: int,
+    serve: tuple[int, ...],
     as_json: bool,
 ) -> None:
     """Write SOURCE as a Triton model, with a certificate of how its codes differ.
 
     SOURCE is the folder of a finished run, or an exported model to be written in lower precision (--precision). Lower
     precision changes codes, so the fingerprint changes too, and the certificate says what it costs and gains.
+
+    A model repository without --precision keeps its codes and its certificate: its hash_encoder gets the configuration
+    of another profile, or serves fewer of its versions.
     """
+    from hashgrain.export.reprofile import is_model, reprofile
+    from hashgrain.export.serving_profiles import profile
+
+    serving = profile(profile_name, max_batch_size)
+    lower = precision != "fp32"
+    if is_model(source) and not lower:
+        _refuse_what_does_not_apply(is_run=False, lower=False, kept=True)
+        folder, contract = reprofile(source, repository, serving, serve)
+        if as_json:
+            echo_json({"folder": str(folder), "fingerprint": contract.fingerprint})
+        else:
+            click.echo(f"wrote {folder} for the profile {profile_name}, fingerprint {contract.fingerprint}")
+        return
+    if serve:
+        raise click.UsageError("--serve is for an exported model that keeps its codes; others are written by --version")
     from hashgrain.codes.onnx_model import OnnxModel
     from hashgrain.export.certificate import DEFAULT_LIMIT
     from hashgrain.export.export import export_model, export_run
     from hashgrain.export.run_folder import RunFolder
     from hashgrain.export.trial import TrialSettings
-    from hashgrain.export.triton_config import ServingSettings
 
-    serving = ServingSettings(max_batch_size=max_batch_size)
     run = RunFolder(source)
-    lower = precision != "fp32"
     _refuse_what_does_not_apply(run.settings_file.exists(), lower)
     trial = TrialSettings(data or "", hierarchy, unlabelled, pictures=pictures, progress=sys.stderr.isatty())
     given: dict[str, Any] = {"database": database, "limit": flip_limit}
@@ -119,6 +157,7 @@ def export(
             compact=not full_precision,
             serving=serving,
             conversion=_conversion(precision, calibrate, float_layers, trial, settings.input_size) if lower else None,
+            version=version,
         )
     else:
         try:
@@ -130,11 +169,11 @@ def export(
         if data is None:
             raise click.UsageError("missing --data: pictures to try the model on; int8 is fitted to some of them")
         conversion = _conversion(precision, calibrate, float_layers, trial, model.contract.input_size)
-        written = export_model(model, repository, conversion, serving)
+        written = export_model(model, repository, conversion, serving, version)
     _report(written, as_json)
 
 
-def _refuse_what_does_not_apply(is_run: bool, lower: bool) -> None:
+def _refuse_what_does_not_apply(is_run: bool, lower: bool, kept: bool = False) -> None:
     """Options that would change nothing are an error, not a silence."""
     context = click.get_current_context()
     given = {
@@ -142,6 +181,7 @@ def _refuse_what_does_not_apply(is_run: bool, lower: bool) -> None:
     }
     for names, applies, what in (
         (FOR_RUNS, is_run, "a run"),
+        (FOR_WRITTEN_MODELS, not kept, "a run, or a model in lower precision; this one keeps its codes"),
         (FOR_MODELS, not is_run, "an exported model; a run knows for itself"),
         (FOR_LOWER_PRECISION, lower, "--precision fp16 or int8"),
     ):

@@ -6,13 +6,13 @@ import os
 from collections.abc import Iterable, Iterator
 from functools import partial
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from hashgrain.client.address import parse_address
+from hashgrain.client.address import parse_address, with_version
 from hashgrain.client.encoded import Encoded, Logits, no_codes, outputs_for
 from hashgrain.client.images import ImageLike, default_name
 from hashgrain.client.outage import require_same_model
@@ -21,9 +21,14 @@ from hashgrain.client.stage_clock import StageClock
 from hashgrain.client.timeouts import Timeouts
 from hashgrain.client.transport import Served, open_transport
 from hashgrain.codes import CodeLayout, EncoderContract, HashCodes
+from hashgrain.codes.contract import BULK, ONLINE
 from hashgrain.codes.errors import ImageRejected, InvalidInput
 
 DEFAULT_BATCH_SIZE = 128
+
+Priority: TypeAlias = Literal["online", "bulk"]
+
+_LEVELS: dict[str, int] = {"online": ONLINE, "bulk": BULK}
 
 
 class HashEncoder:
@@ -34,10 +39,14 @@ class HashEncoder:
     Args:
         address: ``grpc://host:8001`` (or bare ``host:8001``), ``http://host:8000``, with an s after the scheme for TLS;
             or a path to a model repository, to its folder ``hash_encoder`` or to an ONNX file, to run in process.
+            ``?version=2`` behind a server's address pins a version of the model, as `version` does.
         timeouts: deadlines in seconds.
         batch_size: images of one request; by default the server's largest, 128 at most.
         in_flight: requests under way at a time; by default 4 to a server, 1 in process.
         decode_threads: threads that decode pictures; by default one per core, 8 at most.
+        version: number of the model's version, where several are served side by side; by default the newest.
+        priority: which of a server's queues requests wait in: "online" goes first, "bulk" when there is time. By
+            default `encode_stream` and `encode_batches` are bulk and the others are online.
 
     Raises:
         InvalidInput: the address or a number has the wrong form, or a path holds no model.
@@ -55,11 +64,16 @@ class HashEncoder:
         batch_size: int | None = None,
         in_flight: int | None = None,
         decode_threads: int | None = None,
+        version: int | None = None,
+        priority: Priority | None = None,
     ) -> None:
         timeouts = timeouts or Timeouts()
+        if priority is not None and priority not in _LEVELS:
+            raise InvalidInput(f'priority is "online" or "bulk", got {priority!r}')
         for name, number in (("batch_size", batch_size), ("in_flight", in_flight), ("decode_threads", decode_threads)):
             _require_positive(name, number)
-        self._address = parse_address(address)
+        self._address = with_version(parse_address(address), version)
+        self._online, self._bulk = (_LEVELS[priority or usual] for usual in ("online", "bulk"))
         self._timeouts = timeouts
         transport = open_transport(self._address)
         try:
@@ -132,7 +146,7 @@ class HashEncoder:
             InvalidInput, EncoderError: as `encode` does; ImageRejected never.
         """
         outputs = outputs_for(logits)
-        parts = list(self._run(images, outputs))
+        parts = list(self._run(images, Run(outputs, self._online)))
         if not parts:
             return Encoded(no_codes(self.layout, outputs), np.empty(0, np.int64))
         return Encoded(
@@ -142,7 +156,7 @@ class HashEncoder:
         )
 
     def encode_stream(self, pictures: Iterable[Named], *, logits: Logits = False) -> Iterator[Encoded]:
-        """Encode any number of pictures in bounded memory.
+        """Encode any number of pictures in bounded memory, at the lower priority.
 
         Args:
             pictures: pairs of a name for the errors and a picture; read as the work goes on, a few batches ahead.
@@ -154,7 +168,7 @@ class HashEncoder:
         Raises:
             EncoderError: as `encode` does.
         """
-        return self._pipeline.run(pictures, outputs_for(logits))
+        return self._pipeline.run(pictures, Run(outputs_for(logits), self._bulk))
 
     def encode_batches(
         self,
@@ -164,7 +178,7 @@ class HashEncoder:
         patience: float = 0.0,
         clock: StageClock | None = None,
     ) -> Iterator[Encoded]:
-        """Encode batches as they are given, in bounded memory; a server may go away and come back meanwhile.
+        """Encode batches as given, in bounded memory, at the lower priority; the server may go away and come back.
 
         Args:
             batches: each of at most `batch_size` pairs of a name and a picture, or empty; each is emptied when its
@@ -180,18 +194,18 @@ class HashEncoder:
             EncoderError: as `encode` does; ContractViolation where the server comes back with another model.
         """
         require_back = partial(require_same_model, self._address, self.contract, self._timeouts.connect)
-        run = Run(outputs_for(logits), patience, require_back, clock or StageClock())
+        run = Run(outputs_for(logits), self._bulk, patience, require_back, clock or StageClock())
         return self._pipeline.run_batches(batches, run)
 
     def close(self) -> None:
         """Wait for requests under way and let go of threads and connections; calling it twice does no harm."""
         self._pipeline.close()
 
-    def _run(self, images: Iterable[ImageLike] | NDArray[np.uint8], outputs: tuple[str, ...]) -> Iterator[Encoded]:
+    def _run(self, images: Iterable[ImageLike] | NDArray[np.uint8], run: Run) -> Iterator[Encoded]:
         if isinstance(images, np.ndarray) and images.dtype != object and images.dtype.kind != "U":
             _require_batch(images)
             if images.shape[1:] == (self.input_size, self.input_size, 3):
-                return self._pipeline.run_prepared(images, outputs)
+                return self._pipeline.run_prepared(images, run)
         elif isinstance(images, str | os.PathLike | bytes | bytearray | memoryview | Image.Image):
             raise InvalidInput(f"images is one {type(images).__name__}; give a list of them: encode([image])")
         elif not isinstance(images, Iterable):
@@ -199,7 +213,7 @@ class HashEncoder:
                 f"images is a {type(images).__name__}; give a list of paths, bytes, PIL images or arrays"
             )
         return self._pipeline.run(
-            ((default_name(image, position), image) for position, image in enumerate(images)), outputs
+            ((default_name(image, position), image) for position, image in enumerate(images)), run
         )
 
     def __enter__(self) -> Self:

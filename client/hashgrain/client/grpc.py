@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from hashgrain.client.address import Address
 from hashgrain.client.transport import Served
 from hashgrain.client.transport_errors import grpc_errors
-from hashgrain.client.triton_model import latest_version, read_served, require_ready
-from hashgrain.codes.contract import ENCODER_MODEL, IMAGE
+from hashgrain.client.triton_model import chosen_version, queue_microseconds, read_served, require_ready
+from hashgrain.codes.contract import ENCODER_MODEL, IMAGE, ONLINE
 
 # channel_args replace all of tritonclient's own, so its message sizes and keepalive are repeated here. What is added:
 # a server that comes back is found within two seconds (the default backs off to two minutes), and the connection is
@@ -49,13 +49,15 @@ class GrpcTransport:
             require_ready(self._address, server=ready, model=model)
             server = client.get_server_metadata(as_json=True, client_timeout=seconds)
             newest = client.get_model_metadata(ENCODER_MODEL, as_json=True, client_timeout=seconds)
-            version = latest_version(newest)
+            version = chosen_version(self._address, newest)
             metadata = client.get_model_metadata(ENCODER_MODEL, version, as_json=True, client_timeout=seconds)
             config = client.get_model_config(ENCODER_MODEL, version, as_json=True, client_timeout=seconds)["config"]
         self._version = version
-        return read_served(self._address, server, metadata, config)
+        return read_served(self._address, server, metadata, config, version)
 
-    def infer(self, images: NDArray[np.uint8], outputs: tuple[str, ...], seconds: float) -> dict[str, NDArray[Any]]:
+    def infer(
+        self, images: NDArray[np.uint8], outputs: tuple[str, ...], seconds: float, priority: int = ONLINE
+    ) -> dict[str, NDArray[Any]]:
         """See `Transport`."""
         with grpc_errors(self._address, seconds):
             tensor = triton.InferInput(IMAGE, images.shape, "UINT8").set_data_from_numpy(images)
@@ -64,6 +66,8 @@ class GrpcTransport:
                 [tensor],
                 model_version=self._version,
                 outputs=[triton.InferRequestedOutput(name) for name in outputs],
+                priority=priority,
+                timeout=queue_microseconds(seconds),
                 client_timeout=seconds,
             )
             return {name: result.as_numpy(name) for name in outputs}

@@ -15,8 +15,8 @@ from hashgrain.client.address import Address
 from hashgrain.client.http_connection import HttpConnections, Reply
 from hashgrain.client.transport import Served
 from hashgrain.client.transport_errors import http_errors, http_status_error
-from hashgrain.client.triton_model import latest_version, read_served, require_ready
-from hashgrain.codes.contract import ENCODER_MODEL, IMAGE
+from hashgrain.client.triton_model import chosen_version, queue_microseconds, read_served, require_ready
+from hashgrain.codes.contract import ENCODER_MODEL, IMAGE, ONLINE
 
 _HEADER_LENGTH = "Inference-Header-Content-Length"
 _DTYPES = {"UINT8": np.uint8, "FP32": np.float32}
@@ -39,16 +39,18 @@ class HttpTransport:
             model = ready and self._get(f"{self._model}/ready", seconds).status == 200
             require_ready(self._address, server=ready, model=model)
             server = self._ask("v2", seconds)
-            version = latest_version(self._ask(self._model, seconds))
+            version = chosen_version(self._address, self._ask(self._model, seconds))
             if version:
                 self._model += f"/versions/{version}"
             metadata = self._ask(self._model, seconds)
             config = self._ask(f"{self._model}/config", seconds)
-            return read_served(self._address, server, metadata, config)
+            return read_served(self._address, server, metadata, config, version)
 
-    def infer(self, images: NDArray[np.uint8], outputs: tuple[str, ...], seconds: float) -> dict[str, NDArray[Any]]:
+    def infer(
+        self, images: NDArray[np.uint8], outputs: tuple[str, ...], seconds: float, priority: int = ONLINE
+    ) -> dict[str, NDArray[Any]]:
         """See `Transport`."""
-        header = _request_header(images, outputs)
+        header = _request_header(images, outputs, seconds, priority)
         with http_errors(self._address, seconds):
             reply = self._connections.exchange(
                 "POST",
@@ -78,7 +80,7 @@ class HttpTransport:
             raise http_status_error(self._address, reply.status, reply.body)
 
 
-def _request_header(images: NDArray[np.uint8], outputs: tuple[str, ...]) -> bytes:
+def _request_header(images: NDArray[np.uint8], outputs: tuple[str, ...], seconds: float, priority: int) -> bytes:
     """The JSON in front of the pixels."""
     tensor = {
         "name": IMAGE,
@@ -87,7 +89,8 @@ def _request_header(images: NDArray[np.uint8], outputs: tuple[str, ...]) -> byte
         "parameters": {"binary_data_size": images.nbytes},
     }
     wanted = [{"name": name, "parameters": {"binary_data": True}} for name in outputs]
-    return json.dumps({"inputs": [tensor], "outputs": wanted}).encode()
+    queue = {"priority": priority, "timeout": queue_microseconds(seconds)}
+    return json.dumps({"inputs": [tensor], "outputs": wanted, "parameters": queue}).encode()
 
 
 def _read_tensors(reply: Reply, outputs: tuple[str, ...]) -> dict[str, NDArray[Any]]:

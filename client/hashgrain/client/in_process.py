@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from hashgrain.client.address import Address
 from hashgrain.client.transport import Served
-from hashgrain.codes.onnx_model import OnnxModel
+from hashgrain.codes.contract import ONLINE
+from hashgrain.codes.onnx_model import OnnxModel, find_model
 
 
 class InProcessTransport:
@@ -19,13 +20,16 @@ class InProcessTransport:
     in_flight = 1  # a session spreads one batch over all cores; a second would only wait
 
     def __init__(self, address: Address) -> None:
-        self._model = OnnxModel(Path(address.target))
+        self._version = address.version
+        self._model = OnnxModel(find_model(Path(address.target), address.version))
 
     def connect(self, seconds: float) -> Served:
         """See `Transport`; the contract is the one in the model's metadata."""
-        return Served(self._model.contract, 0, "onnxruntime", self._model.runtime_version)
+        return Served(self._model.contract, 0, "onnxruntime", self._model.runtime_version, self._version)
 
-    def infer(self, images: NDArray[np.uint8], outputs: tuple[str, ...], seconds: float) -> dict[str, NDArray[Any]]:
+    def infer(
+        self, images: NDArray[np.uint8], outputs: tuple[str, ...], seconds: float, priority: int = ONLINE
+    ) -> dict[str, NDArray[Any]]:
         """See `Transport`."""
         return self._model.run(images, outputs)
 

@@ -26,6 +26,7 @@ from hashgrain.client.retry import retry_unavailable
 from hashgrain.client.stage_clock import StageClock
 from hashgrain.client.transport import Served, Transport
 from hashgrain.codes import HashCodes
+from hashgrain.codes.contract import ONLINE
 from hashgrain.codes.errors import EncoderError, ImageRejected
 
 Named: TypeAlias = tuple[str, ImageLike]
@@ -53,6 +54,7 @@ class Run:
 
     Attributes:
         outputs: names of the tensors wanted.
+        priority: `contract.ONLINE` or `contract.BULK`.
         patience: seconds to wait for a server that goes away in the middle.
         require_back: raises where the server is not back, or is not what it was.
         clock: told what takes how long.
@@ -60,6 +62,7 @@ class Run:
     """
 
     outputs: tuple[str, ...]
+    priority: int = ONLINE
     patience: float = 0.0
     require_back: Callable[[], object] = lambda: None
     clock: StageClock = field(default_factory=StageClock)
@@ -82,9 +85,8 @@ class Pipeline:
         self._workers = ThreadPoolExecutor(self._window, "hashgrain-infer")
         self._decoders = ThreadPoolExecutor(concurrency.decode_threads, "hashgrain-decode")
 
-    def run(self, pictures: Iterable[Named], outputs: tuple[str, ...]) -> Iterator[Encoded]:
+    def run(self, pictures: Iterable[Named], run: Run) -> Iterator[Encoded]:
         """Decode and encode pictures; yields one `Encoded` per batch, in order, positions counted from the first."""
-        run = Run(outputs)
         return self._in_order(
             run,
             (
@@ -100,9 +102,8 @@ class Pipeline:
         """
         return self._in_order(run, (partial(self._decode_and_infer, 0, batch, run) for batch in batches))
 
-    def run_prepared(self, images: NDArray[np.uint8], outputs: tuple[str, ...]) -> Iterator[Encoded]:
+    def run_prepared(self, images: NDArray[np.uint8], run: Run) -> Iterator[Encoded]:
         """Encode what is the network's input already, uint8 (N, S, S, 3); slices are sent without a copy in between."""
-        run = Run(outputs)
         return self._in_order(
             run,
             (
@@ -164,7 +165,8 @@ class Pipeline:
         layout = self._contract.layout
         if not len(images):
             return no_codes(layout, run.outputs)
-        request = partial(retry_unavailable, partial(self._transport.infer, images, run.outputs), self._seconds)
+        send = partial(self._transport.infer, images, run.outputs, priority=run.priority)
+        request = partial(retry_unavailable, send, self._seconds, f"{len(images)} images")
         with self._slots, run.clock.at("infer"):
             if run.over.is_set():
                 raise CancelledError  # nobody waits for it

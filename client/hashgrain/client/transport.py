@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashgrain.client.address import Address
-from hashgrain.codes.contract import EncoderContract
+from hashgrain.codes.contract import ONLINE, EncoderContract
 from hashgrain.codes.errors import MissingDependency
 
 
@@ -46,21 +46,26 @@ class Transport(Protocol):
             ServerUnavailable: nothing is there, or it or the model is not ready.
             DeadlineExceeded: no answer in time.
             ContractViolation: the model is not a hash encoder.
+            InvalidInput: the address asks for a version of the model that is not served.
         """
 
-    def infer(self, images: NDArray[np.uint8], outputs: tuple[str, ...], seconds: float) -> dict[str, NDArray[Any]]:
+    def infer(
+        self, images: NDArray[np.uint8], outputs: tuple[str, ...], seconds: float, priority: int = ONLINE
+    ) -> dict[str, NDArray[Any]]:
         """Run one batch.
 
         Args:
             images: uint8 (B, S, S, 3), contiguous.
             outputs: names of the tensors wanted; no others travel.
-            seconds: the deadline.
+            seconds: the deadline; a server's queue rejects what has waited so long.
+            priority: `contract.ONLINE` or `contract.BULK`, by which a server's queue orders requests.
 
         Returns:
             Array by tensor name, B rows each; the arrays may be read-only.
 
         Raises:
-            ServerUnavailable: the server went away, or asks to come back later.
+            ServerUnavailable: the server went away.
+            ServerBusy: its queue has no room; it asks to come back later.
             DeadlineExceeded: no answer in time.
             InferenceFailed: the server answered with an error.
         """

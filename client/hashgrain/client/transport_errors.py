@@ -16,9 +16,14 @@ from hashgrain.client.address import Address
 from hashgrain.codes.errors import (
     DeadlineExceeded,
     EncoderError,
+    HashgrainError,
     InferenceFailed,
+    ServerBusy,
     ServerUnavailable,
 )
+
+# Triton's words for a request that its queue policy rejects; the status is the one of a server that is not there.
+_REJECTED = ("Exceeds maximum queue size", "Request timeout expired")
 
 
 @contextmanager
@@ -29,6 +34,8 @@ def grpc_errors(address: Address, seconds: float) -> Iterator[None]:
 
     try:
         yield
+    except HashgrainError:
+        raise
     except InferenceServerException as exc:
         raise _from_grpc_status(address, seconds, exc.status(), exc.message()) from exc
     except grpc.RpcError as exc:  # tritonclient turns these into its own, except where it forgets to
@@ -44,7 +51,7 @@ def http_errors(address: Address, seconds: float) -> Iterator[None]:
     """Translate what sockets, TLS and http.client raise; see also `http_status_error`."""
     try:
         yield
-    except EncoderError:
+    except HashgrainError:
         raise
     except TimeoutError as exc:
         raise _late(address, seconds) from exc
@@ -63,7 +70,7 @@ def http_status_error(address: Address, status: int, body: bytes) -> EncoderErro
     except (ValueError, LookupError, TypeError):
         words = f"HTTP status {status}"
     if status in (502, 503):
-        return _nobody(address, words)
+        return _unavailable(address, words)
     if status in (408, 504):
         return DeadlineExceeded(f"the server at {address} gave up on the request: {words}; send smaller batches")
     return InferenceFailed(f"the server at {address} refused the request: {words}")
@@ -73,7 +80,7 @@ def _from_grpc_status(address: Address, seconds: float, status: str | None, mess
     words = message or "no reason given"
     match (status or "").removeprefix("StatusCode."):
         case "UNAVAILABLE":
-            return _nobody(address, words)
+            return _unavailable(address, words)
         case "DEADLINE_EXCEEDED":
             return _late(address, seconds)
         case "UNIMPLEMENTED":
@@ -82,6 +89,15 @@ def _from_grpc_status(address: Address, seconds: float, status: str | None, mess
             )
         case _:
             return InferenceFailed(f"the server at {address} refused the request: {words}")
+
+
+def _unavailable(address: Address, words: str) -> ServerUnavailable:
+    if any(rejected in words for rejected in _REJECTED):
+        return ServerBusy(
+            f"the queue of the server at {address} has no room ({words}); send less at a time, add servers, or raise "
+            "max_queue_size and the queue's timeout in the model's config.pbtxt"
+        )
+    return _nobody(address, words)
 
 
 def _nobody(address: Address, words: str) -> ServerUnavailable:

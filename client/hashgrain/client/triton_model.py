@@ -8,11 +8,15 @@ from typing import Any
 from hashgrain.client.address import Address
 from hashgrain.client.transport import Served
 from hashgrain.codes.contract import ENCODER_MODEL, EncoderContract
-from hashgrain.codes.errors import ServerUnavailable
+from hashgrain.codes.errors import InvalidInput, ServerUnavailable
 
 
 def read_served(
-    address: Address, server: Mapping[str, Any], metadata: Mapping[str, Any], config: Mapping[str, Any]
+    address: Address,
+    server: Mapping[str, Any],
+    metadata: Mapping[str, Any],
+    config: Mapping[str, Any],
+    version: str,
 ) -> Served:
     """Check the contract and gather what an encoder needs to know.
 
@@ -21,13 +25,14 @@ def read_served(
         server: the reply to ServerMetadata as JSON.
         metadata: the reply to ModelMetadata as JSON (gRPC spells 64-bit integers as strings).
         config: the model's configuration as JSON.
+        version: the version of the model that is asked for, "" where there are none.
 
     Raises:
         ContractViolation: the model is not a hash encoder.
     """
     source = f"the model {ENCODER_MODEL} at {address}"
     parameters = {key: value.get("string_value", "") for key, value in config.get("parameters", {}).items()}
-    contract = EncoderContract.from_metadata(parameters, source)
+    contract = EncoderContract.from_metadata(parameters, source, version)
     tensors = [*metadata.get("inputs", []), *metadata.get("outputs", [])]
     contract.check_tensors({t["name"]: (t["datatype"], tuple(map(int, t["shape"]))) for t in tensors}, source)
     return Served(
@@ -35,14 +40,31 @@ def read_served(
         max_batch_size=int(config.get("max_batch_size", 0)),
         server_name=str(server["name"]),
         server_version=str(server["version"]),
-        model_version=latest_version(metadata),
+        model_version=version,
     )
 
 
-def latest_version(metadata: Mapping[str, Any]) -> str:
-    """The version that requests name: a server that loads another then refuses, instead of mixing two models' codes."""
+def chosen_version(address: Address, metadata: Mapping[str, Any]) -> str:
+    """The version that requests name, the address' or the newest: a server that loads another then refuses, instead of
+    mixing two models' codes.
+
+    Raises:
+        InvalidInput: the address names a version that is not served.
+    """
     versions: list[str] = sorted(metadata.get("versions", []), key=int)
-    return versions[-1] if versions else ""
+    if not address.version:
+        return versions[-1] if versions else ""
+    if address.version not in versions:
+        raise InvalidInput(
+            f"the server at {address} serves version {', '.join(versions) or 'none'} of {ENCODER_MODEL}, not "
+            f"{address.version}; put it into the model's folder and name it in config.pbtxt's version_policy"
+        )
+    return address.version
+
+
+def queue_microseconds(seconds: float) -> int:
+    """How long a request may wait in a server's queue that has so long to be answered: Triton's `timeout`."""
+    return max(int(seconds * 1e6), 1)
 
 
 def require_ready(address: Address, *, server: bool, model: bool) -> None:

@@ -8,7 +8,9 @@ Tensors of the model `hash_encoder` (B images of S x S pixels):
     out  coarse_logits  FP32  [B, nc]               bit j is 1 where logit j > 0
     out  fine_logits    FP32  [B, nf]
 
-The ONNX metadata and the `parameters` of config.pbtxt both carry the same strings, under the keys below.
+The ONNX metadata and the `parameters` of config.pbtxt both carry the same strings, under the keys below. Where several
+versions of the model are served side by side, config.pbtxt carries the newest one's, and what is of one version alone
+(fingerprint and class names; the tensors are the same) under `hashgrain.VERSION.KEY`.
 """
 
 from __future__ import annotations
@@ -31,7 +33,11 @@ FINE_LOGITS = "fine_logits"
 
 CONTRACT_VERSION = 1
 
+ONLINE, BULK = 1, 2
+"""Triton's priority levels of requests to the model: single ones first, those of a collection when there is time."""
+
 _PREFIX = "hashgrain."
+_OF_ONE_VERSION = ("fingerprint", "fine_classes", "coarse_classes")
 
 
 @dataclass(frozen=True)
@@ -65,18 +71,28 @@ class EncoderContract:
         }
 
     @classmethod
-    def from_metadata(cls, metadata: Mapping[str, str], source: str) -> EncoderContract:
+    def from_metadata(cls, metadata: Mapping[str, str], source: str, version: str = "") -> EncoderContract:
         """Read the contract back; other keys are left alone.
 
         Args:
-            metadata: strings by key, as `to_metadata` makes them.
+            metadata: strings by key, as `to_metadata` or `contracts_to_metadata` makes them.
             source: where they were read, for the messages.
+            version: of the model, where the strings may be of several.
 
         Raises:
-            ContractViolation: a key is missing, has a value that cannot be read, or another contract version.
+            ContractViolation: a key is missing, has a value that cannot be read, or another contract version; or the
+                strings are of several versions of the model, and not of this one.
         """
+        known = versions_in(metadata)
+        if version and known and int(version) not in known:
+            raise ContractViolation(
+                f"{source} carries the contracts of versions {', '.join(map(str, known))}, none of version {version}; "
+                "export again with `hashgrain export`"
+            )
 
         def get(key: str) -> str:
+            if (own := f"{_PREFIX}{version}.{key}") in metadata:
+                return metadata[own]
             try:
                 return metadata[_PREFIX + key]
             except KeyError:
@@ -84,10 +100,10 @@ class EncoderContract:
                     f"{source} carries no {_PREFIX}{key}: it is not a hash encoder; export one with `hashgrain export`"
                 ) from None
 
-        version = get("contract")
-        if version != str(CONTRACT_VERSION):
+        followed = get("contract")
+        if followed != str(CONTRACT_VERSION):
             raise ContractViolation(
-                f"{source} follows contract version {version}, this code knows {CONTRACT_VERSION}; "
+                f"{source} follows contract version {followed}, this code knows {CONTRACT_VERSION}; "
                 "use the hashgrain release that exported it, or export it again"
             )
         try:
@@ -132,3 +148,24 @@ class EncoderContract:
                     f"{source}: tensor {name} is {found[name][0]} {list(found[name][1])}, the contract says "
                     f"{dtype} {list(shape)}; export it again with `hashgrain export`"
                 )
+
+
+def contracts_to_metadata(contracts: Mapping[int, EncoderContract]) -> dict[str, str]:
+    """The strings that config.pbtxt carries for versions of one model, by their numbers: the newest one's, and what is
+    of one version alone where there are several."""
+    newest = contracts[max(contracts)].to_metadata()
+    if len(contracts) == 1:
+        return newest
+    own = {
+        f"{_PREFIX}{version}.{key}": metadata[_PREFIX + key]
+        for version, metadata in ((version, contract.to_metadata()) for version, contract in sorted(contracts.items()))
+        for key in _OF_ONE_VERSION
+        if key == "fingerprint" or metadata[_PREFIX + key] != newest[_PREFIX + key]
+    }
+    return {**newest, **own}
+
+
+def versions_in(metadata: Mapping[str, str]) -> list[int]:
+    """Numbers of the versions whose contracts the strings carry, ascending; none where they are of one version only."""
+    keys = (key.removeprefix(_PREFIX).partition(".") for key in metadata if key.startswith(_PREFIX))
+    return sorted(int(version) for version, _, key in keys if version.isdecimal() and key == "fingerprint")

@@ -9,6 +9,7 @@
     ├── MissingDependency (also an ImportError)   a package or program is not installed; names the extra
     ├── EncoderError                          the way through Triton or ONNX Runtime
     │   ├── ServerUnavailable                 no server there, or the server or the model is not ready
+    │   │   └── ServerBusy                    its queue is full, or the request waited there too long
     │   ├── DeadlineExceeded                  no answer in time
     │   ├── ContractViolation                 the model's tensors or metadata are not a hash encoder's
     │   └── InferenceFailed                   the server answered with an error
@@ -78,6 +79,10 @@ class EncoderError(HashgrainError):
 
 class ServerUnavailable(EncoderError):
     """No Triton server at the address, or it or the model is not ready."""
+
+
+class ServerBusy(ServerUnavailable):
+    """The server's queue is full, or the request waited there for too long; it may be sent again later."""
 
 
 class DeadlineExceeded(EncoderError):

@@ -82,19 +82,30 @@ class OnnxModel:
         return contract
 
 
-def find_model(path: Path) -> Path:
-    """The model file that a path means: itself, or the newest version in a model's folder or a model repository.
+def find_model(path: Path, version: str = "") -> Path:
+    """The model file that a path means: itself, or a version in a model's folder or a model repository.
+
+    Args:
+        path: the file or folder.
+        version: the version's number; the newest where there is none.
 
     Raises:
         InvalidInput: there is none.
     """
-    if path.is_file():
+    if path.is_file() and not version:
         return path
     for folder in (path, path / ENCODER_MODEL):
         versions = [p for p in folder.glob("*/model.onnx") if p.parent.name.isdecimal()]
         found = [*folder.glob("model.onnx"), *sorted(versions, key=lambda p: -int(p.parent.name))]
+        if version:
+            found = [p for p in found if p.parent.name == version]
         if found:
             return found[0]
+    if version:
+        raise InvalidInput(
+            f"{path} holds no version {version} of the model: looked for {version}/model.onnx and "
+            f"{ENCODER_MODEL}/{version}/model.onnx"
+        )
     raise InvalidInput(
         f"{path} holds no model: looked for model.onnx, 1/model.onnx and {ENCODER_MODEL}/1/model.onnx; "
         "write one with `hashgrain export`"

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from hashgrain.codes.contract import EncoderContract
+from hashgrain.codes.contract import EncoderContract, versions_in
 from hashgrain.codes.errors import ContractViolation
 
 _TOKEN = re.compile(r'\s+|#[^\n]*|("(?:[^"\\\n]|\\.)*")|([A-Za-z0-9_.+-]+)|([{}\[\]:,;])')
@@ -26,9 +26,18 @@ def read_encoder_config(text: str, source: str) -> EncoderContract:
         text: the file's text.
         source: where it was read, for the messages.
 
+    Returns:
+        Of several versions, the newest one's.
+
     Raises:
         ContractViolation: it cannot be read, carries no contract, or tensors that contradict it.
     """
+    contracts = read_encoder_contracts(text, source)
+    return contracts[max(contracts)]
+
+
+def read_encoder_contracts(text: str, source: str) -> dict[int, EncoderContract]:
+    """As `read_encoder_config`, the contract of every version by its number; one that stands alone is version 1."""
     config = parse(text, source)
     try:
         parameters = {row["key"][0]: row["value"][0]["string_value"][0] for row in config.get("parameters", [])}
@@ -38,9 +47,18 @@ def read_encoder_config(text: str, source: str) -> EncoderContract:
         }
     except (KeyError, TypeError, ValueError) as exc:
         raise ContractViolation(f"{source} is not a model configuration ({exc!r}); export it again") from exc
-    contract = EncoderContract.from_metadata(parameters, source)
-    contract.check_tensors(tensors, source)
-    return contract
+    contracts = {
+        version: EncoderContract.from_metadata(parameters, source, str(version))
+        for version in versions_in(parameters) or [_only_version(config)]
+    }
+    for contract in contracts.values():
+        contract.check_tensors(tensors, source)
+    return contracts
+
+
+def _only_version(config: Message) -> int:
+    specific = config.get("version_policy", [{}])[0].get("specific", [{}])[0]
+    return int(specific.get("versions", ["1"])[-1])
 
 
 def parse(text: str, source: str) -> Message:

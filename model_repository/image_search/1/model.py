@@ -18,7 +18,7 @@ import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
 
 from hashgrain.codes import HashCodes
-from hashgrain.codes.errors import HashgrainError
+from hashgrain.codes.errors import HashgrainError, StoreUnavailable
 from hashgrain.indexer.warming import warm_up
 from image_search.answer import answer_tensors, refuse, respond
 from image_search.encoder import find_encoder
@@ -40,17 +40,23 @@ class TritonPythonModel:
         try:
             self._settings = read_settings(json.loads(args["model_config"]), os.environ)
             self._encoder = find_encoder(Path(args["model_repository"]).parent)
-            self._indexes = OpenIndexes(self._settings, self._encoder.contract)
+            self._indexes = OpenIndexes(self._settings, self._encoder.contracts)
             warm_up(self._encoder.contract.layout)  # now, so that no request waits for the compiler
         except HashgrainError as error:
             raise pb_utils.TritonModelException(str(error)) from error
+
+    def is_ready(self) -> bool:
+        """Whether Redis answers; Triton asks for /v2/models/image_search/ready (its releases of 2026, not before)."""
+        return self._indexes.ready()
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Answer every request, in order."""
         refused: dict[int, Any] = {}
         asked = _each(self._read, dict(enumerate(requests)), refused)
-        encoded = self._encode(asked, refused)
-        answers = _each(self._answer, {place: (*asked[place], codes) for place, codes in encoded.items()}, refused)
+        versions = _each(lambda query: self._indexes.version_for(query[0]), asked, refused)
+        encoded = self._encode({place: asked[place][1] for place in versions}, versions, refused)
+        queries = {place: (asked[place][0], codes, versions[place]) for place, codes in encoded.items()}
+        answers = _each(self._answer, queries, refused)
         return [answers[place] if place in answers else refused[place] for place in range(len(requests))]
 
     def finalize(self) -> None:
@@ -63,26 +69,36 @@ class TritonPythonModel:
         return question, read_pictures(pixels, files, self._encoder.contract.input_size)
 
     def _encode(
-        self, asked: dict[int, tuple[Question, NDArray[np.uint8]]], refused: dict[int, Any]
+        self, pictures: dict[int, NDArray[np.uint8]], versions: dict[int, int], refused: dict[int, Any]
     ) -> dict[int, HashCodes]:
-        try:
-            codes = self._encoder.encode([pictures for _, pictures in asked.values()])
-        except Exception as error:
-            refused |= {place: refuse(error) for place in asked}
-            return {}
-        return dict(zip(asked, codes, strict=True))
+        """Encode the pictures of all requests together that need the same version of the encoder."""
+        encoded: dict[int, HashCodes] = {}
+        for version in set(versions.values()):
+            places = [place for place in pictures if versions[place] == version]
+            try:
+                codes = self._encoder.encode([pictures[place] for place in places], version)
+            except Exception as error:
+                refused |= {place: refuse(error) for place in places}
+            else:
+                encoded |= dict(zip(places, codes, strict=True))
+        return encoded
 
-    def _answer(self, query: tuple[Question, NDArray[np.uint8], HashCodes]) -> Any:
-        question, _, codes = query
-        return respond(answer_tensors(self._indexes.search(question, codes), question.search.k))
+    def _answer(self, query: tuple[Question, HashCodes, int]) -> Any:
+        question, codes, version = query
+        return respond(answer_tensors(self._indexes.search(question, codes, version), question.search.k))
 
 
 def _each(step: Callable[[Any], Any], items: dict[int, Any], refused: dict[int, Any]) -> dict[int, Any]:
     """Take a step for every request; one that fails is put among the refused."""
     done = {}
+    away: StoreUnavailable | None = None
     for place, item in items.items():
         try:
+            if away:
+                raise away  # the rest would wait as long for the same Redis, one after the other
             done[place] = step(item)
+        except StoreUnavailable as error:
+            refused[place], away = refuse(error), error
         except Exception as error:  # whatever it is, it is this request's answer and not the others'
             refused[place] = refuse(error)
     return done

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from hashgrain.codes import EncoderContract, HashCodes
 from hashgrain.codes.contract import COARSE_CODE, COARSE_LOGITS, ENCODER_MODEL, FINE_CODE, FINE_LOGITS, IMAGE
 from hashgrain.codes.errors import ContractViolation, InferenceFailed
-from hashgrain.codes.pbtxt import parse, read_encoder_config
+from hashgrain.codes.pbtxt import parse, read_encoder_contracts
 
 OUTPUTS = [COARSE_CODE, FINE_CODE, COARSE_LOGITS, FINE_LOGITS]
+NEWEST = -1
 
 
 @dataclass(frozen=True)
@@ -24,18 +25,24 @@ class Encoder:
     """The encoder of this server; see `find_encoder`.
 
     Attributes:
-        contract: what it says of itself.
+        contracts: what each version that is served says of itself, by its number.
         max_batch_size: most images of one request to it.
     """
 
-    contract: EncoderContract
+    contracts: dict[int, EncoderContract]
     max_batch_size: int
 
-    def encode(self, batches: list[NDArray[np.uint8]]) -> list[HashCodes]:
+    @property
+    def contract(self) -> EncoderContract:
+        """Of the newest version; all take and give the same tensors."""
+        return self.contracts[max(self.contracts)]
+
+    def encode(self, batches: list[NDArray[np.uint8]], version: int) -> list[HashCodes]:
         """Encode the pictures of several requests together.
 
         Args:
             batches: uint8 (B, S, S, 3) each.
+            version: which of the versions encodes them.
 
         Returns:
             One HashCodes per batch, with the logits of both codes.
@@ -47,7 +54,10 @@ class Encoder:
             return []
         pictures = np.concatenate(batches)
         starts = range(0, len(pictures), self.max_batch_size)
-        codes = HashCodes.concatenate([_infer(pictures[start : start + self.max_batch_size]) for start in starts])
+        asked = version if len(self.contracts) > 1 else NEWEST  # of one that stands alone, the number may be unknown
+        codes = HashCodes.concatenate(
+            [_infer(pictures[start : start + self.max_batch_size], asked) for start in starts]
+        )
         bounds = np.cumsum([0, *map(len, batches)]).tolist()
         return [codes[start:stop] for start, stop in pairwise(bounds)]
 
@@ -74,12 +84,13 @@ def find_encoder(repository: Path) -> Encoder:
         raise ContractViolation(
             f"{path} has max_batch_size {most}, must be 1 or more; write it with `hashgrain export`"
         )
-    return Encoder(read_encoder_config(text, str(path)), most)
+    return Encoder(read_encoder_contracts(text, str(path)), most)
 
 
-def _infer(pictures: NDArray[np.uint8]) -> HashCodes:
+def _infer(pictures: NDArray[np.uint8], version: int) -> HashCodes:
     request = pb_utils.InferenceRequest(
         model_name=ENCODER_MODEL,
+        model_version=version,
         requested_output_names=OUTPUTS,
         inputs=[pb_utils.Tensor(IMAGE, np.ascontiguousarray(pictures))],
         preferred_memory=pb_utils.PreferredMemory(pb_utils.TRITONSERVER_MEMORY_CPU, 0),

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from contextlib import suppress
 
 from hashgrain.codes import EncoderContract, HashCodes
-from hashgrain.codes.errors import IndexMissing
-from hashgrain.indexer import Hit, Index
+from hashgrain.codes.errors import FingerprintMismatch, IndexMissing, StoreError, StoreUnavailable
+from hashgrain.indexer import Hit, Index, Timeouts
+from hashgrain.indexer.connection import Connection
+from hashgrain.indexer.store_errors import translated
 from image_search.question import Question
 from image_search.settings import Settings
 
@@ -14,51 +17,92 @@ MOST_OPEN = 16
 """Indexes that are kept open; of more, the one that was not asked for longest is closed."""
 
 
+READY_TIMEOUTS = Timeouts(connect=1.0, read=1.0)
+"""Triton asks whether this model is ready while others wait, and gives up after 5 s."""
+
+
 class OpenIndexes:
-    """Searches indexes by name; one instance of the model has one, used by one thread.
+    """Searches indexes by name; one instance of the model has one, used by one thread, but for `ready`.
 
     Args:
         settings: where Redis is, and how long to wait for it.
-        contract: of the encoder, whose codes the indexes must hold.
+        contracts: of the encoder's versions, one of whose codes an index must hold.
     """
 
-    def __init__(self, settings: Settings, contract: EncoderContract) -> None:
+    def __init__(self, settings: Settings, contracts: dict[int, EncoderContract]) -> None:
         self._settings = settings
-        self._contract = contract
-        self._open: OrderedDict[str, Index] = OrderedDict()
+        self._contracts = contracts
+        self._open: OrderedDict[str, tuple[Index, int]] = OrderedDict()
+        self._probe = Connection.to(settings.redis, READY_TIMEOUTS)
 
-    def search(self, question: Question, codes: HashCodes) -> list[Hit]:
+    def ready(self) -> bool:
+        """Whether Redis answers, within a second or two. Any thread may ask."""
+        try:
+            with translated(self._probe.address):
+                return bool(self._probe.client.ping())
+        except StoreError:
+            return False
+
+    def version_for(self, question: Question) -> int:
+        """The version of the encoder whose codes the index holds that the question asks for.
+
+        Raises:
+            IndexMissing: there is no index of that name.
+            LayoutMismatch, FingerprintMismatch: it holds codes of another model.
+            StoreError: see `Index.open`.
+        """
+        if question.index not in self._open:
+            self._find(question.index)
+        return self._open[question.index][1]
+
+    def search(self, question: Question, codes: HashCodes, version: int) -> list[Hit]:
         """Answer every query, in order.
+
+        Args:
+            question: what is asked.
+            codes: of the pictures.
+            version: of the encoder, which made them.
 
         Raises:
             IndexMissing: there is no index of that name (any more).
             LayoutMismatch, FingerprintMismatch: it holds codes of another model.
+            StoreUnavailable: it was replaced by one that holds another version's codes, a moment ago.
             InvalidInput, StoreError: see `Index.search`.
         """
-        if question.index in self._open:
-            try:
-                return self._ask(self._open[question.index], question, codes)
-            except IndexMissing:  # dropped since it was opened; perhaps there is a new one under its name
-                self._open.pop(question.index).close()
-        return self._ask(self._find(question.index), question, codes)
+        try:
+            return self._ask(self._open[question.index][0], question, codes)
+        except IndexMissing:  # dropped since it was opened; perhaps there is a new one under its name
+            self._open.pop(question.index)[0].close()
+        if self.version_for(question) != version:
+            raise StoreUnavailable(f"index {question.index!r} was just replaced by another model's; ask again")
+        return self._ask(self._open[question.index][0], question, codes)
 
     def close(self) -> None:
         """Close all connections."""
+        self._probe.close()
         while self._open:
-            self._open.popitem()[1].close()
+            self._open.popitem()[1][0].close()
 
-    def _find(self, name: str) -> Index:
+    def _find(self, name: str) -> None:
         index = Index.open(self._settings.redis, name, timeouts=self._settings.timeouts)
         try:
-            index.layout.require(self._contract.layout, f"index {name!r}")
-            index.require_fingerprint(self._contract.fingerprint)
+            version = self._version_of(index, name)
         except BaseException:
             index.close()
             raise
-        self._open[name] = index
+        self._open[name] = (index, version)
         if len(self._open) > MOST_OPEN:
-            self._open.popitem(last=False)[1].close()
-        return index
+            self._open.popitem(last=False)[1][0].close()
+
+    def _version_of(self, index: Index, name: str) -> int:
+        newest_first = sorted(self._contracts, reverse=True)
+        index.layout.require(self._contracts[newest_first[0]].layout, f"index {name!r}")
+        for version in newest_first:
+            with suppress(FingerprintMismatch):
+                index.require_fingerprint(self._contracts[version].fingerprint)
+                return version
+        index.require_fingerprint(self._contracts[newest_first[0]].fingerprint)  # for its words
+        return newest_first[0]
 
     def _ask(self, index: Index, question: Question, codes: HashCodes) -> list[Hit]:
         self._open.move_to_end(question.index)
