@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import tritonclient.grpc as triton
 from numpy.typing import NDArray
 
@@ -12,7 +11,7 @@ from hashgrain.client.address import Address
 from hashgrain.client.transport import Served
 from hashgrain.client.transport_errors import grpc_errors
 from hashgrain.client.triton_model import latest_version, read_served, require_ready
-from hashgrain.codes.contract import ENCODER_MODEL, IMAGE
+from hashgrain.codes.contract import ENCODER_MODEL, input_tensor
 
 # channel_args replace all of tritonclient's own, so its message sizes and keepalive are repeated here. What is added:
 # a server that comes back is found within two seconds (the default backs off to two minutes), and the connection is
@@ -55,10 +54,11 @@ class GrpcTransport:
         self._version = version
         return read_served(self._address, server, metadata, config)
 
-    def infer(self, images: NDArray[np.uint8], outputs: tuple[str, ...], seconds: float) -> dict[str, NDArray[Any]]:
+    def infer(self, batch: NDArray[Any], outputs: tuple[str, ...], seconds: float) -> dict[str, NDArray[Any]]:
         """See `Transport`."""
+        name, datatype = input_tensor(batch)
         with grpc_errors(self._address, seconds):
-            tensor = triton.InferInput(IMAGE, images.shape, "UINT8").set_data_from_numpy(images)
+            tensor = triton.InferInput(name, batch.shape, datatype).set_data_from_numpy(batch)
             result = self._client.infer(
                 ENCODER_MODEL,
                 [tensor],

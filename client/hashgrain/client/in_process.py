@@ -5,14 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
 from hashgrain.client.address import Address
 from hashgrain.client.transport import Served
 from hashgrain.client.transport_errors import model_load_errors, model_run_errors
-from hashgrain.codes.contract import ENCODER_MODEL, IMAGE, EncoderContract
+from hashgrain.codes.contract import ENCODER_MODEL, EncoderContract, input_tensor
 from hashgrain.codes.errors import InvalidInput
 
 _TRITON_TYPES = {"tensor(uint8)": "UINT8", "tensor(float)": "FP32"}
@@ -43,10 +42,11 @@ class InProcessTransport:
         contract.check_tensors({tensor.name: _triton_form(tensor) for tensor in tensors}, source)
         return Served(contract, 0, "onnxruntime", onnxruntime.__version__)
 
-    def infer(self, images: NDArray[np.uint8], outputs: tuple[str, ...], seconds: float) -> dict[str, NDArray[Any]]:
+    def infer(self, batch: NDArray[Any], outputs: tuple[str, ...], seconds: float) -> dict[str, NDArray[Any]]:
         """See `Transport`."""
+        name, _ = input_tensor(batch)
         with model_run_errors(self._address):
-            return dict(zip(outputs, self._session.run(list(outputs), {IMAGE: images}), strict=True))
+            return dict(zip(outputs, self._session.run(list(outputs), {name: batch}), strict=True))
 
     def close(self) -> None:
         """Nothing to do: the session goes with the object."""

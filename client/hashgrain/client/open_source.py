@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from hashgrain.client.npy_source import NpySource
 from hashgrain.client.sources import Chain, FolderSource, ListSource, Source, printable
 from hashgrain.codes.errors import DataError, InvalidInput
 
@@ -32,8 +33,8 @@ def open_sources(names: tuple[str, ...], columns: ParquetColumns | None = None) 
     """One source of all that is named, in that order.
 
     Args:
-        names: folders, image files, .parquet files, .txt or .lst files with one path a line, "-" for standard input.
-            Of several, every id begins with the name of its folder or Parquet file.
+        names: folders, image files, .parquet files, .npy files of vectors, .txt or .lst files with one path a line, "-"
+            for standard input. Of several, every id begins with the name of its folder or file.
         columns: for the Parquet files.
 
     Raises:
@@ -67,6 +68,8 @@ def _open(name: str, prefix: str, columns: ParquetColumns) -> Source:
             payload_columns=columns.payload,
             prefix=prefix.removesuffix(path.suffix),
         )
+    if path.suffix.lower() == ".npy":
+        return NpySource(path, prefix.removesuffix(path.suffix))
     if path.suffix.lower() in LIST_SUFFIXES:
         return ListSource(_lines(path), str(path))
     return ListSource([os.fsencode(name)], name)

@@ -1,4 +1,7 @@
-"""Pictures in a Parquet file: a column of image files' bytes, plain or as Hugging Face's struct {bytes, path}."""
+"""Pictures in a Parquet file: a column of image files' bytes, plain or as Hugging Face's struct {bytes, path}.
+
+Or vectors: a column of lists of floats, for a model that takes embeddings.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from hashgrain.client.sources import Item, ItemId, joined, printable
 from hashgrain.codes.errors import DataError
@@ -20,7 +25,7 @@ class ParquetSource:
 
     Args:
         path: the file.
-        image_column: the column of images; by default the only one that can be.
+        image_column: the column of images; by default the only one that can be, else the only one of vectors.
         id_column: a column of unique strings or integers; by default ids are the file's stem and the row.
         payload_columns: columns to keep as payload; without any it is the file and the row.
         prefix: begins the ids that are made of the row, instead of the file's stem.
@@ -87,8 +92,10 @@ class ParquetSource:
             raise DataError(f"{self._path}: row {row} has no value in the id column {self._id}; give every row an id")
         return value
 
-    def _picture(self, cell: dict[str, Any] | bytes | None) -> Path | bytes:
+    def _picture(self, cell: dict[str, Any] | list[float] | bytes | None) -> Path | bytes | NDArray[np.floating]:
         """Hugging Face leaves the bytes out where the file lies beside; an empty cell is rejected as an empty file."""
+        if isinstance(cell, list):
+            return np.array(cell, np.float32)
         if not isinstance(cell, dict):
             return cell or b""
         if cell["bytes"] is None and cell.get("path"):
@@ -97,11 +104,16 @@ class ParquetSource:
 
     def _image_column(self, name: str | None) -> str:
         if name is not None:
-            return self._checked(name, _is_image, "images: bytes, or a struct with a field bytes")
-        found = [field.name for field in self._schema if _is_image(field.type)]
+            wanted = "images or vectors: bytes, a struct with a field bytes, or a list of floats"
+            return self._checked(name, lambda kind: _is_image(kind) or _is_vector(kind), wanted)
+        images, vectors = ([f.name for f in self._schema if fits(f.type)] for fits in (_is_image, _is_vector))
+        found = images or vectors
         if len(found) != 1:
+            what = "images" if images else "vectors"
             several = (
-                f"{len(found)} columns that could hold images ({', '.join(found)})" if found else "no image column"
+                f"{len(found)} columns that could hold {what} ({', '.join(found)})"
+                if found
+                else "no image column, and none of vectors"
             )
             raise DataError(f"{self._path} has {several}, its columns are {self._columns()}; name one: --image-column")
         return str(found[0])
@@ -123,6 +135,11 @@ def _is_image(kind: pa.DataType) -> bool:
         index = kind.get_field_index("bytes")
         return index >= 0 and _is_bytes(kind.field(index).type)
     return _is_bytes(kind)
+
+
+def _is_vector(kind: pa.DataType) -> bool:
+    lists = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    return lists and bool(pa.types.is_floating(kind.value_type))
 
 
 def _is_bytes(kind: pa.DataType) -> bool:

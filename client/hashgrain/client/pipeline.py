@@ -14,7 +14,7 @@ from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,8 @@ from hashgrain.client.encoded import Encoded, codes_from, no_codes
 from hashgrain.client.images import ImageLike, load
 from hashgrain.client.retry import retry_unavailable
 from hashgrain.client.transport import Served, Transport
-from hashgrain.codes import HashCodes
+from hashgrain.client.vectors import load_vector
+from hashgrain.codes import EncoderContract, HashCodes
 from hashgrain.codes.errors import EncoderError, ImageRejected
 
 Named: TypeAlias = tuple[str, ImageLike]
@@ -68,8 +69,11 @@ class Pipeline:
             for start, batch in _batches(pictures, self._batch_size)
         )
 
-    def run_prepared(self, images: NDArray[np.uint8], outputs: tuple[str, ...]) -> Iterator[Encoded]:
-        """Encode what is the network's input already, uint8 (N, S, S, 3); slices are sent without a copy in between."""
+    def run_prepared(self, images: NDArray[Any], outputs: tuple[str, ...]) -> Iterator[Encoded]:
+        """Encode what is the network's input already: uint8 (N, S, S, 3), or float32 (N, D) for a model of vectors.
+
+        Slices are sent without a copy in between.
+        """
         return self._in_order(
             partial(self._infer_prepared, start, images[start : start + self._batch_size], outputs)
             for start in range(0, len(images), self._batch_size)
@@ -110,19 +114,18 @@ class Pipeline:
         return EncoderError(f"the encoder for {self._source} is closed; make another")
 
     def _decode_and_infer(self, start: int, batch: list[Named], outputs: tuple[str, ...]) -> Encoded:
-        size = self._contract.input_size
-        images = np.empty((len(batch), size, size, 3), np.uint8)
+        images = _room_for(len(batch), self._contract)
         reasons = list(self._decoders.map(partial(_load_into, images), range(len(batch)), batch))
         kept = np.array([row for row, reason in enumerate(reasons) if reason is None], np.int64)
         rejected = tuple(reason for reason in reasons if reason is not None)
         readable = images if not rejected else images[kept]
         return Encoded(self._infer(readable, outputs), kept + start, rejected)
 
-    def _infer_prepared(self, start: int, images: NDArray[np.uint8], outputs: tuple[str, ...]) -> Encoded:
+    def _infer_prepared(self, start: int, images: NDArray[Any], outputs: tuple[str, ...]) -> Encoded:
         codes = self._infer(np.ascontiguousarray(images), outputs)
         return Encoded(codes, np.arange(start, start + len(images), dtype=np.int64))
 
-    def _infer(self, images: NDArray[np.uint8], outputs: tuple[str, ...]) -> HashCodes:
+    def _infer(self, images: NDArray[Any], outputs: tuple[str, ...]) -> HashCodes:
         layout = self._contract.layout
         if not len(images):
             return no_codes(layout, outputs)
@@ -139,11 +142,19 @@ def _batches(pictures: Iterable[Named], size: int) -> Iterator[tuple[int, list[N
         start += len(batch)
 
 
-def _load_into(images: NDArray[np.uint8], row: int, named: Named) -> ImageRejected | None:
-    """Fill one row; returns the reason where the picture cannot be read."""
+def _room_for(count: int, contract: EncoderContract) -> NDArray[Any]:
+    """The network's input for so many pictures or vectors, not yet filled."""
+    if contract.takes_vectors:
+        return np.empty((count, contract.vector_width), np.float32)
+    return np.empty((count, contract.input_size, contract.input_size, 3), np.uint8)
+
+
+def _load_into(images: NDArray[Any], row: int, named: Named) -> ImageRejected | None:
+    """Fill one row; returns the reason where the picture or vector cannot be read."""
     name, image = named
+    take = load_vector if images.ndim == 2 else load
     try:
-        images[row] = load(image, images.shape[1], name)
+        images[row] = take(image, images.shape[1], name)
     except ImageRejected as exc:
         # A new one: the traceback of the first would keep the picture's bytes in memory as long as the reason is kept.
         return ImageRejected(exc.name, exc.reason)

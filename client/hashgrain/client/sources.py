@@ -1,10 +1,11 @@
-"""Collections of pictures to encode: a folder, a list of paths, a Parquet file.
+"""Collections of pictures, or of vectors, to encode: a folder, a list of paths, a Parquet file, an array.
 
 A source is iterated once, lazily; only one item at a time needs to be in memory. What an item's id is:
 
     folder      the path relative to the folder, with forward slashes      flowers/rose.jpg
     list        the line as it stands                                      /data/flowers/rose.jpg
     Parquet     the id column, or the file's stem and the row              train/17
+    .npy        the file's stem and the row                                train/17
 
 With a `prefix` (several sources at once) the ids of folders and Parquet files begin with it, so that they stay apart.
 """
@@ -18,6 +19,9 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hashgrain.codes.errors import DataError
 from hashgrain.codes.images import IMAGE_SUFFIXES
 
@@ -30,12 +34,12 @@ class Item:
 
     Attributes:
         id: unique in the collection.
-        image: its path, or its file's bytes.
+        image: its path, or its file's bytes; of a collection of vectors, float (D,).
         payload: what an index keeps beside the code; values that JSON knows.
     """
 
     id: ItemId
-    image: Path | bytes
+    image: Path | bytes | NDArray[np.floating]
     payload: dict[str, Any] = field(default_factory=dict)
 
 

@@ -24,12 +24,14 @@ class Backbone:
         module: float (B, 3, S, S), normalised → float (B, features).
         features: width of the feature vector.
         mean, std: of each RGB channel of pixels in 0..1; (pixel - mean) / std is what the module is fed.
+        pictures: False where the module is fed vectors, float (B, D), as they come.
     """
 
     module: nn.Module
     features: int
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
+    pictures: bool = True
 
 
 class SmallCNN(nn.Module):

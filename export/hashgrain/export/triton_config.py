@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from hashgrain.codes.contract import ENCODER_MODEL, IMAGE, EncoderContract
+from hashgrain.codes.contract import ENCODER_MODEL, EncoderContract
 from hashgrain.codes.errors import InvalidInput
 
 
@@ -45,15 +45,16 @@ class ServingSettings:
 def encoder_config(contract: EncoderContract, settings: ServingSettings | None = None) -> str:
     """The text of config.pbtxt for a hash encoder."""
     settings = settings or ServingSettings()
-    tensors = contract.tensors()
+    outputs = contract.tensors()
+    inputs = {contract.input_name: outputs.pop(contract.input_name)}
     parameters = {**contract.to_metadata(), **settings.extra_parameters}
     blocks = [
         "# Written by `hashgrain export`: edit the export's settings, not this file.",
         f"name: {_quote(ENCODER_MODEL)}",
         'backend: "onnxruntime"',
         f"max_batch_size: {settings.max_batch_size}",
-        _tensor_list("input", {IMAGE: tensors[IMAGE]}),
-        _tensor_list("output", {name: tensors[name] for name in tensors if name != IMAGE}),
+        _tensor_list("input", inputs),
+        _tensor_list("output", outputs),
         f"instance_group [ {{ count: {settings.instances} kind: {settings.kind} }} ]",
         f"dynamic_batching {{ max_queue_delay_microseconds: {settings.max_queue_delay_us} }}",
         "version_policy { latest { num_versions: 1 } }",
