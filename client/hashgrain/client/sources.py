@@ -1,4 +1,4 @@
-"""Collections of pictures to encode: a folder, a list of paths and addresses; Parquet and tar files elsewhere.
+"""Collections of pictures, or of vectors: a folder, a list of paths and addresses; Parquet, tar and .npy elsewhere.
 
 A source is iterated once, lazily; only one item at a time needs to be in memory. What an item's id is:
 
@@ -7,6 +7,7 @@ A source is iterated once, lazily; only one item at a time needs to be in memory
     Parquet     the id column, or the file's stem and the row              train/17
     tar         the archive's stem and the file's path in it               train-003/000017.jpg
     address     as for a folder, or the address as it stands               s3://bucket/rose.jpg
+    .npy        the file's stem and the row                                train/17
 
 With a `prefix` (several sources at once) the ids of folders, archives and Parquet files begin with it, so that they
 stay apart.
@@ -21,6 +22,9 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hashgrain.client.location import Location, Readable
 from hashgrain.codes.errors import DataError
 from hashgrain.codes.images import IMAGE_SUFFIXES
@@ -34,12 +38,12 @@ class Item:
 
     Attributes:
         id: unique in the collection.
-        image: its path, its file's bytes, or what reads these.
+        image: its path, its file's bytes, or what reads these; of a collection of vectors, float (D,).
         payload: what an index keeps beside the code; values that JSON knows.
     """
 
     id: ItemId
-    image: Path | bytes | Readable
+    image: Path | bytes | Readable | NDArray[np.floating]
     payload: dict[str, Any] = field(default_factory=dict)
 
 
