@@ -36,9 +36,7 @@ class HashNetwork(nn.Module):
         mean, std = (tuple((values / 255).flatten().tolist()) for values in (trained.mean, trained.std))
         linear = trained.fine_head[0]
         assert isinstance(linear, nn.Linear)
-        backbone = Backbone(
-            trained.backbone, linear.in_features, mean=mean, std=std, pictures=trained.pictures
-        )
+        backbone = Backbone(trained.backbone, linear.in_features, mean=mean, std=std, pictures=trained.pictures)
         network = cls(backbone, layout)
         network.mean, network.std = trained.mean, trained.std  # to the last bit
         return network
