@@ -91,7 +91,7 @@ def test_columns_reach_the_file_by_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("columns", "options", "says"),
     [
-        ({"text": ["a"]}, {}, "has no image column, its columns are text"),
+        ({"text": ["a"]}, {}, "has no image column, and none of vectors, its columns are text"),
         ({"a": [b"1"], "b": [b"2"]}, {}, r"2 columns that could hold images \(a, b\).*--image-column"),
         ({"a": [b"1"]}, {"image_column": "b"}, "has no column b, its columns are a"),
         ({"a": [b"1"], "t": [1]}, {"image_column": "t"}, "column t is of type int64 and cannot be images"),

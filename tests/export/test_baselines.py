@@ -46,7 +46,7 @@ def test_classifier_ranks_like_a_two_hot_code():
     grading = Grading(rng.integers(0, 4, 15), rng.integers(0, 4, 50), PARENT)
     code = np.hstack([np.eye(4, dtype=int), np.eye(2, dtype=int)[PARENT]])
     distances = (code[predicted][:, None] != code[predicted_base]).sum(2) // 2
-    expected = count_grades(distances.astype(np.uint16), grading.rows(slice(None)), 3)
+    expected = count_grades(distances.astype(np.uint16), grading.rows(slice(None)), 3, 3)
     assert np.array_equal(classifier_counts(predicted, predicted_base, grading), expected)
 
 

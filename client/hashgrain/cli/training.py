@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,7 @@ def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command one option for each training setting, with the setting's own type and default."""
     from hashgrain.export.settings import TrainSettings
 
-    for field in reversed(dataclasses.fields(TrainSettings)):
+    for field in reversed([field for field in dataclasses.fields(TrainSettings) if "help" in field.metadata]):
         flag = "--" + field.name.replace("_", "-")
         meaning = field.metadata["help"]
         if field.default not in (None, dataclasses.MISSING):
@@ -49,6 +50,8 @@ def train(run: Path, settings_file: Path | None, resume: bool, device: str, **gi
 
     The folder keeps settings, log and checkpoints; a run that was killed goes on with --resume.
     """
+    from hashgrain.export.fit import fit_vectors
+    from hashgrain.export.readers import holds_vectors
     from hashgrain.export.run_folder import RunFolder
     from hashgrain.export.train import train as run_training
     from hashgrain.export.unlabelled import fit_unlabelled
@@ -71,8 +74,16 @@ def train(run: Path, settings_file: Path | None, resume: bool, device: str, **gi
             f"{figures.entropy_bits:.2f} bits, largest bucket {figures.largest_bucket:.2%}, "
             f"least balanced bit {figures.least_balanced:.1%} ones"
         )
+    elif holds_vectors(settings.data):
+        fit_vectors(settings, folder, sys.stderr.isatty())
     else:
         run_training(settings, folder, device, sys.stderr.isatty())
+    if folder.learned_hierarchy.exists():
+        groups = json.loads(folder.learned_hierarchy.read_text())
+        click.echo(
+            f"the data have labels at one level: for the coarse code their {sum(map(len, groups.values()))} classes "
+            f"were put into {len(groups)} groups that look alike, {folder.learned_hierarchy}"
+        )
     click.echo(f"trained into {run}; export it with: hashgrain export {run}")
 
 

@@ -1,4 +1,4 @@
-"""`HashEncoder`: pictures in, hash codes out."""
+"""`HashEncoder`: pictures, or vectors of another network, in; hash codes out."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from hashgrain.client.pipeline import Concurrency, Named, Pipeline, Run
 from hashgrain.client.stage_clock import StageClock
 from hashgrain.client.timeouts import Timeouts
 from hashgrain.client.transport import Served, open_transport
+from hashgrain.client.vectors import prepare_vectors
 from hashgrain.codes import CodeLayout, EncoderContract, HashCodes
 from hashgrain.codes.contract import BULK, ONLINE
 from hashgrain.codes.errors import ImageRejected, InvalidInput
@@ -100,7 +101,7 @@ class HashEncoder:
 
     @property
     def input_size(self) -> int:
-        """S, the side of the network's square input in pixels."""
+        """S, the side of the network's square input in pixels; 0 for a model of vectors."""
         return self.contract.input_size
 
     @property
@@ -118,14 +119,15 @@ class HashEncoder:
         """Images of one request."""
         return self._concurrency.batch_size
 
-    def encode(self, images: Iterable[ImageLike] | NDArray[np.uint8], *, logits: Logits = False) -> HashCodes:
+    def encode(self, images: Iterable[ImageLike] | NDArray[Any], *, logits: Logits = False) -> HashCodes:
         """Codes of some pictures, all or nothing: row n belongs to image n.
 
         Where unreadable pictures are to be expected, call `encode_readable`, which leaves them out and says which.
 
         Args:
             images: paths, files' bytes, PIL images and uint8 arrays (H, W, 3), (H, W, 4) or (H, W), mixed as you like;
-                or one uint8 array (N, H, W, 3). Pictures of S x S pixels are not resampled.
+                or one uint8 array (N, H, W, 3). Pictures of S x S pixels are not resampled. A model of vectors takes
+                one float array (N, D), or a list of vectors.
             logits: False for codes only, "coarse" for the coarse logits too (by which `refine` weighs the coarse bits),
                 True for the fine logits as well.
 
@@ -139,7 +141,7 @@ class HashEncoder:
             raise _joined(encoded)
         return encoded.codes
 
-    def encode_readable(self, images: Iterable[ImageLike] | NDArray[np.uint8], *, logits: Logits = False) -> Encoded:
+    def encode_readable(self, images: Iterable[ImageLike] | NDArray[Any], *, logits: Logits = False) -> Encoded:
         """Codes of those pictures that can be read, with their positions, and the others with the reason; see `encode`.
 
         Raises:
@@ -201,7 +203,9 @@ class HashEncoder:
         """Wait for requests under way and let go of threads and connections; calling it twice does no harm."""
         self._pipeline.close()
 
-    def _run(self, images: Iterable[ImageLike] | NDArray[np.uint8], run: Run) -> Iterator[Encoded]:
+    def _run(self, images: Iterable[ImageLike] | NDArray[Any], run: Run) -> Iterator[Encoded]:
+        if self.contract.takes_vectors:
+            return self._pipeline.run_prepared(prepare_vectors(images, self.contract.vector_width), run)
         if isinstance(images, np.ndarray) and images.dtype != object and images.dtype.kind != "U":
             _require_batch(images)
             if images.shape[1:] == (self.input_size, self.input_size, 3):

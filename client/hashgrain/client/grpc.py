@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import tritonclient.grpc as triton
 from numpy.typing import NDArray
 
@@ -12,7 +11,7 @@ from hashgrain.client.address import Address
 from hashgrain.client.transport import Served
 from hashgrain.client.transport_errors import grpc_errors
 from hashgrain.client.triton_model import chosen_version, queue_microseconds, read_served, require_ready
-from hashgrain.codes.contract import ENCODER_MODEL, IMAGE, ONLINE
+from hashgrain.codes.contract import ENCODER_MODEL, ONLINE, input_tensor
 
 # channel_args replace all of tritonclient's own, so its message sizes and keepalive are repeated here. What is added:
 # a server that comes back is found within two seconds (the default backs off to two minutes), and the connection is
@@ -56,11 +55,12 @@ class GrpcTransport:
         return read_served(self._address, server, metadata, config, version)
 
     def infer(
-        self, images: NDArray[np.uint8], outputs: tuple[str, ...], seconds: float, priority: int = ONLINE
+        self, batch: NDArray[Any], outputs: tuple[str, ...], seconds: float, priority: int = ONLINE
     ) -> dict[str, NDArray[Any]]:
         """See `Transport`."""
+        name, datatype = input_tensor(batch)
         with grpc_errors(self._address, seconds):
-            tensor = triton.InferInput(IMAGE, images.shape, "UINT8").set_data_from_numpy(images)
+            tensor = triton.InferInput(name, batch.shape, datatype).set_data_from_numpy(batch)
             result = self._client.infer(
                 ENCODER_MODEL,
                 [tensor],

@@ -16,7 +16,7 @@ from hashgrain.client.http_connection import HttpConnections, Reply
 from hashgrain.client.transport import Served
 from hashgrain.client.transport_errors import http_errors, http_status_error
 from hashgrain.client.triton_model import chosen_version, queue_microseconds, read_served, require_ready
-from hashgrain.codes.contract import ENCODER_MODEL, IMAGE, ONLINE
+from hashgrain.codes.contract import ENCODER_MODEL, ONLINE, input_tensor
 
 _HEADER_LENGTH = "Inference-Header-Content-Length"
 _DTYPES = {"UINT8": np.uint8, "FP32": np.float32}
@@ -47,16 +47,16 @@ class HttpTransport:
             return read_served(self._address, server, metadata, config, version)
 
     def infer(
-        self, images: NDArray[np.uint8], outputs: tuple[str, ...], seconds: float, priority: int = ONLINE
+        self, batch: NDArray[Any], outputs: tuple[str, ...], seconds: float, priority: int = ONLINE
     ) -> dict[str, NDArray[Any]]:
         """See `Transport`."""
-        header = _request_header(images, outputs, seconds, priority)
+        header = _request_header(batch, outputs, seconds, priority)
         with http_errors(self._address, seconds):
             reply = self._connections.exchange(
                 "POST",
                 f"{self._model}/infer",
                 seconds,
-                body=(header, images.data.cast("B")),
+                body=(header, batch.data.cast("B")),
                 headers={"Content-Type": "application/octet-stream", _HEADER_LENGTH: str(len(header))},
             )
             self._require_ok(reply)
@@ -80,13 +80,14 @@ class HttpTransport:
             raise http_status_error(self._address, reply.status, reply.body)
 
 
-def _request_header(images: NDArray[np.uint8], outputs: tuple[str, ...], seconds: float, priority: int) -> bytes:
-    """The JSON in front of the pixels."""
+def _request_header(batch: NDArray[Any], outputs: tuple[str, ...], seconds: float, priority: int) -> bytes:
+    """The JSON in front of the tensor."""
+    name, datatype = input_tensor(batch)
     tensor = {
-        "name": IMAGE,
-        "shape": images.shape,
-        "datatype": "UINT8",
-        "parameters": {"binary_data_size": images.nbytes},
+        "name": name,
+        "shape": batch.shape,
+        "datatype": datatype,
+        "parameters": {"binary_data_size": batch.nbytes},
     }
     wanted = [{"name": name, "parameters": {"binary_data": True}} for name in outputs]
     queue = {"priority": priority, "timeout": queue_microseconds(seconds)}

@@ -14,8 +14,10 @@ from PIL import Image
 from hashgrain.codes.errors import ImageRejected
 from hashgrain.codes.images import decode
 
-ImageLike: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | Image.Image | NDArray[np.uint8]
-"""A path, a file's bytes, a PIL image, or a uint8 array (H, W), (H, W, 1), (H, W, 3) RGB or (H, W, 4) RGBA."""
+ImageLike: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | Image.Image | NDArray[Any]
+"""A path, a file's bytes, a PIL image, or a uint8 array (H, W), (H, W, 1), (H, W, 3) RGB or (H, W, 4) RGBA.
+
+For a model of vectors: a float array (D,)."""
 
 MAX_FILE_BYTES = 256 * 2**20
 """Larger files are refused unread: a batch of them would not fit in memory."""

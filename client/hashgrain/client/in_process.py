@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from hashgrain.client.address import Address
@@ -28,10 +27,10 @@ class InProcessTransport:
         return Served(self._model.contract, 0, "onnxruntime", self._model.runtime_version, self._version)
 
     def infer(
-        self, images: NDArray[np.uint8], outputs: tuple[str, ...], seconds: float, priority: int = ONLINE
+        self, batch: NDArray[Any], outputs: tuple[str, ...], seconds: float, priority: int = ONLINE
     ) -> dict[str, NDArray[Any]]:
         """See `Transport`."""
-        return self._model.run(images, outputs)
+        return self._model.run(batch, outputs)
 
     def close(self) -> None:
         """Nothing to do: the session goes with the object."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hashgrain.client.location import Location
+from hashgrain.client.npy_source import NpySource
 from hashgrain.client.sources import Chain, FolderSource, ListSource, Source, printable
 from hashgrain.client.tar_source import TAR_SUFFIXES, TarSource
 from hashgrain.codes.errors import DataError, InvalidInput
@@ -38,8 +39,8 @@ def open_sources(names: tuple[str, ...], columns: ParquetColumns | None = None) 
 
     Args:
         names: folders, image files, .parquet files, .tar archives, .txt or .lst files with one path or address a line,
-            "-" for standard input; patterns of these with * in them; any of them as an address that fsspec knows. Of
-            several, every id begins with the name of its folder, Parquet file or archive.
+            "-" for standard input; patterns of these with * in them; any of them as an address that fsspec knows; and
+            .npy files of vectors. Of several, every id begins with the name of its folder, file or archive.
         columns: for the Parquet files.
 
     Raises:
@@ -91,6 +92,8 @@ def _open(name: str, prefix: str, columns: ParquetColumns) -> Source:
             payload_columns=columns.payload,
             prefix=prefix.removesuffix(path.suffix),
         )
+    if not location.is_remote and path.suffix.lower() == ".npy":
+        return NpySource(path, prefix.removesuffix(path.suffix))
     if location.has_suffix(*TAR_SUFFIXES):
         ending = next(suffix for suffix in TAR_SUFFIXES if location.has_suffix(suffix))
         return TarSource(location, prefix[: -len(ending)] if prefix else "")

@@ -1,5 +1,5 @@
 """Pictures in a Parquet file: a column of image files' bytes, plain or as Hugging Face's struct {bytes, path}, or one
-of paths and addresses."""
+of paths and addresses. Or vectors: a column of lists of floats, for a model that takes embeddings."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from hashgrain.client.location import Location, Readable
 from hashgrain.client.sources import Item, ItemId, joined, printable
+from hashgrain.client.vectors import vector_bytes
 from hashgrain.codes.errors import DataError
 
 ROWS_AT_A_TIME = 256
@@ -22,7 +23,8 @@ class ParquetSource:
 
     Args:
         path: the file, here or at an address.
-        image_column: the column of images; by default the only one that holds bytes. One of strings holds paths,
+        image_column: the column of images; by default the only one that holds bytes, or else the only one of
+            vectors. One of strings holds paths,
             relative to the file, or addresses.
         id_column: a column of unique strings or integers; by default ids are the file's stem and the row.
         payload_columns: columns to keep as payload; without any it is the file and the row.
@@ -97,10 +99,12 @@ class ParquetSource:
             raise DataError(f"{self._path}: row {row} has no value in the id column {self._id}; give every row an id")
         return value
 
-    def _picture(self, cell: dict[str, Any] | bytes | str | None) -> Path | bytes | Readable:
+    def _picture(self, cell: dict[str, Any] | list[float] | bytes | str | None) -> Path | bytes | Readable:
         """Hugging Face leaves the bytes out where the file lies beside; an empty cell is rejected as an empty file."""
         if isinstance(cell, str) and cell:
             return self._path.beside(cell).image()
+        if isinstance(cell, list):
+            return vector_bytes(cell)
         if not isinstance(cell, dict):
             return cell if isinstance(cell, bytes) else b""
         if cell["bytes"] is None and cell.get("path"):
@@ -109,11 +113,16 @@ class ParquetSource:
 
     def _image_column(self, name: str | None) -> str:
         if name is not None:
-            return self._checked(name, _is_named_image, "images: bytes, a struct with a field bytes, or paths")
-        found = [field.name for field in self._schema if _is_image(field.type)]
+            wanted = "images or vectors: bytes, a struct with a field bytes, paths, or lists of floats"
+            return self._checked(name, lambda kind: _is_named_image(kind) or _is_vector(kind), wanted)
+        images, vectors = ([f.name for f in self._schema if fits(f.type)] for fits in (_is_image, _is_vector))
+        found = images or vectors
         if len(found) != 1:
+            what = "images" if images else "vectors"
             several = (
-                f"{len(found)} columns that could hold images ({', '.join(found)})" if found else "no image column"
+                f"{len(found)} columns that could hold {what} ({', '.join(found)})"
+                if found
+                else "no image column, and none of vectors"
             )
             raise DataError(f"{self._path} has {several}, its columns are {self._columns()}; name one: --image-column")
         return str(found[0])
@@ -139,6 +148,11 @@ def _is_image(kind: pa.DataType) -> bool:
 
 def _is_named_image(kind: pa.DataType) -> bool:
     return _is_image(kind) or _is_text(kind)
+
+
+def _is_vector(kind: pa.DataType) -> bool:
+    lists = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    return lists and bool(pa.types.is_floating(kind.value_type))
 
 
 def _is_bytes(kind: pa.DataType) -> bool:

@@ -14,7 +14,7 @@ from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,8 @@ from hashgrain.client.outage import outlast
 from hashgrain.client.retry import retry_unavailable
 from hashgrain.client.stage_clock import StageClock
 from hashgrain.client.transport import Served, Transport
-from hashgrain.codes import HashCodes
+from hashgrain.client.vectors import load_vector
+from hashgrain.codes import EncoderContract, HashCodes
 from hashgrain.codes.contract import ONLINE
 from hashgrain.codes.errors import EncoderError, ImageRejected
 
@@ -102,8 +103,11 @@ class Pipeline:
         """
         return self._in_order(run, (partial(self._decode_and_infer, 0, batch, run) for batch in batches))
 
-    def run_prepared(self, images: NDArray[np.uint8], run: Run) -> Iterator[Encoded]:
-        """Encode what is the network's input already, uint8 (N, S, S, 3); slices are sent without a copy in between."""
+    def run_prepared(self, images: NDArray[Any], run: Run) -> Iterator[Encoded]:
+        """Encode what is the network's input already: uint8 (N, S, S, 3), or float32 (N, D) for a model of vectors.
+
+        Slices are sent without a copy in between.
+        """
         return self._in_order(
             run,
             (
@@ -148,8 +152,7 @@ class Pipeline:
         return EncoderError(f"the encoder for {self._source} is closed; make another")
 
     def _decode_and_infer(self, start: int, batch: list[Named], run: Run) -> Encoded:
-        size = self._contract.input_size
-        images = np.empty((len(batch), size, size, 3), np.uint8)
+        images = _room_for(len(batch), self._contract)
         reasons = list(self._decoders.map(partial(_load_into, images, run.clock), range(len(batch)), batch))
         batch.clear()  # the files are not needed any more, while the pictures wait for a slot
         kept = np.array([row for row, reason in enumerate(reasons) if reason is None], np.int64)
@@ -157,11 +160,11 @@ class Pipeline:
         readable = images if not rejected else images[kept]
         return Encoded(self._infer(readable, run), kept + start, rejected)
 
-    def _infer_prepared(self, start: int, images: NDArray[np.uint8], run: Run) -> Encoded:
+    def _infer_prepared(self, start: int, images: NDArray[Any], run: Run) -> Encoded:
         codes = self._infer(np.ascontiguousarray(images), run)
         return Encoded(codes, np.arange(start, start + len(images), dtype=np.int64))
 
-    def _infer(self, images: NDArray[np.uint8], run: Run) -> HashCodes:
+    def _infer(self, images: NDArray[Any], run: Run) -> HashCodes:
         layout = self._contract.layout
         if not len(images):
             return no_codes(layout, run.outputs)
@@ -183,12 +186,20 @@ def _batches(pictures: Iterable[Named], size: int) -> Iterator[tuple[int, list[N
         start += length
 
 
-def _load_into(images: NDArray[np.uint8], clock: StageClock, row: int, named: Named) -> ImageRejected | None:
-    """Fill one row; returns the reason where the picture cannot be read."""
+def _room_for(count: int, contract: EncoderContract) -> NDArray[Any]:
+    """The network's input for so many pictures or vectors, not yet filled."""
+    if contract.takes_vectors:
+        return np.empty((count, contract.vector_width), np.float32)
+    return np.empty((count, contract.input_size, contract.input_size, 3), np.uint8)
+
+
+def _load_into(images: NDArray[Any], clock: StageClock, row: int, named: Named) -> ImageRejected | None:
+    """Fill one row; returns the reason where the picture or vector cannot be read."""
     name, image = named
+    take = load_vector if images.ndim == 2 else load
     try:
         with clock.at("decode"):
-            images[row] = load(image, images.shape[1], name)
+            images[row] = take(image, images.shape[1], name)
     except ImageRejected as exc:
         # A new one: the traceback of the first would keep the picture's bytes in memory as long as the reason is kept.
         return ImageRejected(exc.name, exc.reason)

@@ -1,10 +1,11 @@
-"""Collections of pictures to encode: a folder, a list of paths and addresses; Parquet and tar files elsewhere.
+"""Collections of pictures, or of vectors, to encode: a folder, a list of paths and addresses; files of many elsewhere.
 
 A source is iterated once, lazily; only one item at a time needs to be in memory. What an item's id is:
 
     folder      the path relative to the folder, with forward slashes      flowers/rose.jpg
     list        the line as it stands                                      /data/flowers/rose.jpg
     Parquet     the id column, or the file's stem and the row              train/17
+    .npy        the file's stem and the row                                train/17
     tar         the archive's stem and the file's path in it               train-003/000017.jpg
     address     as for a folder, or the address as it stands               s3://bucket/rose.jpg
 
@@ -34,7 +35,7 @@ class Item:
 
     Attributes:
         id: unique in the collection.
-        image: its path, its file's bytes, or what reads these.
+        image: its path, its file's bytes, or what reads these; of a collection of vectors, its float32 values as bytes.
         payload: what an index keeps beside the code; values that JSON knows.
     """
 

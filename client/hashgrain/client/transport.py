@@ -6,7 +6,6 @@ import importlib
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import numpy as np
 from numpy.typing import NDArray
 
 from hashgrain.client.address import Address
@@ -50,12 +49,12 @@ class Transport(Protocol):
         """
 
     def infer(
-        self, images: NDArray[np.uint8], outputs: tuple[str, ...], seconds: float, priority: int = ONLINE
+        self, batch: NDArray[Any], outputs: tuple[str, ...], seconds: float, priority: int = ONLINE
     ) -> dict[str, NDArray[Any]]:
         """Run one batch.
 
         Args:
-            images: uint8 (B, S, S, 3), contiguous.
+            batch: pictures, uint8 (B, S, S, 3), or vectors, float32 (B, D), as the contract says; contiguous.
             outputs: names of the tensors wanted; no others travel.
             seconds: the deadline; a server's queue rejects what has waited so long.
             priority: `contract.ONLINE` or `contract.BULK`, by which a server's queue orders requests.

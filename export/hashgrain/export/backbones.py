@@ -30,6 +30,7 @@ class Backbone:
         features: width of the feature vector.
         input_size: side of the pictures that it was made for; it takes others, too.
         mean, std: of each RGB channel of pixels in 0..1; (pixel - mean) / std is what the module is fed.
+        pictures: False where the module is fed vectors, float (B, D), as they come.
     """
 
     module: nn.Module
@@ -37,6 +38,7 @@ class Backbone:
     input_size: int = 224
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
+    pictures: bool = True
 
 
 class SmallCNN(nn.Module):

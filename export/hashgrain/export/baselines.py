@@ -14,11 +14,9 @@ from tqdm import tqdm
 from hashgrain.codes.errors import InvalidInput
 from hashgrain.export.rankings import (
     CHUNK,
-    GRADES,
     Depths,
     Grading,
     RankingFigures,
-    class_grades,
     query_figures,
     ranking_figures,
 )
@@ -45,7 +43,8 @@ def cosine_figures(
         rows = slice(start, start + CHUNK)
         order = np.argsort(-(left[rows] @ right.T), axis=1, kind="stable")
         grades = np.take_along_axis(grading.rows(rows), order, axis=1)
-        parts.append(query_figures((grades[:, :, None] == np.arange(GRADES)).astype(np.int64), depths))
+        counts = (grades[:, :, None] == np.arange(grading.grades)).astype(np.int64)
+        parts.append(query_figures(counts, depths, grading.coarse_grade))
     return RankingFigures(*(float(column) for column in np.concatenate(parts).mean(0)))
 
 
@@ -54,27 +53,29 @@ def classifier_figures(
 ) -> RankingFigures:
     """Rank by predicted class: first the items predicted as the query is, then those of its superclass, then the rest.
 
-    It is the ranking by a code that is one-hot in the predicted class and one-hot in its superclass.
+    It is the ranking by a code that is one-hot in the predicted class and one-hot in its superclass, and in whatever
+    stands above that.
 
     Args:
         predicted_queries, predicted_database: int64 (Q,) and (N,), see `nearest_centroid`.
         grading: their true labels.
         depths: see `Depths`.
     """
-    return ranking_figures(classifier_counts(predicted_queries, predicted_database, grading), depths)
+    counts = classifier_counts(predicted_queries, predicted_database, grading)
+    return ranking_figures(counts, depths, grading.coarse_grade)
 
 
 def classifier_counts(
     predicted_queries: NDArray[np.int64], predicted_database: NDArray[np.int64], grading: Grading
 ) -> NDArray[np.int64]:
-    """Counts of the ranking by predicted class, int64 (Q, 3, 3)."""
+    """Counts of the ranking by predicted class, int64 (Q, grades, grades)."""
     classes = len(grading.parent)
     confusion = np.zeros((classes, classes))
     np.add.at(confusion, (predicted_database, grading.database), 1)
-    grades = class_grades(grading.parent)
-    counts = np.empty((len(predicted_queries), GRADES, GRADES), np.int64)
-    for level, relation in enumerate((2, 1, 0)):  # same predicted class, same predicted superclass, neither
-        for grade in range(GRADES):
+    grades, kinds = grading.hierarchy.kinship(), grading.grades
+    counts = np.empty((len(predicted_queries), kinds, kinds), np.int64)
+    for level, relation in enumerate(reversed(range(kinds))):  # same predicted class, same predicted superclass, ...
+        for grade in range(kinds):
             items = (grades == relation).astype(float) @ confusion @ (grades == grade).astype(float)
             counts[:, level, grade] = items[predicted_queries, grading.queries]
     return counts
@@ -107,9 +108,9 @@ def nearest_centroid(
     return predicted
 
 
-def chance_figures(counts: NDArray[np.int64], depths: Depths) -> RankingFigures:
+def chance_figures(counts: NDArray[np.int64], depths: Depths, coarse_grade: int = 1) -> RankingFigures:
     """All items of a ranking's counts tied, as if nothing were known; its precision is the share of relevant items."""
-    return ranking_figures(counts.sum(1, keepdims=True), depths)
+    return ranking_figures(counts.sum(1, keepdims=True), depths, coarse_grade)
 
 
 def _unit(features: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -73,14 +74,14 @@ class Certificate:
 
 
 def certify(
-    network: HashNetwork, model: Path, images: NDArray[np.uint8], source: str, limit: float = DEFAULT_LIMIT
+    network: HashNetwork, model: Path, images: NDArray[Any], source: str, limit: float = DEFAULT_LIMIT
 ) -> Certificate:
     """Compare codes of the network in PyTorch and of the exported file in ONNX Runtime.
 
     Args:
         network: the trained network.
         model: the exported model.onnx.
-        images: real pictures, uint8 (N, S, S, 3).
+        images: real pictures, uint8 (N, S, S, 3), or vectors, float32 (N, D).
         source: where they are from.
         limit: greatest share of differing bits, at each level, that is let pass.
 

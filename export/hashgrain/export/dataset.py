@@ -1,13 +1,15 @@
-"""`LabelledImages`: pictures with labels at two levels, in memory."""
+"""`LabelledImages`: pictures, or vectors in their place, with labels at two levels or more, in memory."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hashgrain.codes.errors import DataError
+from hashgrain.export.hierarchy import Tree
 
 
 @dataclass(frozen=True, eq=False)
@@ -15,19 +17,21 @@ class LabelledImages:
     """N pictures, ready for the network, with class and superclass.
 
     Attributes:
-        images: uint8 (N, S, S, 3), RGB, as `codes.images.prepare` makes them.
+        images: uint8 (N, S, S, 3), RGB, as `codes.images.prepare` makes them; or vectors, float32 (N, D).
         fine: int64 (N,), index into fine_names.
         parent: int64 (len(fine_names),), the superclass of each class, index into coarse_names.
         fine_names, coarse_names: the names of classes and superclasses.
         source: where they came from, for messages and model cards.
+        tree: the hierarchy, where it has more levels than `parent`, which is one of them.
     """
 
-    images: NDArray[np.uint8]
+    images: NDArray[Any]
     fine: NDArray[np.int64]
     parent: NDArray[np.int64]
     fine_names: tuple[str, ...]
     coarse_names: tuple[str, ...]
     source: str
+    tree: Tree | None = None
 
     def __post_init__(self) -> None:
         if len(self.images) == 0:
@@ -44,14 +48,26 @@ class LabelledImages:
         """The superclass of each picture, int64 (N,)."""
         return self.parent[self.fine]
 
+    @property
+    def hierarchy(self) -> Tree:
+        """All levels above the classes."""
+        return self.tree or Tree.of_parents(self.parent)
+
+    @property
+    def one_level(self) -> bool:
+        """Whether nothing stands above the classes: each is its own superclass."""
+        return self.tree is None and self.coarse_names == self.fine_names
+
     def __len__(self) -> int:
         return len(self.images)
 
     def take(self, rows: NDArray[np.int64]) -> LabelledImages:
         """The pictures at some positions, in that order."""
-        return LabelledImages(
-            self.images[rows], self.fine[rows], self.parent, self.fine_names, self.coarse_names, self.source
-        )
+        return replace(self, images=self.images[rows], fine=self.fine[rows])
+
+    def under(self, tree: Tree, coarse_names: tuple[str, ...]) -> LabelledImages:
+        """The same under another hierarchy; the names are those of the groups at its coarse level."""
+        return replace(self, parent=tree.parent, coarse_names=coarse_names, tree=tree)
 
 
 def evenly_spaced(data: LabelledImages, most: int | None) -> LabelledImages:
@@ -76,28 +92,3 @@ def split_validation(data: LabelledImages, share: float, seed: int) -> tuple[Lab
         rows = np.flatnonzero(data.fine == label)
         held_out[rng.permutation(rows)[: round(share * len(rows))]] = True
     return data.take(np.flatnonzero(~held_out)), data.take(np.flatnonzero(held_out))
-
-
-def apply_hierarchy(
-    fine_names: tuple[str, ...], hierarchy: dict[str, list[str]], source: str
-) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """Turn {superclass: [class, ...]} into `parent` and `coarse_names`.
-
-    Raises:
-        DataError: a class stands under no superclass or under two, or a name is no class of the data.
-    """
-    coarse_names = tuple(hierarchy)
-    parent = np.full(len(fine_names), -1, np.int64)
-    position = {name: number for number, name in enumerate(fine_names)}
-    for superclass, children in hierarchy.items():
-        for child in children:
-            if child not in position:
-                raise DataError(f"the hierarchy puts {child!r} under {superclass!r}, but {source} has no such class")
-            if parent[position[child]] >= 0:
-                first = coarse_names[parent[position[child]]]
-                raise DataError(f"the hierarchy puts {child!r} under both {first!r} and {superclass!r}; choose one")
-            parent[position[child]] = coarse_names.index(superclass)
-    orphans = [fine_names[n] for n in np.flatnonzero(parent < 0)]
-    if orphans:
-        raise DataError(f"the hierarchy names no superclass for {len(orphans)} classes, among them {orphans[0]!r}")
-    return parent, coarse_names

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Protocol
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,14 +100,17 @@ class Encoder(Protocol):
 
     @property
     def input_size(self) -> int:
-        """Side of the pictures in pixels."""
+        """Side of the pictures in pixels; 0 for a model of vectors."""
 
     @property
     def fingerprint(self) -> str:
         """Names the model in what is reported."""
 
-    def encode(self, images: NDArray[np.uint8], what: str, progress: bool) -> HashCodes:
-        """Codes and logits of uint8 pictures (N, S, S, 3); `what` names them beside a progress bar."""
+    def encode(self, images: NDArray[Any], what: str, progress: bool) -> HashCodes:
+        """Codes and logits of uint8 pictures (N, S, S, 3), or of float32 vectors (N, D).
+
+        `what` names them beside a progress bar.
+        """
 
 
 def evaluate(
@@ -174,16 +177,16 @@ def _rank(
     depths: Depths,
     progress: bool,
 ) -> Rankings:
-    grading = Grading(task.queries.fine, task.database.fine, task.database.parent)
-    part = Grading(task.queries.fine[some], task.database.fine, task.database.parent)
-    counts = hamming_counts(queries, database, grading, progress)
+    grading = Grading(task.queries.fine, task.database.fine, task.database.parent, task.database.tree)
+    part = replace(grading, queries=grading.queries[some])
+    counts, coarse = hamming_counts(queries, database, grading, progress), grading.coarse_grade
     return Rankings(
-        fine=ranking_figures(counts.fine, depths),
-        coarse=ranking_figures(counts.coarse, depths),
-        combined=ranking_figures(counts.combined, depths),
+        fine=ranking_figures(counts.fine, depths, coarse),
+        coarse=ranking_figures(counts.coarse, depths, coarse),
+        combined=ranking_figures(counts.combined, depths, coarse),
         float_cosine=cosine_figures(_fine_logits(queries)[some], _fine_logits(database), part, depths, progress),
         classifier=classifier_figures(*predicted, grading, depths),
-        chance=chance_figures(counts.fine, depths),
+        chance=chance_figures(counts.fine, depths, coarse),
     )
 
 

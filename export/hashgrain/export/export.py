@@ -79,11 +79,13 @@ def export_run(
     """
     network, fine_names, coarse_names = run.load_network()
     settings = run.settings()
-    model, contract = export_onnx(network, settings.layout, settings.input_size, fine_names, coarse_names, compact)
+    model, contract = export_onnx(
+        network, settings.layout, settings.input_size, fine_names, coarse_names, compact, settings.vector_width
+    )
     if settings.unlabelled:
         everything = pictures_alone(data or settings.data, "test", settings.input_size)
     else:
-        everything = readers.load(data or settings.data, "test", settings.input_size, settings.hierarchy)
+        everything = readers.load(data or settings.data, "test", settings.input_size)
     held_out = evenly_spaced(everything, pictures)
     with _replacing(repository, version) as folder:
         file = folder / str(version) / "model.onnx"

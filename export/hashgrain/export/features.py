@@ -1,8 +1,9 @@
-"""Float features of a protocol's pictures, computed once by a backbone as it is published and then kept in a file."""
+"""Float features of pictures, computed once by a backbone as it is published and then kept in files."""
 
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +13,9 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from hashgrain.codes.errors import DataError
+from hashgrain.export import readers
 from hashgrain.export.backbones import build_backbone
-from hashgrain.export.inference import to_pixels
+from hashgrain.export.inference import to_input
 from hashgrain.export.protocols import load_task
 
 BATCH = 128
@@ -64,19 +66,7 @@ def feature_task(
     if cache is not None and cache.exists():
         return _read(cache, wanted)
     task = load_task(protocol, data, size, seed=seed)
-    torch.manual_seed(seed)  # a backbone without published weights
-    network = build_backbone(backbone, pretrained=True)
-    extract = network.module.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    mean, std = (255 * torch.tensor(values).reshape(1, 3, 1, 1) for values in (network.mean, network.std))
-
-    def features(images: NDArray[np.uint8], what: str) -> NDArray[np.float32]:
-        starts = tqdm(range(0, len(images), BATCH), desc=f"features of {what}", unit="batch", disable=not progress)
-        with torch.inference_mode():
-            parts = [
-                extract((to_pixels(images[n : n + BATCH], torch.device("cpu")) - mean) / std).numpy() for n in starts
-            ]
-        return np.concatenate(parts)
-
+    features = extractor(backbone, seed, progress)
     found = FeatureTask(
         features(task.queries.images, "queries"),
         features(task.database.images, "database"),
@@ -89,6 +79,61 @@ def feature_task(
     if cache is not None:
         np.savez(cache, description=np.array(wanted), **{name: getattr(found, name) for name in ARRAYS})
     return found
+
+
+def write_features(
+    source: str, folder: Path, backbone: str, size: int, seed: int = 0, progress: bool = False
+) -> dict[str, tuple[int, int]]:
+    """Write both splits' features as files of vectors, as `readers.vectors` reads them.
+
+    Args:
+        source: labelled pictures, see `readers.load`.
+        folder: train.npy, train.labels.npy, test.npy and test.labels.npy are written here.
+        backbone: its name; its published weights are used as they are.
+        size: side of its square input.
+        seed: decides the weights of a backbone that has no published ones.
+        progress: show a progress bar.
+
+    Returns:
+        The shape of each split's vectors, by name.
+
+    Raises:
+        DataError: the data cannot be read, or the folder cannot be written to.
+    """
+    features = extractor(backbone, seed, progress)
+    shapes = {}
+    for split in ("train", "test"):
+        data = readers.load(source, split, size)
+        vectors = features(data.images, split)
+        levels = ((np.array(data.fine_names), data.fine), (np.array(data.coarse_names), data.coarse))
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            np.save(folder / f"{split}.npy", vectors)
+            np.save(folder / f"{split}.labels.npy", np.stack([names[labels] for names, labels in levels], axis=1))
+        except OSError as exc:
+            raise DataError(f"{folder} cannot be written to ({exc}); give another folder") from exc
+        shapes[split] = vectors.shape
+    return shapes
+
+
+def extractor(
+    backbone: str, seed: int = 0, progress: bool = False
+) -> Callable[[NDArray[np.uint8], str], NDArray[np.float32]]:
+    """A backbone as it is published, as a function: uint8 pictures (N, S, S, 3) and what they are → float32 (N, D)."""
+    torch.manual_seed(seed)  # a backbone without published weights
+    network = build_backbone(backbone, pretrained=True)
+    extract = network.module.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    mean, std = (255 * torch.tensor(values).reshape(1, 3, 1, 1) for values in (network.mean, network.std))
+
+    def features(images: NDArray[np.uint8], what: str) -> NDArray[np.float32]:
+        starts = tqdm(range(0, len(images), BATCH), desc=f"features of {what}", unit="batch", disable=not progress)
+        with torch.inference_mode():
+            parts = [
+                extract((to_input(images[n : n + BATCH], torch.device("cpu")) - mean) / std).numpy() for n in starts
+            ]
+        return np.concatenate(parts)
+
+    return features
 
 
 def _read(path: Path, wanted: str) -> FeatureTask:

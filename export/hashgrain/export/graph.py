@@ -1,4 +1,4 @@
-"""From a trained network to one ONNX graph: uint8 NHWC pictures in, packed codes and logits out."""
+"""From a trained network to one ONNX graph: uint8 NHWC pictures, or vectors, in; packed codes and logits out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hashgrain.codes import CodeLayout, EncoderContract
-from hashgrain.codes.contract import COARSE_CODE, COARSE_LOGITS, FINE_CODE, FINE_LOGITS, IMAGE
+from hashgrain.codes.contract import COARSE_CODE, COARSE_LOGITS, FINE_CODE, FINE_LOGITS, IMAGE, VECTOR
 from hashgrain.export.metadata import stamp
 from hashgrain.export.network import HashNetwork
 
@@ -36,7 +36,10 @@ class ServingNetwork(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """uint8 (B, S, S, 3) → coarse code, fine code (uint8), coarse logits, fine logits (float32)."""
-        coarse, fine = self.network(image.permute(0, 3, 1, 2).float())
+        return self._answer(image.permute(0, 3, 1, 2).float())
+
+    def _answer(self, batch: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        coarse, fine = self.network(batch)
         return self._pack(coarse), self._pack(fine), coarse, fine
 
     def _pack(self, logits: Tensor) -> Tensor:
@@ -46,6 +49,14 @@ class ServingNetwork(nn.Module):
         return values.to(torch.uint8)
 
 
+class ServingVectors(ServingNetwork):
+    """The same for a network of vectors."""
+
+    def forward(self, vector: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """float32 (B, D) → see `ServingNetwork`."""
+        return self._answer(vector)
+
+
 def export_onnx(
     network: HashNetwork,
     layout: CodeLayout,
@@ -53,6 +64,7 @@ def export_onnx(
     fine_names: tuple[str, ...],
     coarse_names: tuple[str, ...],
     compact: bool = True,
+    vector_width: int = 0,
 ) -> tuple[onnx.ModelProto, EncoderContract]:
     """Make the served graph.
 
@@ -61,19 +73,32 @@ def export_onnx(
         layout, input_size: as the network was trained.
         fine_names, coarse_names: class names for the metadata.
         compact: store weights in 16 bits instead of 32; the arithmetic stays in single precision.
+        vector_width: of a network of vectors, which has no input_size; else 0.
 
     Returns:
         The model with its contract in the metadata, and the contract.
     """
-    model = _trace(ServingNetwork(network.eval()), input_size)
+    model = (
+        _trace_vectors(network.eval(), vector_width) if vector_width else _trace_pictures(network.eval(), input_size)
+    )
     if compact:
         _store_as_int16(model)
     onnx.checker.check_model(model)
-    return model, stamp(model, EncoderContract(layout, input_size, "", fine_names, coarse_names))
+    contract = EncoderContract(
+        layout, 0 if vector_width else input_size, "", fine_names, coarse_names, vector_width=vector_width
+    )
+    return model, stamp(model, contract)
 
 
-def _trace(serving: ServingNetwork, size: int) -> onnx.ModelProto:
-    example = torch.zeros((2, size, size, 3), dtype=torch.uint8)
+def _trace_pictures(network: HashNetwork, size: int) -> onnx.ModelProto:
+    return _trace(ServingNetwork(network), IMAGE, torch.zeros((2, size, size, 3), dtype=torch.uint8))
+
+
+def _trace_vectors(network: HashNetwork, width: int) -> onnx.ModelProto:
+    return _trace(ServingVectors(network), VECTOR, torch.zeros((2, width)))
+
+
+def _trace(serving: ServingNetwork, name: str, example: Tensor) -> onnx.ModelProto:
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
         warnings.simplefilter("ignore")
@@ -84,9 +109,9 @@ def _trace(serving: ServingNetwork, size: int) -> onnx.ModelProto:
             path,
             dynamo=True,
             external_data=False,
-            input_names=[IMAGE],
+            input_names=[name],
             output_names=[COARSE_CODE, FINE_CODE, COARSE_LOGITS, FINE_LOGITS],
-            dynamic_shapes={"image": {0: torch.export.Dim("batch")}},
+            dynamic_shapes={name: {0: torch.export.Dim("batch")}},
             opset_version=OPSET,
             verbose=False,
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -19,11 +21,11 @@ def choose_device(name: str) -> torch.device:
 
 @torch.no_grad()
 def network_logits(
-    network: HashNetwork, images: NDArray[np.uint8], device: torch.device, batch: int = 256
+    network: HashNetwork, images: NDArray[Any], device: torch.device, batch: int = 256
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Coarse and fine logits, float32 (N, bits), of uint8 pictures (N, S, S, 3), in evaluation mode."""
+    """Coarse and fine logits, float32 (N, bits), of pictures or vectors, in evaluation mode."""
     network.eval()
-    parts = [network(to_pixels(images[n : n + batch], device)) for n in range(0, len(images), batch)]
+    parts = [network(to_input(images[n : n + batch], device)) for n in range(0, len(images), batch)]
     coarse, fine = (torch.cat(level).float().cpu().numpy() for level in zip(*parts, strict=True))
     return coarse, fine
 
@@ -39,6 +41,8 @@ def target_accuracy(
     return {"fine": float(np.mean(fine_guess == data.fine)), "coarse": float(np.mean(coarse_guess == data.coarse))}
 
 
-def to_pixels(images: NDArray[np.uint8], device: torch.device) -> Tensor:
-    """uint8 pictures (N, S, S, 3) → float32 (N, 3, S, S) on the device, channels last in memory."""
+def to_input(images: NDArray[Any], device: torch.device) -> Tensor:
+    """uint8 pictures (N, S, S, 3) → float32 (N, 3, S, S) on the device, channels last in memory; vectors stay."""
+    if images.ndim == 2:
+        return torch.from_numpy(images).to(device)
     return torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float()

@@ -20,8 +20,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hashgrain.export.batches import Labels
+from hashgrain.export.hierarchy import Tree
 from hashgrain.export.settings import TrainSettings
-from hashgrain.export.targets import coarse_targets, fine_targets
+from hashgrain.export.targets import coarse_targets, tree_targets
 
 
 @dataclass(frozen=True)
@@ -120,9 +121,19 @@ class HierarchicalHashLoss(nn.Module):
         )
 
 
-def build_loss(settings: TrainSettings, parent: NDArray[np.int64]) -> HierarchicalHashLoss:
-    """The loss of a run, with its targets; `parent` is the superclass of each class, int64 (classes,)."""
-    fine = fine_targets(parent, settings.fine_bits, settings.seed)
+def build_loss(settings: TrainSettings, hierarchy: Tree | NDArray[np.int64]) -> HierarchicalHashLoss:
+    """The loss of a run, with its targets.
+
+    The fine targets carry every level. The coarse ones are far from one another, whatever stands above them: a short
+    code has no bits to spare for it.
+
+    Args:
+        settings: of the run.
+        hierarchy: above the classes; of two levels the superclass of each class, int64 (classes,), says it all.
+    """
+    tree = hierarchy if isinstance(hierarchy, Tree) else Tree.of_parents(hierarchy)
+    parent = tree.parent
+    fine = tree_targets(tree.levels, settings.fine_bits, settings.seed)
     coarse = coarse_targets(int(parent.max()) + 1, settings.coarse_bits - settings.free_bits, settings.seed)
     return HierarchicalHashLoss(torch.from_numpy(fine), torch.from_numpy(coarse), torch.from_numpy(parent), settings)
 

@@ -11,9 +11,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-GAINS = (0.0, 1.0, 2.0)
-"""Gain of an item of another superclass, of the same superclass, and of the same class."""
-
 
 def average_precision(everything: NDArray[np.int64], relevant: NDArray[np.int64]) -> NDArray[np.float64]:
     """Expected average precision over all orders of tied items; over the whole ranking, AP@ALL.
@@ -52,7 +49,7 @@ def precision_at(everything: NDArray[np.int64], relevant: NDArray[np.int64], k: 
     return _expected_sum(everything, relevant, np.full(k, 1.0 / k))
 
 
-def normalised_dcg(counts: NDArray[np.int64], k: int, gains: tuple[float, ...] = GAINS) -> NDArray[np.float64]:
+def normalised_dcg(counts: NDArray[np.int64], k: int, gains: tuple[float, ...] | None = None) -> NDArray[np.float64]:
     """Expected NDCG@k with graded gains, over all orders of tied items.
 
     DCG is the sum over positions i = 1..k of gain / log2(i + 1) (Järvelin and Kekäläinen, "Cumulated gain-based
@@ -62,16 +59,34 @@ def normalised_dcg(counts: NDArray[np.int64], k: int, gains: tuple[float, ...] =
     Args:
         counts: int64 (Q, levels, grades), the number of items of each grade at each distance, nearest first.
         k: depth.
-        gains: the gain of each grade, ascending, not negative.
+        gains: the gain of each grade, ascending, not negative; by default the grade itself: 0 for a stranger, 1 for the
+            same superclass, 2 for the same class.
 
     Returns:
         float64 (Q,), 0 where no item has a gain.
     """
     discounts = 1.0 / np.log2(np.arange(2, k + 2))
-    found = _expected_sum(counts.sum(2), counts @ np.asarray(gains), discounts)
+    worth = np.arange(counts.shape[2], dtype=float) if gains is None else np.asarray(gains)
+    found = _expected_sum(counts.sum(2), counts @ worth, discounts)
     best_first = counts.sum(1)[:, ::-1]
-    ideal = _expected_sum(best_first, best_first * np.asarray(gains)[::-1], discounts)
+    ideal = _expected_sum(best_first, best_first * worth[::-1], discounts)
     return np.divide(found, ideal, out=np.zeros_like(found), where=ideal > 0)
+
+
+def within_nearest(distances: NDArray[np.integer], k: int) -> NDArray[np.float64]:
+    """How likely each item is among the k nearest when ties fall in any order.
+
+    Args:
+        distances: (N,), N at least k.
+        k: how many.
+
+    Returns:
+        float64 (N,), 1 for items nearer than the k-th, 0 for those farther; the sum is k.
+    """
+    limit = np.partition(distances, k - 1)[k - 1]
+    nearer, tied = distances < limit, distances == limit
+    chances: NDArray[np.float64] = nearer + tied * ((k - np.count_nonzero(nearer)) / np.count_nonzero(tied))
+    return chances
 
 
 def bucket_statistics(keys: NDArray[np.uint32]) -> dict[str, float]:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from hashgrain.codes import CodeLayout
 from hashgrain.export.backbones import Backbone, build_backbone
 from hashgrain.export.settings import TrainSettings
+from hashgrain.export.vectors import vector_backbone
 
 
 class HashNetwork(nn.Module):
@@ -25,6 +26,7 @@ class HashNetwork(nn.Module):
         self.backbone = backbone.module
         self.coarse_head = _head(backbone.features, layout.coarse_bits)
         self.fine_head = _head(backbone.features, layout.fine_bits)
+        self.pictures = backbone.pictures
         self.register_buffer("mean", 255 * torch.tensor(backbone.mean).reshape(1, 3, 1, 1))
         self.register_buffer("std", 255 * torch.tensor(backbone.std).reshape(1, 3, 1, 1))
 
@@ -34,23 +36,26 @@ class HashNetwork(nn.Module):
         mean, std = (tuple((values / 255).flatten().tolist()) for values in (trained.mean, trained.std))
         linear = trained.fine_head[0]
         assert isinstance(linear, nn.Linear)
-        network = cls(Backbone(trained.backbone, linear.in_features, mean=mean, std=std), layout)
+        backbone = Backbone(trained.backbone, linear.in_features, mean=mean, std=std, pictures=trained.pictures)
+        network = cls(backbone, layout)
         network.mean, network.std = trained.mean, trained.std  # to the last bit
         return network
 
     def features(self, pixels: Tensor) -> Tensor:
-        """Float (B, 3, S, S), RGB in 0..255 → what both heads are fed, float (B, D)."""
-        found: Tensor = self.backbone((pixels - self.mean) / self.std)
+        """Float (B, 3, S, S), RGB in 0..255, or float vectors (B, D) → what both heads are fed, float (B, D)."""
+        found: Tensor = self.backbone((pixels - self.mean) / self.std if self.pictures else pixels)
         return found
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Float (B, 3, S, S), RGB in 0..255 → float logits (B, coarse_bits) and (B, fine_bits)."""
+        """Float (B, 3, S, S), RGB in 0..255, or vectors (B, D) → float logits (B, coarse_bits) and (B, fine_bits)."""
         features = self.features(pixels)
         return self.coarse_head(features), self.fine_head(features)
 
 
 def build_network(settings: TrainSettings) -> HashNetwork:
     """The network of a run, with its first weights (drawn from torch's global generator)."""
+    if settings.vector_width:
+        return HashNetwork(vector_backbone(settings.vector_width), settings.layout)
     return HashNetwork(build_backbone(settings.backbone, settings.pretrained), settings.layout)
 
 

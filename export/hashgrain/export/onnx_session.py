@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,7 @@ class OnnxEncoder:
 
     @property
     def input_size(self) -> int:
-        """Side of the input in pixels."""
+        """Side of the input in pixels; 0 for a model of vectors."""
         return self.contract.input_size
 
     @property
@@ -37,18 +38,17 @@ class OnnxEncoder:
         return self.contract.fingerprint
 
     def encode(
-        self, images: NDArray[np.uint8], what: str = "pictures", progress: bool = False, batch: int = 128
+        self, images: NDArray[Any], what: str = "pictures", progress: bool = False, batch: int = 128
     ) -> HashCodes:
-        """Encode prepared pictures, uint8 (N, S, S, 3), with logits at both levels.
+        """Encode prepared pictures, uint8 (N, S, S, 3), or vectors, float32 (N, D), with logits at both levels.
 
         Raises:
             InvalidInput: another shape or dtype.
         """
-        size = self.contract.input_size
-        if images.dtype != np.uint8 or images.shape[1:] != (size, size, 3):
-            raise InvalidInput(
-                f"the model takes uint8 pictures of ({size}, {size}, 3), got {images.dtype} {images.shape}"
-            )
+        kind, (_, *shape) = self.contract.tensors()[self.contract.input_name]
+        if images.dtype != (np.uint8 if kind == "UINT8" else np.float32) or images.shape[1:] != tuple(shape):
+            taken = "float32 vectors" if self.contract.takes_vectors else "uint8 pictures"
+            raise InvalidInput(f"the model takes {taken} of {tuple(shape)}, got {images.dtype} {images.shape}")
         outputs = (COARSE_CODE, FINE_CODE, COARSE_LOGITS, FINE_LOGITS)
         starts = tqdm(range(0, len(images), batch), desc=f"encoding {what}", unit="batch", disable=not progress)
         batches = (self._model.run(images[start : start + batch], outputs) for start in starts)

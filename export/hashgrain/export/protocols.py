@@ -55,12 +55,13 @@ def load_task(
     seed: int = 0,
     most_queries: int | None = None,
     most_items: int | None = None,
+    coarse_level: int = 0,
 ) -> RetrievalTask:
     """Read a data set and put its pictures in the roles of a protocol.
 
     Args:
         protocol: one of `splits.PROTOCOLS`.
-        data, size, hierarchy: see `readers.load`.
+        data, size, hierarchy, coarse_level: see `readers.load`.
         seed: decides P1's draw.
         most_queries, most_items: take only a part of the queries or of the database, evenly spaced.
 
@@ -69,7 +70,7 @@ def load_task(
         DataError: the data cannot be read.
     """
     require_known(protocol)
-    train, test = _load_splits(data, size, hierarchy)
+    train, test = _load_splits(data, size, hierarchy, coarse_level)
     same = _same_pictures(train, test)
     if protocol == "p2":
         split = split_p2(len(train), len(test))
@@ -93,7 +94,12 @@ def load_task(
 
 
 def training_pictures(
-    protocol: str, data: str | Path, size: int, hierarchy: str | Path | None = None, seed: int = 0
+    protocol: str,
+    data: str | Path,
+    size: int,
+    hierarchy: str | Path | None = None,
+    seed: int = 0,
+    coarse_level: int = 0,
 ) -> LabelledImages:
     """The pictures that a network may be trained on under a protocol; the arguments are those of `load_task`.
 
@@ -102,9 +108,21 @@ def training_pictures(
     """
     require_known(protocol)
     if protocol == "p2":
-        return readers.load(data, "train", size, hierarchy)
-    train, test = _load_splits(data, size, hierarchy)
+        return readers.load(data, "train", size, hierarchy, coarse_level)
+    train, test = _load_splits(data, size, hierarchy, coarse_level)
     return _take(train, test, split_p1(_union_labels(train, test), train.fine_names, seed).training)
+
+
+def run_pictures(settings: TrainSettings) -> LabelledImages:
+    """The pictures of a run, those that it holds out included; see `training_pictures`."""
+    return training_pictures(
+        settings.protocol,
+        settings.data,
+        settings.input_size,
+        settings.hierarchy,
+        settings.protocol_seed,
+        settings.coarse_level,
+    )
 
 
 def held_out_task(settings: TrainSettings, most_queries: int | None = None) -> RetrievalTask:
@@ -118,10 +136,7 @@ def held_out_task(settings: TrainSettings, most_queries: int | None = None) -> R
         InvalidInput: the run held nothing out.
         DataError: the data cannot be read.
     """
-    data = training_pictures(
-        settings.protocol, settings.data, settings.input_size, settings.hierarchy, settings.protocol_seed
-    )
-    database, held_out = split_validation(data, settings.validation, settings.seed)
+    database, held_out = split_validation(run_pictures(settings), settings.validation, settings.seed)
     if held_out is None:
         raise InvalidInput("the run held no pictures out; train one with --validation 0.1 to choose settings by")
     queries = evenly_spaced(held_out, most_queries)
@@ -136,9 +151,11 @@ def _name(protocol: str, database: int) -> str:
     return f"P1-{database // 1000}k" if database >= 1000 and database % 1000 == 0 else f"P1-{database}"
 
 
-def _load_splits(data: str | Path, size: int, hierarchy: str | Path | None) -> tuple[LabelledImages, LabelledImages]:
+def _load_splits(
+    data: str | Path, size: int, hierarchy: str | Path | None, coarse_level: int
+) -> tuple[LabelledImages, LabelledImages]:
     """Both splits, with one list of classes; a reader may know a class only from the split that has pictures of it."""
-    train, test = (readers.load(data, split, size, hierarchy) for split in ("train", "test"))
+    train, test = (readers.load(data, split, size, hierarchy, coarse_level) for split in ("train", "test"))
     shorter, names = sorted((train.fine_names, test.fine_names), key=len)
     if names[: len(shorter)] != shorter:
         differing = sorted(set(train.fine_names) ^ set(test.fine_names)) or ["their order"]
@@ -179,11 +196,9 @@ def _take(train: LabelledImages, test: LabelledImages, rows: NDArray[np.int64]) 
     if rows[0] >= boundary:
         return test.take(rows - boundary)
     first, second = train.take(rows[rows < boundary]), test.take(rows[rows >= boundary] - boundary)
-    return LabelledImages(
-        np.concatenate([first.images, second.images]),
-        np.concatenate([first.fine, second.fine]),
-        train.parent,
-        train.fine_names,
-        train.coarse_names,
-        f"{train.source} + {test.source}",
+    return replace(
+        first,
+        images=np.concatenate([first.images, second.images]),
+        fine=np.concatenate([first.fine, second.fine]),
+        source=f"{train.source} + {test.source}",
     )

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -19,10 +19,10 @@ from tqdm import tqdm
 from hashgrain.codes.errors import InvalidInput, TrainingError
 from hashgrain.export.batches import Labels
 from hashgrain.export.dataset import split_validation
-from hashgrain.export.inference import choose_device, to_pixels
+from hashgrain.export.inference import choose_device, to_input
 from hashgrain.export.losses import HierarchicalHashLoss, build_loss
 from hashgrain.export.network import HashNetwork
-from hashgrain.export.protocols import training_pictures
+from hashgrain.export.protocols import run_pictures
 from hashgrain.export.run_folder import RunFolder
 from hashgrain.export.trainer import one_cycle
 
@@ -72,32 +72,32 @@ def refit(
     start = time.monotonic()
     trained, fine_names, _ = source.load_network()
     settings = dataclasses.replace(source.settings(), **changes)  # type: ignore[arg-type]
-    data, _ = split_validation(
-        training_pictures(
-            settings.protocol, settings.data, settings.input_size, settings.hierarchy, settings.protocol_seed
-        ),
-        settings.validation,
-        settings.seed,
-    )
+    data, _ = split_validation(run_pictures(settings), settings.validation, settings.seed)
     if data.fine_names != fine_names:
         raise TrainingError(f"{data.source} has other classes than the run {source.path} was trained on")
     features = backbone_features(trained, data.images, choose_device(device), progress)
     torch.manual_seed(settings.seed)
     network = HashNetwork.around(trained, settings.layout)
-    fit_heads(network, features, torch.from_numpy(data.fine), build_loss(settings, data.parent), epochs, progress)
+    fit_heads(network, features, torch.from_numpy(data.fine), build_loss(settings, data.hierarchy), epochs, progress)
     target.begin(settings)
     target.finish(network, data, time.monotonic() - start, torch.device("cpu"))
     return network
 
 
 def fit_heads(
-    network: HashNetwork, features: Tensor, labels: Tensor, loss: HierarchicalHashLoss, epochs: int, progress: bool
+    network: HashNetwork,
+    features: Tensor,
+    labels: Tensor,
+    loss: HierarchicalHashLoss,
+    epochs: int,
+    progress: bool,
+    batch: int = BATCH,
 ) -> None:
     """Train both heads in place on features, float (N, D), and classes, int64 (N,); leaves them in evaluation mode.
 
     Their BatchNorm then holds the statistics of all features.
     """
-    size = min(BATCH, len(features))
+    size = min(batch, len(features))
     if size < 2:
         raise TrainingError(f"{len(features)} pictures do not make a batch; heads need at least 2")
     heads = (network.coarse_head, network.fine_head)
@@ -126,11 +126,11 @@ def fit_heads(
 
 @torch.no_grad()
 def backbone_features(
-    network: HashNetwork, images: NDArray[np.uint8], device: torch.device, progress: bool, batch: int = 256
+    network: HashNetwork, images: NDArray[Any], device: torch.device, progress: bool, batch: int = 256
 ) -> Tensor:
-    """What the heads are fed, float32 (N, D) on the CPU, of uint8 pictures (N, S, S, 3)."""
+    """What the heads are fed, float32 (N, D) on the CPU, of uint8 pictures (N, S, S, 3) or of vectors."""
     network = network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     starts = tqdm(range(0, len(images), batch), desc="features", unit="batch", disable=not progress)
-    parts = [network.features(to_pixels(images[n : n + batch], device)).float().cpu() for n in starts]
+    parts = [network.features(to_input(images[n : n + batch], device)).float().cpu() for n in starts]
     network.to("cpu")
     return torch.cat(parts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,13 +31,14 @@ class RunEncoder:
     def __init__(self, run: RunFolder, device: torch.device) -> None:
         network, _, _ = run.load_network()
         settings = run.settings()
-        self.layout, self.input_size = settings.layout, settings.input_size
+        self.layout = settings.layout
+        self.input_size = 0 if settings.vector_width else settings.input_size
         self.fingerprint = f"weights {weights_digest(network)}"
         self._network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._device = device
 
-    def encode(self, images: NDArray[np.uint8], what: str = "pictures", progress: bool = False) -> HashCodes:
-        """Encode prepared pictures, uint8 (N, S, S, 3), with logits at both levels."""
+    def encode(self, images: NDArray[Any], what: str = "pictures", progress: bool = False) -> HashCodes:
+        """Encode prepared pictures, uint8 (N, S, S, 3), or vectors, float32 (N, D), with logits at both levels."""
         starts = tqdm(range(0, len(images), BATCH), desc=f"encoding {what}", unit="batch", disable=not progress)
         with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # a GPU's shortcut would flip bits
             parts = [network_logits(self._network, images[n : n + BATCH], self._device) for n in starts]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import platform
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,11 @@ from hashgrain.export.settings import TrainSettings
 
 @dataclass(frozen=True)
 class RunFolder:
-    """settings.json, log.jsonl, checkpoint.pt while the run goes on, network.pt and summary.json once it has ended."""
+    """settings.json, log.jsonl, checkpoint.pt while the run goes on, network.pt and summary.json once it has ended.
+
+    learned_hierarchy.json where the data had labels at one level and their groups were learned: then it is the run's
+    hierarchy, wherever the folder is moved to.
+    """
 
     path: Path
 
@@ -63,14 +68,31 @@ class RunFolder:
         """The trained network."""
         return self.path / "network.pt"
 
-    def begin(self, settings: TrainSettings) -> None:
-        """Write the settings, once data and network are known to be there."""
+    @property
+    def learned_hierarchy(self) -> Path:
+        """The groups that the classes were put into, where the data had none."""
+        return self.path / "learned_hierarchy.json"
+
+    def begin(self, settings: TrainSettings, learned: dict[str, list[str]] | None = None) -> None:
+        """Write the settings, and learned groups, once data and network are known to be there.
+
+        The learned groups of a run that this one goes on from are copied.
+        """
         self.path.mkdir(parents=True, exist_ok=True)
+        if learned is not None:
+            self.learned_hierarchy.write_text(json.dumps(learned, indent=2) + "\n")
+        elif settings.hierarchy is not None and Path(settings.hierarchy).name == self.learned_hierarchy.name:
+            if Path(settings.hierarchy) != self.learned_hierarchy:
+                shutil.copy(settings.hierarchy, self.learned_hierarchy)
+            settings = dataclasses.replace(settings, hierarchy=None)
         settings.write(self.settings_file)
 
     def settings(self) -> TrainSettings:
         """Read the settings back."""
-        return TrainSettings.read(self.settings_file)
+        settings = TrainSettings.read(self.settings_file)
+        if self.learned_hierarchy.exists():
+            return dataclasses.replace(settings, hierarchy=str(self.learned_hierarchy))
+        return settings
 
     def log(self, record: dict[str, object]) -> None:
         """Add one line to log.jsonl; a line of the same epoch, from before a kill, is replaced."""

@@ -45,7 +45,19 @@ class TrainSettings:
         "Labelled pictures: a folder of Parquet files, a CIFAR python archive, a folder tree "
         "of classes, or cifar10 / cifar100 to download.",
     )
-    hierarchy: str | None = _setting(None, 'A JSON file {"superclass": ["class", ...]}; by default the data\'s own.')
+    hierarchy: str | None = _setting(
+        None, 'A JSON file {"superclass": ["class", ...]}, or groups within groups; by default the data\'s own.'
+    )
+    coarse_level: int = _setting(
+        0,
+        "The hierarchy file's level that the coarse code stands for, 1 just below the root; 0 for the level of the "
+        "classes' parents, which has the most groups.",
+    )
+    coarse_groups: int = _setting(
+        0,
+        "Of data with one level of labels: into so many groups the classes are put, by the features that training "
+        "starts from, for the coarse code; 0 for a quarter of the classes, as many as classes for each its own.",
+    )
     unlabelled: bool = _setting(
         False, "Look at no labels: codes are fitted to the published backbone's features by iterative quantisation."
     )
@@ -91,6 +103,8 @@ class TrainSettings:
     mixup: float = _setting(0.0, "Probability that a batch's pictures are blended in pairs.")
     mix_until: float = _setting(0.8, "Share of the run after which no pictures are mixed.")
     validation: float = _setting(0.0, "Share of each class's training pictures held out and measured every epoch.")
+    vector_width: int = 0
+    """Width of the vectors where the data are vectors and no pictures; found out, not chosen."""
 
     def __post_init__(self) -> None:
         _ = self.layout  # its own check of the lengths
@@ -112,6 +126,8 @@ class TrainSettings:
             ("mixup", 0.0, 1.0 - self.cutmix),
             ("mix_until", 0.0, 1.0),
             ("free_bits", 0, self.coarse_bits - 4),
+            ("coarse_level", 0, 100),
+            ("coarse_groups", 0, 1_000_000),
             ("teacher_temperature", 0.1, 100.0),
             ("validation", 0.0, 0.5),
         ):

@@ -1,15 +1,24 @@
 """Fixed +-1 target codes that carry the class hierarchy.
 
 Fine targets: one Hadamard row per superclass, of which each child class flips its own disjoint mask of bits, so that
-siblings stand nearer to one another than to strangers. Coarse targets: random codes, one per superclass, kept apart
+siblings stand nearer to one another than to strangers; in deeper hierarchies every group flips bits of its parent's
+code, the fewer the deeper it stands. Coarse targets: random codes, one per superclass, kept apart
 by a minimum distance. The use of fixed, well separated targets follows OrthoHash (Hoe et al., 2021) and CSQ (Yuan et
 al., 2020).
 """
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
+
+FLIPPED_IN_ALL = 10 / 64
+"""Share of the bits by which a class of a deeper hierarchy differs from its first group's code."""
+
+DRAWS = 32
+"""Draws of a deeper hierarchy's targets, of which the best nested are taken."""
 
 MAX_FLIPPED_SHARE = 8
 """A child flips at most 1/8 of the bits: at 64 bits siblings are 16 apart and strangers at least 16, mostly 24."""
@@ -45,6 +54,28 @@ def fine_targets(parent: NDArray[np.int64], bits: int, seed: int) -> NDArray[np.
     return targets
 
 
+def tree_targets(levels: NDArray[np.int64], bits: int, seed: int) -> NDArray[np.float32]:
+    """Target codes of the classes of a hierarchy of any depth: the lower their common ancestor, the nearer they are.
+
+    A group's code is its parent's with some bits flipped. Every level has bits of its own to flip, and more of them
+    than the level below, so that cousins are farther apart than siblings by construction; only who share nothing depend
+    on the draw, of which the best is taken.
+
+    Args:
+        levels: int64 (classes, L), see `hierarchy.Tree`.
+        bits: length of the fine code.
+        seed: decides the draws; with one level they are those of `fine_targets`.
+
+    Returns:
+        float32 (classes, bits) of -1 and +1.
+    """
+    if levels.shape[1] == 1:
+        return fine_targets(levels[:, 0], bits, seed)
+    rng = np.random.default_rng(seed)
+    drawn = [_draw_tree(levels, bits, rng) for _ in range(DRAWS)]
+    return max(drawn, key=lambda targets: _nesting(targets, levels))
+
+
 def coarse_targets(superclasses: int, bits: int, seed: int) -> NDArray[np.float32]:
     """Target codes of the superclasses, float32 (superclasses, bits) of -1 and +1."""
     return _far_codes(superclasses, bits, np.random.default_rng(seed))
@@ -56,6 +87,51 @@ def minimum_distance(targets: NDArray[np.float32]) -> int:
     distances = (bits - targets @ targets.T) / 2
     np.fill_diagonal(distances, bits)
     return int(distances.min())
+
+
+def _draw_tree(levels: NDArray[np.int64], bits: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    whole = np.hstack([levels, np.arange(len(levels))[:, None]])
+    targets = _spread_codes(int(levels[:, 0].max()) + 1, bits, rng)[levels[:, 0]]
+    pools = np.array_split(rng.permutation(bits), _pool_ends(whole, bits))
+    flips = bits
+    for below, pool in enumerate(pools, 1):
+        families = [
+            np.unique(whole[whole[:, below - 1] == group, below]) for group in range(whole[:, below - 1].max() + 1)
+        ]
+        flips = max(
+            1, min(flips - 1, _wanted_flips(below, levels.shape[1], bits), len(pool) // max(map(len, families)))
+        )
+        for family in families:
+            order = rng.permutation(pool)
+            for place, child in enumerate(family if len(family) > 1 else ()):
+                mask = order[place * flips : (place + 1) * flips]
+                if len(mask) < flips:  # more children than disjoint masks
+                    mask = rng.choice(pool, flips, replace=False)
+                targets[np.ix_(whole[:, below] == child, mask)] *= -1
+    return targets
+
+
+def _wanted_flips(below: int, depth: int, bits: int) -> int:
+    """Fewer and fewer from the first level down, 10 of 64 bits in all."""
+    return max(1, round(FLIPPED_IN_ALL * bits * 2 * (depth + 1 - below) / (depth * (depth + 1))))
+
+
+def _pool_ends(whole: NDArray[np.int64], bits: int) -> NDArray[np.int64]:
+    """Where the bits of one level end and those of the next begin, in proportion to what they flip."""
+    depth = whole.shape[1] - 1
+    wanted = np.array([_wanted_flips(below, depth, bits) for below in range(1, depth + 1)], float)
+    ends: NDArray[np.int64] = np.rint(bits * np.cumsum(wanted)[:-1] / wanted.sum()).astype(np.int64)
+    return ends
+
+
+def _nesting(targets: NDArray[np.float32], levels: NDArray[np.int64]) -> int:
+    """The least by which pairs of one kinship are farther apart than the farthest pair of the next nearer kinship."""
+    distances = (targets.shape[1] - targets @ targets.T) / 2
+    kinship = (levels[:, None] == levels[None]).sum(2)
+    np.fill_diagonal(kinship, -1)
+    kinds = [distances[kinship == depth] for depth in range(levels.shape[1] + 1)]
+    kinds = [kind for kind in kinds if len(kind)]
+    return int(min((far.min() - near.max() for far, near in pairwise(kinds)), default=0))
 
 
 def _spread_codes(count: int, bits: int, rng: np.random.Generator) -> NDArray[np.float32]:

@@ -37,7 +37,7 @@ class Teacher:
         settings = folder.settings()
         self._size, self._device = settings.input_size, device
         self._network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._loss = build_loss(settings, data.parent).to(device)
+        self._loss = build_loss(settings, data.hierarchy).to(device)
 
     @torch.no_grad()
     def scores(self, views: Tensor) -> Tensor:

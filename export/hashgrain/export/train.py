@@ -18,9 +18,10 @@ from hashgrain.export.allocator import keep_freed_memory
 from hashgrain.export.checkpoint import save_checkpoint
 from hashgrain.export.dataset import split_validation
 from hashgrain.export.inference import choose_device
+from hashgrain.export.learned_groups import with_coarse_level
 from hashgrain.export.losses import LossTerms
 from hashgrain.export.network import HashNetwork
-from hashgrain.export.protocols import training_pictures
+from hashgrain.export.protocols import run_pictures
 from hashgrain.export.run_folder import RunFolder
 from hashgrain.export.settings import TrainSettings
 from hashgrain.export.trainer import Trainer
@@ -44,16 +45,14 @@ def train(settings: TrainSettings, run: RunFolder, device: str = "auto", progres
         DataError: the data cannot be read.
         TrainingError: the loss is no longer finite.
     """
+    data, learned = with_coarse_level(settings, run_pictures(settings))
     torch.manual_seed(settings.seed)
-    data = training_pictures(
-        settings.protocol, settings.data, settings.input_size, settings.hierarchy, settings.protocol_seed
-    )
     training, validation = split_validation(data, settings.validation, settings.seed)
     chosen = choose_device(device)
     if chosen.type == "cpu":
         keep_freed_memory()
     trainer = Trainer(settings, training, chosen)
-    run.begin(settings)
+    run.begin(settings, learned)
     trainer.resume(run)
     bar = tqdm(total=trainer.steps, initial=trainer.step, unit="step", disable=not progress)
     saved = time.monotonic()

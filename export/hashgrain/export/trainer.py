@@ -45,7 +45,7 @@ class Trainer:
         self.seconds = 0.0
         self.network = build_network(settings).to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
         self.average = WeightAverage(self.network, average_decay(settings, self.steps))
-        self.loss = build_loss(settings, data.parent).to(device)
+        self.loss = build_loss(settings, data.hierarchy).to(device)
         heads = [*self.network.coarse_head.parameters(), *self.network.fine_head.parameters()]
         self.optimiser = torch.optim.AdamW(
             [

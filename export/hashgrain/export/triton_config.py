@@ -10,7 +10,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Mapping
 
-from hashgrain.codes.contract import BULK, ENCODER_MODEL, IMAGE, ONLINE, EncoderContract, contracts_to_metadata
+from hashgrain.codes.contract import BULK, ENCODER_MODEL, ONLINE, EncoderContract, contracts_to_metadata
 from hashgrain.codes.errors import InvalidInput
 from hashgrain.export.serving_settings import Accelerator, QueuePolicy, ServingSettings
 
@@ -26,25 +26,27 @@ def encoder_config(contracts: EncoderContract | Mapping[int, EncoderContract], s
 
     Raises:
         InvalidInput: versions whose tensors differ, as Triton describes all by one file, or that would share a
-            TensorRT engine.
+            TensorRT engine; or a model of vectors for a profile that builds engines, whose shapes are pictures'.
     """
     versions = {1: contracts} if isinstance(contracts, EncoderContract) else dict(sorted(contracts.items()))
     newest = versions[max(versions)]
     _require_alike(versions, settings)
-    tensors = newest.tensors()
+    _require_pictures(newest, settings)
+    outputs = newest.tensors()
+    inputs = {newest.input_name: outputs.pop(newest.input_name)}
     blocks = [
         *_head(settings),
         f"name: {_quote(ENCODER_MODEL)}",
         'backend: "onnxruntime"',
         *_comment(settings.batches_because),
         f"max_batch_size: {settings.max_batch_size}",
-        _tensor_list("input", {IMAGE: tensors[IMAGE]}),
-        _tensor_list("output", {name: tensors[name] for name in tensors if name != IMAGE}),
+        _tensor_list("input", inputs),
+        _tensor_list("output", outputs),
         *_comment(settings.instances_because),
         f"instance_group [ {{ count: {settings.instances} kind: {settings.kind} }} ]",
         *_dynamic_batching(settings),
         *_comment("The model is not ready before it has run these: no caller waits for what a first run sets up."),
-        _warmup(settings.warmup, tensors[IMAGE]),
+        _warmup(settings.warmup, inputs),
         *_comment("Named versions only: a folder that appears beside them changes nobody's codes."),
         f"version_policy {{ specific {{ versions: [ {', '.join(map(str, versions))} ] }} }}",
         *(line for accelerator in settings.accelerators for line in _accelerator(accelerator, newest, settings)),
@@ -56,13 +58,21 @@ def encoder_config(contracts: EncoderContract | Mapping[int, EncoderContract], s
     return "\n".join(blocks) + "\n"
 
 
+def _require_pictures(contract: EncoderContract, settings: ServingSettings) -> None:
+    if contract.takes_vectors and any(accelerator.engine_cache for accelerator in settings.accelerators):
+        raise InvalidInput(
+            f"the profile {settings.profile} builds engines for pictures, the model takes {contract.input_words}: two "
+            "matrices need none; use the profile gpu or cpu"
+        )
+
+
 def _require_alike(versions: Mapping[int, EncoderContract], settings: ServingSettings) -> None:
     newest = max(versions)
     for version, contract in versions.items():
         if contract.tensors() != versions[newest].tensors():
             raise InvalidInput(
-                f"version {version} of {ENCODER_MODEL} takes {contract.input_size} pixels and gives {contract.layout}, "
-                f"version {newest} {versions[newest].input_size} pixels and {versions[newest].layout}; Triton "
+                f"version {version} of {ENCODER_MODEL} takes {contract.input_words} and gives {contract.layout}, "
+                f"version {newest} {versions[newest].input_words} and {versions[newest].layout}; Triton "
                 "describes all versions of a model by the same tensors: export into another repository"
             )
     if len(versions) > 1 and any(accelerator.engine_cache for accelerator in settings.accelerators):
@@ -109,10 +119,11 @@ def _queue_policy(level: int, policy: QueuePolicy) -> str:
     )
 
 
-def _warmup(sizes: Iterable[int], image: tuple[str, tuple[int, ...]]) -> str:
-    value = f"data_type: TYPE_{image[0]} dims: [ {', '.join(map(str, image[1][1:]))} ] random_data: true"
+def _warmup(sizes: Iterable[int], inputs: Mapping[str, tuple[str, tuple[int, ...]]]) -> str:
+    [(name, (dtype, shape))] = inputs.items()
+    value = f"data_type: TYPE_{dtype} dims: [ {', '.join(map(str, shape[1:]))} ] random_data: true"
     rows = [
-        f'  {{ name: "batch of {size}" batch_size: {size} inputs {{ key: "{IMAGE}" value: {{ {value} }} }} }}'
+        f'  {{ name: "batch of {size}" batch_size: {size} inputs {{ key: "{name}" value: {{ {value} }} }} }}'
         for size in sizes
     ]
     return "model_warmup [\n" + ",\n".join(rows) + "\n]"

@@ -11,6 +11,7 @@ import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,11 +26,12 @@ from hashgrain.export import readers
 from hashgrain.export.dataset import LabelledImages, evenly_spaced_rows
 from hashgrain.export.inference import choose_device
 from hashgrain.export.itq import LinearCode, fit_itq
-from hashgrain.export.metrics import bucket_statistics
+from hashgrain.export.metrics import bucket_statistics, within_nearest
 from hashgrain.export.network import HashNetwork, build_network
 from hashgrain.export.refit import backbone_features
 from hashgrain.export.run_folder import RunFolder
 from hashgrain.export.settings import TrainSettings
+from hashgrain.export.vectors import for_vectors
 
 NEIGHBOURS = 10
 PROBED = 500
@@ -70,6 +72,8 @@ def fit_unlabelled(
     start = time.monotonic()
     torch.manual_seed(settings.seed)
     data = pictures_alone(settings.data, "train", settings.input_size)
+    if data.images.ndim == 2:
+        settings = for_vectors(settings, data)
     network = build_network(settings).eval()
     features = backbone_features(network, data.images, choose_device(device), progress).numpy()
     for head, bits in ((network.coarse_head, settings.coarse_bits), (network.fine_head, settings.fine_bits)):
@@ -87,7 +91,7 @@ def pictures_alone(source: str | Path, split: str, size: int) -> LabelledImages:
     """Pictures whose labels, if there are any, are not looked at: all of one class.
 
     Args:
-        source: a folder with pictures at any depth, or what `readers.load` takes.
+        source: a folder with pictures at any depth, or what `readers.load` takes; vectors need have no labels.
         split: ``train`` or ``test``; a folder of pictures serves both.
         size: S, side of the network's input.
 
@@ -97,13 +101,15 @@ def pictures_alone(source: str | Path, split: str, size: int) -> LabelledImages:
     path = Path(source)
     files = sorted(p for p in path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES) if path.is_dir() else []
     if files and not (path / split).is_dir():
-        images = np.empty((len(files), size, size, 3), np.uint8)
+        images: NDArray[Any] = np.empty((len(files), size, size, 3), np.uint8)
         for row, file in enumerate(files):
             try:
                 images[row] = decode(file.read_bytes(), size, str(file))
             except (ImageRejected, OSError) as exc:
                 raise DataError(f"cannot read {file}: {exc}; repair or remove it") from exc
         name = str(source)
+    elif readers.holds_vectors(source):
+        images, name = readers.load_vectors(source, split)
     else:
         labelled = readers.load(source, split, size)
         images, name = labelled.images, labelled.source
@@ -137,10 +143,7 @@ def neighbours_kept(features: NDArray[np.float32], fine: NDArray[np.uint8]) -> f
         cosine, distance = unit @ unit[row], hamming(fine[row : row + 1], fine)[0].astype(np.int64)
         cosine[row], distance[row] = -np.inf, np.iinfo(np.int64).max
         nearest = np.argpartition(-cosine, k - 1)[:k]
-        limit = np.partition(distance, k - 1)[k - 1]
-        room, tied = k - np.count_nonzero(distance < limit), np.count_nonzero(distance == limit)
-        found = np.count_nonzero(distance[nearest] < limit) + np.count_nonzero(distance[nearest] == limit) * room / tied
-        kept.append(found / k)
+        kept.append(within_nearest(distance, k)[nearest].sum() / k)
     return float(np.mean(kept))
 
 

@@ -8,6 +8,12 @@ Tensors of the model `hash_encoder` (B images of S x S pixels):
     out  coarse_logits  FP32  [B, nc]               bit j is 1 where logit j > 0
     out  fine_logits    FP32  [B, nf]
 
+A model of vectors, for embeddings that another network makes, takes in place of pictures
+
+    in   vector         FP32  [B, D]                any length; normalisation is inside the graph
+
+and says `vector_width` where a model of pictures says `input_size`.
+
 The ONNX metadata and the `parameters` of config.pbtxt both carry the same strings, under the keys below. Where several
 versions of the model are served side by side, config.pbtxt carries the newest one's, and what is of one version alone
 (fingerprint and class names; the tensors are the same) under `hashgrain.VERSION.KEY`.
@@ -18,6 +24,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from hashgrain.codes.errors import ContractViolation, InvalidInput
 from hashgrain.codes.layout import CodeLayout
@@ -26,6 +36,7 @@ ENCODER_MODEL = "hash_encoder"
 SEARCH_MODEL = "image_search"
 
 IMAGE = "image"
+VECTOR = "vector"
 COARSE_CODE = "coarse_code"
 FINE_CODE = "fine_code"
 COARSE_LOGITS = "coarse_logits"
@@ -37,6 +48,7 @@ ONLINE, BULK = 1, 2
 """Triton's priority levels of requests to the model: single ones first, those of a collection when there is time."""
 
 _PREFIX = "hashgrain."
+_VECTOR_WIDTH = f"{_PREFIX}vector_width"
 _OF_ONE_VERSION = ("fingerprint", "fine_classes", "coarse_classes")
 
 
@@ -46,10 +58,14 @@ class EncoderContract:
 
     Attributes:
         layout: the code lengths.
-        input_size: S, the side of the square input in pixels.
+        input_size: S, the side of the square input in pixels; 0 for a model of vectors.
         fingerprint: hex digest over graph and weights; codes are comparable only where it is equal.
         fine_classes: names of the classes that the fine code was trained on, or empty.
         coarse_classes: names of the superclasses that the coarse code was trained on, or empty.
+        vector_width: D, the width of the vectors; 0 for a model of pictures.
+
+    Raises:
+        InvalidInput: not just one of input_size and vector_width is above 0.
     """
 
     layout: CodeLayout
@@ -57,6 +73,31 @@ class EncoderContract:
     fingerprint: str
     fine_classes: tuple[str, ...] = field(default=(), repr=False)
     coarse_classes: tuple[str, ...] = field(default=(), repr=False)
+    vector_width: int = 0
+
+    def __post_init__(self) -> None:
+        if min(self.input_size, self.vector_width) != 0 or max(self.input_size, self.vector_width) < 1:
+            raise InvalidInput(
+                f"a model takes pictures of some size or vectors of some width, got input_size {self.input_size} and "
+                f"vector_width {self.vector_width}; one of them must be above 0, the other 0"
+            )
+
+    @property
+    def takes_vectors(self) -> bool:
+        """Whether the input is float vectors, not pictures."""
+        return self.vector_width > 0
+
+    @property
+    def input_name(self) -> str:
+        """The input tensor."""
+        return VECTOR if self.takes_vectors else IMAGE
+
+    @property
+    def input_words(self) -> str:
+        """What the model takes, for people: ``96 x 96 pixels``, ``vectors of 512``."""
+        if self.takes_vectors:
+            return f"vectors of {self.vector_width}"
+        return f"{self.input_size} x {self.input_size} pixels"
 
     def to_metadata(self) -> dict[str, str]:
         """The contract as the strings that ONNX metadata and config.pbtxt carry."""
@@ -64,11 +105,16 @@ class EncoderContract:
             f"{_PREFIX}contract": str(CONTRACT_VERSION),
             f"{_PREFIX}coarse_bits": str(self.layout.coarse_bits),
             f"{_PREFIX}fine_bits": str(self.layout.fine_bits),
-            f"{_PREFIX}input_size": str(self.input_size),
+            **self._input_metadata(),
             f"{_PREFIX}fingerprint": self.fingerprint,
             f"{_PREFIX}fine_classes": json.dumps(self.fine_classes, ensure_ascii=True),
             f"{_PREFIX}coarse_classes": json.dumps(self.coarse_classes, ensure_ascii=True),
         }
+
+    def _input_metadata(self) -> dict[str, str]:
+        if self.takes_vectors:
+            return {_VECTOR_WIDTH: str(self.vector_width)}
+        return {f"{_PREFIX}input_size": str(self.input_size)}
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str], source: str, version: str = "") -> EncoderContract:
@@ -106,13 +152,15 @@ class EncoderContract:
                 f"{source} follows contract version {followed}, this code knows {CONTRACT_VERSION}; "
                 "use the hashgrain release that exported it, or export it again"
             )
+        vectors = _VECTOR_WIDTH in metadata
         try:
             return cls(
                 layout=CodeLayout(int(get("coarse_bits")), int(get("fine_bits"))),
-                input_size=int(get("input_size")),
+                input_size=0 if vectors else int(get("input_size")),
                 fingerprint=get("fingerprint"),
                 fine_classes=tuple(json.loads(get("fine_classes"))),
                 coarse_classes=tuple(json.loads(get("coarse_classes"))),
+                vector_width=int(metadata[_VECTOR_WIDTH]) if vectors else 0,
             )
         except (ValueError, InvalidInput) as exc:
             raise ContractViolation(f"{source} carries metadata that cannot be read ({exc}); export it again") from exc
@@ -121,7 +169,9 @@ class EncoderContract:
         """Triton data type and shape of every tensor, the batch dimension as -1."""
         size, layout = self.input_size, self.layout
         return {
-            IMAGE: ("UINT8", (-1, size, size, 3)),
+            self.input_name: ("FP32", (-1, self.vector_width))
+            if self.takes_vectors
+            else ("UINT8", (-1, size, size, 3)),
             COARSE_CODE: ("UINT8", (-1, layout.coarse_bytes)),
             FINE_CODE: ("UINT8", (-1, layout.fine_bytes)),
             COARSE_LOGITS: ("FP32", (-1, layout.coarse_bits)),
@@ -169,3 +219,8 @@ def versions_in(metadata: Mapping[str, str]) -> list[int]:
     """Numbers of the versions whose contracts the strings carry, ascending; none where they are of one version only."""
     keys = (key.removeprefix(_PREFIX).partition(".") for key in metadata if key.startswith(_PREFIX))
     return sorted(int(version) for version, _, key in keys if version.isdecimal() and key == "fingerprint")
+
+
+def input_tensor(batch: NDArray[Any]) -> tuple[str, str]:
+    """Name and Triton data type of the input that a batch is: pictures are uint8, vectors float32."""
+    return (IMAGE, "UINT8") if batch.dtype == np.uint8 else (VECTOR, "FP32")

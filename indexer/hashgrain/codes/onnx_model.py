@@ -11,10 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from hashgrain.codes.contract import ENCODER_MODEL, IMAGE, EncoderContract
+from hashgrain.codes.contract import ENCODER_MODEL, EncoderContract, input_tensor
 from hashgrain.codes.errors import ContractViolation, InferenceFailed, InvalidInput, MissingDependency
 
 _TRITON_TYPES = {"tensor(uint8)": "UINT8", "tensor(float)": "FP32"}
@@ -58,11 +57,11 @@ class OnnxModel:
             self._session = onnxruntime.InferenceSession(str(self.path), options, providers=providers)
         self.contract = self._checked_contract()
 
-    def run(self, images: NDArray[np.uint8], outputs: tuple[str, ...]) -> dict[str, NDArray[Any]]:
+    def run(self, batch: NDArray[Any], outputs: tuple[str, ...]) -> dict[str, NDArray[Any]]:
         """Run one batch.
 
         Args:
-            images: uint8 (B, S, S, 3).
+            batch: pictures, uint8 (B, S, S, 3), or vectors, float32 (B, D), as the contract says.
             outputs: names of the tensors wanted.
 
         Returns:
@@ -71,8 +70,9 @@ class OnnxModel:
         Raises:
             InferenceFailed: the model does not take the batch.
         """
+        name, _ = input_tensor(batch)
         with run_errors(str(self.path)):
-            return dict(zip(outputs, self._session.run(list(outputs), {IMAGE: images}), strict=True))
+            return dict(zip(outputs, self._session.run(list(outputs), {name: batch}), strict=True))
 
     def _checked_contract(self) -> EncoderContract:
         session, source = self._session, str(self.path)

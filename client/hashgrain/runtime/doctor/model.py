@@ -66,7 +66,7 @@ def _file(path: Path) -> tuple[Check, EncoderContract | None]:
     except HashgrainError as exc:
         return Check("model file", "fail", str(exc), EXPORT_AGAIN), None
     size = path.stat().st_size / 1e6
-    found = f"{path}: {size:.1f} MB, {contract.input_size} x {contract.input_size} pixels, {contract.fingerprint}"
+    found = f"{path}: {size:.1f} MB, {contract.input_words}, {contract.fingerprint}"
     return Check("model file", "ok", found), contract
 
 

@@ -69,7 +69,7 @@ def find_encoder(repository: Path) -> Encoder:
     image_search anew as well.
 
     Raises:
-        ContractViolation: there is none, or it keeps no contract.
+        ContractViolation: there is none, it keeps no contract, or it takes no pictures.
     """
     path = repository / ENCODER_MODEL / "config.pbtxt"
     try:
@@ -84,7 +84,13 @@ def find_encoder(repository: Path) -> Encoder:
         raise ContractViolation(
             f"{path} has max_batch_size {most}, must be 1 or more; write it with `hashgrain export`"
         )
-    return Encoder(read_encoder_contracts(text, str(path)), most)
+    encoder = Encoder(read_encoder_contracts(text, str(path)), most)
+    if encoder.contract.takes_vectors:
+        raise ContractViolation(
+            f"{path}: {ENCODER_MODEL} takes {encoder.contract.input_words}, and image_search pictures; search with "
+            "hashgrain.indexer.Index, or serve a model of pictures beside it"
+        )
+    return encoder
 
 
 def _infer(pictures: NDArray[np.uint8], version: int) -> HashCodes:
