@@ -9,14 +9,7 @@ import click
 from tqdm import tqdm
 
 from hashgrain.cli.main import echo_json
-from hashgrain.cli.options import json_option
-
-
-def _numbers(_: click.Context, option: click.Parameter, text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise click.BadParameter(f"{text!r} is no list of numbers such as 16,32,64", param=option) from None
+from hashgrain.cli.options import json_option, numbers
 
 
 @click.command()
@@ -24,8 +17,8 @@ def _numbers(_: click.Context, option: click.Parameter, text: str) -> tuple[int,
 @click.option("--protocol", type=click.Choice(["p1", "p2"]), default="p1", show_default=True, help="As in evaluate.")
 @click.option("--protocol-seed", type=int, default=0, show_default=True, help="Decides p1's draw.")
 @click.option("--methods", help="Names, separated by commas. [default: all]")
-@click.option("--bits", callback=_numbers, default="16,32,64", show_default=True, help="Lengths of the codes.")
-@click.option("--seeds", callback=_numbers, default="0,1,2", show_default=True, help="One run each.")
+@click.option("--bits", callback=numbers, default="16,32,64", show_default=True, help="Lengths of the codes.")
+@click.option("--seeds", callback=numbers, default="0,1,2", show_default=True, help="One run each.")
 @click.option("--epochs", type=click.IntRange(min=1), default=60, show_default=True, help="Passes over the features.")
 @click.option("--backbone", default="efficientnet_lite0", show_default=True, help="Whose features are used.")
 @click.option("--input-size", type=click.IntRange(16, 1024), default=64, show_default=True, help="Side of its input.")

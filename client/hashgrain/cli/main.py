@@ -21,6 +21,7 @@ COMMANDS = {
     "refit": "hashgrain.cli.training:refit",
     "evaluate": "hashgrain.cli.evaluation:evaluate",
     "compare": "hashgrain.cli.compare:compare",
+    "unseen": "hashgrain.cli.unseen:unseen",
     "features": "hashgrain.cli.features:features",
     "export": "hashgrain.cli.export:export",
     "backbones": "hashgrain.cli.backbones:backbones",

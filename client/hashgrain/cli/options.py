@@ -21,3 +21,11 @@ redis_option = click.option(
 )
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, for programs.")
+
+
+def numbers(_: click.Context, option: click.Parameter, text: str) -> tuple[int, ...]:
+    """The callback of an option that takes whole numbers, separated by commas."""
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is no list of numbers such as 16,32,64", param=option) from None

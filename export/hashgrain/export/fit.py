@@ -10,7 +10,7 @@ import time
 
 import torch
 
-from hashgrain.export.dataset import split_validation
+from hashgrain.export.dataset import LabelledImages, split_validation
 from hashgrain.export.learned_groups import with_coarse_level
 from hashgrain.export.losses import build_loss
 from hashgrain.export.network import HashNetwork, build_network
@@ -45,12 +45,18 @@ def fit_vectors(settings: TrainSettings, run: RunFolder, progress: bool = True) 
     settings = for_vectors(settings, data)
     data, learned = with_coarse_level(settings, data)
     training, _ = split_validation(data, settings.validation, settings.seed)
-    torch.manual_seed(settings.seed)
-    network = build_network(settings)
-    features = backbone_features(network, training.images, torch.device("cpu"), progress)
-    loss = build_loss(settings, training.hierarchy)
-    batch = min(BATCH, max(64, len(features) // STEPS))
-    fit_heads(network, features, torch.from_numpy(training.fine), loss, settings.epochs, progress, batch)
+    network = fitted_network(settings, training, progress)
     run.begin(settings, learned)
     run.finish(network, training, time.monotonic() - start, torch.device("cpu"))
+    return network
+
+
+def fitted_network(settings: TrainSettings, data: LabelledImages, progress: bool) -> HashNetwork:
+    """A network whose heads have learned labelled vectors, in evaluation mode; see `vectors.for_vectors`."""
+    torch.manual_seed(settings.seed)
+    network = build_network(settings)
+    features = backbone_features(network, data.images, torch.device("cpu"), progress)
+    loss = build_loss(settings, data.hierarchy)
+    batch = min(BATCH, max(64, len(features) // STEPS))
+    fit_heads(network, features, torch.from_numpy(data.fine), loss, settings.epochs, progress, batch)
     return network

@@ -74,10 +74,9 @@ def fit_unlabelled(
     data = pictures_alone(settings.data, "train", settings.input_size)
     if data.images.ndim == 2:
         settings = for_vectors(settings, data)
-    network = build_network(settings).eval()
+    network = build_network(settings)
     features = backbone_features(network, data.images, choose_device(device), progress).numpy()
-    for head, bits in ((network.coarse_head, settings.coarse_bits), (network.fine_head, settings.fine_bits)):
-        _set_head(head, fit_itq(features, bits, settings.seed))
+    _fit_heads(network, features, settings)
     run.begin(dataclasses.replace(settings, unlabelled=True))
     run.finish(network, data, time.monotonic() - start, torch.device("cpu"))
     figures = label_free_figures(network, features)
@@ -85,6 +84,14 @@ def fit_unlabelled(
     told = json.loads(summary.read_text()) | {"label_free": dataclasses.asdict(figures)}
     summary.write_text(json.dumps(told, indent=2) + "\n")
     return figures
+
+
+def itq_network(settings: TrainSettings, vectors: NDArray[np.float32]) -> HashNetwork:
+    """A network of vectors whose heads were fitted to some without labels, in evaluation mode."""
+    network = build_network(settings)
+    features = backbone_features(network, vectors, torch.device("cpu"), progress=False).numpy()
+    _fit_heads(network, features, settings)
+    return network
 
 
 def pictures_alone(source: str | Path, split: str, size: int) -> LabelledImages:
@@ -145,6 +152,12 @@ def neighbours_kept(features: NDArray[np.float32], fine: NDArray[np.uint8]) -> f
         nearest = np.argpartition(-cosine, k - 1)[:k]
         kept.append(within_nearest(distance, k)[nearest].sum() / k)
     return float(np.mean(kept))
+
+
+def _fit_heads(network: HashNetwork, features: NDArray[np.float32], settings: TrainSettings) -> None:
+    for head, bits in ((network.coarse_head, settings.coarse_bits), (network.fine_head, settings.fine_bits)):
+        _set_head(head, fit_itq(features, bits, settings.seed))
+    network.eval()
 
 
 def _set_head(head: nn.Sequential, code: LinearCode) -> None:
