@@ -132,7 +132,7 @@ def test_a_server_that_stays_away_ends_the_work_in_an_error_and_the_ledger_goes_
         transport = encoder._pipeline._transport
         infer = transport.infer
 
-        def gone(*_: object, **__: object) -> None:
+        def gone(*_: object) -> None:
             raise ServerUnavailable("no Triton server answers at grpc://host:8001")
 
         def halfway(images: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hashgrain.codes import CodeLayout, EncoderContract
-from hashgrain.codes.errors import ContractViolation
+from hashgrain.codes.errors import ContractViolation, InvalidInput
 
 CONTRACT = EncoderContract(CodeLayout(12, 128), 32, "abc123", ("cat", "día"), ("pets",))
 
@@ -64,3 +64,22 @@ def test_a_tensor_of_another_shape_is_told_with_both_shapes() -> None:
     found = {**CONTRACT.tensors(), "fine_code": ("UINT8", (-1, 8))}
     with pytest.raises(ContractViolation, match=r"fine_code is UINT8 \[-1, 8\], the contract says UINT8 \[-1, 16\]"):
         CONTRACT.check_tensors(found, "the model")
+
+
+VECTORS = EncoderContract(CodeLayout(16, 64), 0, "abc123", vector_width=512)
+
+
+def test_a_model_of_vectors_says_their_width_in_place_of_a_picture_size() -> None:
+    metadata = VECTORS.to_metadata()
+    assert metadata["hashgrain.vector_width"] == "512"
+    assert "hashgrain.input_size" not in metadata
+    assert EncoderContract.from_metadata(metadata, "the model") == VECTORS
+    assert VECTORS.tensors()["vector"] == ("FP32", (-1, 512))
+    assert "image" not in VECTORS.tensors()
+    assert "hashgrain.vector_width" not in CONTRACT.to_metadata()  # what was exported before reads as it did
+
+
+@pytest.mark.parametrize(("size", "width"), [(0, 0), (32, 512), (-1, 0)])
+def test_a_model_takes_either_pictures_or_vectors(size: int, width: int) -> None:
+    with pytest.raises(InvalidInput, match="one of them must be above 0"):
+        EncoderContract(CodeLayout(16, 64), size, "abc", vector_width=width)

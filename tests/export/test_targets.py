@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from hashgrain.export.targets import coarse_targets, fine_targets, minimum_distance
+from hashgrain.export.targets import coarse_targets, fine_targets, minimum_distance, tree_targets
 
 
 def distances(targets):
@@ -35,3 +35,30 @@ def test_targets_follow_from_the_seed():
     parent = np.repeat(np.arange(4), 2)
     assert np.array_equal(fine_targets(parent, 64, 1), fine_targets(parent, 64, 1))
     assert not np.array_equal(fine_targets(parent, 64, 1), fine_targets(parent, 64, 2))
+
+
+def three_levels(families, cousins, children):
+    """The two levels above families * cousins * children classes."""
+    group = np.arange(families * cousins).repeat(children)
+    return np.stack([group // cousins, group], axis=1)
+
+
+@pytest.mark.parametrize("bits", [64, 128])
+@pytest.mark.parametrize("shape", [(4, 3, 4), (5, 4, 5), (10, 2, 5), (2, 5, 10)])
+def test_the_nearer_two_classes_are_kin_the_nearer_are_their_codes(shape, bits):
+    levels = three_levels(*shape)
+    apart = distances(tree_targets(levels, bits, seed=0))
+    kinship = (levels[:, None] == levels[None]).sum(2)
+    np.fill_diagonal(kinship, -1)
+    strangers, cousins, siblings = (apart[kinship == depth] for depth in range(3))
+    assert siblings.max() < cousins.min()
+    assert cousins.max() < strangers.min()
+
+
+def test_one_level_above_the_classes_keeps_the_targets_it_has_always_had():
+    parent = np.repeat(np.arange(20), 5)
+    assert np.array_equal(tree_targets(parent[:, None], 64, 7), fine_targets(parent, 64, 7))
+
+
+def test_many_siblings_keep_codes_of_their_own():
+    assert minimum_distance(tree_targets(three_levels(2, 3, 9), 64, seed=1)) >= 2

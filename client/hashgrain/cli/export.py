@@ -140,6 +140,7 @@ def export(
     trial = dataclasses.replace(trial, **{name: value for name, value in given.items() if value is not None})
     if run.settings_file.exists():
         settings = run.settings()
+        _require_pictures(lower and settings.vector_width > 0)
         trial = dataclasses.replace(
             trial,
             data=data or settings.data,
@@ -164,6 +165,7 @@ def export(
             model = OnnxModel(source)
         except InvalidInput as exc:
             raise InvalidInput(f"{source} is no run of `hashgrain train`, and {exc}") from exc
+        _require_pictures(model.contract.takes_vectors)
         if not lower:
             raise click.UsageError(f"{source} is exported already; give --precision fp16 or int8 to lower it")
         if data is None:
@@ -171,6 +173,13 @@ def export(
         conversion = _conversion(precision, calibrate, float_layers, trial, model.contract.input_size)
         written = export_model(model, repository, conversion, serving, version)
     _report(written, as_json)
+
+
+def _require_pictures(vectors: bool) -> None:
+    if vectors:
+        raise InvalidInput(
+            "lower precision is for networks of pictures; the two matrices of vectors are kept as they are"
+        )
 
 
 def _refuse_what_does_not_apply(is_run: bool, lower: bool, kept: bool = False) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from hashgrain.client.sources import Item, joined, printable
+from hashgrain.client.vectors import vector_bytes
 from hashgrain.codes.errors import DataError
 
 
@@ -37,7 +38,8 @@ class NpySource:
     def __iter__(self) -> Iterator[Item]:
         """See `Source`."""
         for number, row in enumerate(self._rows):
-            yield Item(joined(self._prefix, str(number)), row, {"path": printable(str(self._path)), "row": number})
+            payload = {"path": printable(str(self._path)), "row": number}
+            yield Item(joined(self._prefix, str(number)), vector_bytes(row), payload)
 
     def count(self) -> int:
         """See `Source`."""

@@ -38,9 +38,9 @@ def open_sources(names: tuple[str, ...], columns: ParquetColumns | None = None) 
     """One source of all that is named, in that order.
 
     Args:
-        names: folders, image files, .parquet files, .npy files of vectors, .tar archives, .txt or .lst files with one
-            path or address a line, "-" for standard input; patterns of these with * in them; any of them as an address
-            that fsspec knows. Of several, every id begins with the name of its folder, file of rows or archive.
+        names: folders, image files, .parquet files, .tar archives, .txt or .lst files with one path or address a line,
+            "-" for standard input; patterns of these with * in them; any of them as an address that fsspec knows; and
+            .npy files of vectors. Of several, every id begins with the name of its folder, file or archive.
         columns: for the Parquet files.
 
     Raises:
@@ -92,8 +92,7 @@ def _open(name: str, prefix: str, columns: ParquetColumns) -> Source:
             payload_columns=columns.payload,
             prefix=prefix.removesuffix(path.suffix),
         )
-    if location.has_suffix(".npy") and not location.is_remote:
-        path = Path(name)
+    if not location.is_remote and path.suffix.lower() == ".npy":
         return NpySource(path, prefix.removesuffix(path.suffix))
     if location.has_suffix(*TAR_SUFFIXES):
         ending = next(suffix for suffix in TAR_SUFFIXES if location.has_suffix(suffix))

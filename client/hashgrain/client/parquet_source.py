@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from hashgrain.client.location import Location, Readable
 from hashgrain.client.sources import Item, ItemId, joined, printable
+from hashgrain.client.vectors import vector_bytes
 from hashgrain.codes.errors import DataError
 
 ROWS_AT_A_TIME = 256
@@ -24,8 +23,9 @@ class ParquetSource:
 
     Args:
         path: the file, here or at an address.
-        image_column: the column of images; by default the only one that holds bytes, else the only one of vectors. One
-            of strings holds paths, relative to the file, or addresses.
+        image_column: the column of images; by default the only one that holds bytes, or else the only one of
+            vectors. One of strings holds paths,
+            relative to the file, or addresses.
         id_column: a column of unique strings or integers; by default ids are the file's stem and the row.
         payload_columns: columns to keep as payload; without any it is the file and the row.
         prefix: begins the ids that are made of the row, instead of the file's stem.
@@ -99,14 +99,12 @@ class ParquetSource:
             raise DataError(f"{self._path}: row {row} has no value in the id column {self._id}; give every row an id")
         return value
 
-    def _picture(
-        self, cell: dict[str, Any] | list[float] | bytes | str | None
-    ) -> Path | bytes | Readable | NDArray[np.floating]:
+    def _picture(self, cell: dict[str, Any] | list[float] | bytes | str | None) -> Path | bytes | Readable:
         """Hugging Face leaves the bytes out where the file lies beside; an empty cell is rejected as an empty file."""
-        if isinstance(cell, list):
-            return np.array(cell, np.float32)
         if isinstance(cell, str) and cell:
             return self._path.beside(cell).image()
+        if isinstance(cell, list):
+            return vector_bytes(cell)
         if not isinstance(cell, dict):
             return cell if isinstance(cell, bytes) else b""
         if cell["bytes"] is None and cell.get("path"):
@@ -115,7 +113,7 @@ class ParquetSource:
 
     def _image_column(self, name: str | None) -> str:
         if name is not None:
-            wanted = "images or vectors: bytes, a struct with a field bytes, paths, or a list of floats"
+            wanted = "images or vectors: bytes, a struct with a field bytes, paths, or lists of floats"
             return self._checked(name, lambda kind: _is_named_image(kind) or _is_vector(kind), wanted)
         images, vectors = ([f.name for f in self._schema if fits(f.type)] for fits in (_is_image, _is_vector))
         found = images or vectors

@@ -13,9 +13,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from hashgrain.client.encoded import Encoded
 from hashgrain.client.ledger import Ledger
 from hashgrain.client.pipeline import Named
@@ -72,16 +69,13 @@ class Batch:
     bytes_read: int = 0
     _bytes_sent: int = 0
 
-    def add(self, planned: Planned, data: bytes | NDArray[np.floating] | None) -> None:
-        """Take one more item, and what was read of it."""
+    def add(self, planned: Planned, data: bytes | None) -> None:
+        """Take one more item, and the bytes that were read of it."""
         self.planned.append(planned)
-        if data is None:
-            return
-        size = len(data) if isinstance(data, bytes) else data.nbytes
-        self.bytes_read += size
-        if planned.sent:
+        self.bytes_read += len(data or b"")
+        if planned.sent and data is not None:
             self.pictures.append((str(planned.item.id), data))
-            self._bytes_sent += size
+            self._bytes_sent += len(data)
 
     def is_full(self, size: int) -> bool:
         """Whether it is time to send it, pictures of one request being `size`."""

@@ -16,9 +16,6 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from hashgrain.client.images import read_file
 from hashgrain.client.ledger import Entry, Ledger
 from hashgrain.client.sources import Item
@@ -41,15 +38,15 @@ class Content:
     Attributes:
         item: the item; its image is dropped.
         entry: what the ledger has under its id.
-        data: the image file's bytes, or the vector; None where it was not read or cannot be.
-        digest: of its bytes, see `Ledger`; of an unchanged file the ledger's; None without a ledger.
+        data: the image file's bytes; None where it was not read or cannot be.
+        digest: of these bytes, see `Ledger`; of an unchanged file the ledger's; None without a ledger.
         stamp: see `Ledger`.
         reason: why it cannot be read.
     """
 
     item: Item
     entry: Entry | None = None
-    data: bytes | NDArray[np.floating] | None = None
+    data: bytes | None = None
     digest: bytes | None = None
     stamp: bytes | None = None
     reason: str | None = None
@@ -99,7 +96,7 @@ class Reader:
                 taken = list(islice(remaining, ITEMS_OF_A_TASK))
             if not taken:
                 return
-            if all(isinstance(item.image, Path | bytes | np.ndarray) for item in taken):
+            if all(isinstance(item.image, Path | bytes) for item in taken):
                 yield taken
             else:
                 yield from ([item] for item in taken)
@@ -116,13 +113,13 @@ class Reader:
         if isinstance(image, Path):
             stamp, settled = _file_stamp(image)
         else:
-            stamp, settled = (None if isinstance(image, bytes | np.ndarray) else image.stamp), True
+            stamp, settled = (None if isinstance(image, bytes) else image.stamp), True
         if entry is not None and stamp is not None and stamp == entry.stamp and not self._verify:
             return Content(item, entry, digest=entry.content, stamp=stamp)
         content = _read(image, Content(item, entry, stamp=stamp if settled else None))
         if content.data is None:
             return content
-        return replace(content, digest=hashlib.blake2b(_bytes_of(content.data), digest_size=16).digest())
+        return replace(content, digest=hashlib.blake2b(content.data, digest_size=16).digest())
 
 
 def stamp_of(*facts: object) -> bytes:
@@ -133,17 +130,13 @@ def stamp_of(*facts: object) -> bytes:
 def _read(image: object, content: Content) -> Content:
     name = str(content.item.id)
     try:
-        if isinstance(image, bytes | np.ndarray):
+        if isinstance(image, bytes):
             return replace(content, data=image)
         if isinstance(image, Path):
             return replace(content, data=read_file(image, name))
         return replace(content, data=image.read(name))  # type: ignore[attr-defined]
     except ImageRejected as exc:
         return replace(content, reason=exc.reason)
-
-
-def _bytes_of(data: bytes | NDArray[np.floating]) -> bytes:
-    return data if isinstance(data, bytes) else data.tobytes()
 
 
 def _file_stamp(path: Path) -> tuple[bytes | None, bool]:

@@ -1,13 +1,13 @@
-"""Collections of pictures, or of vectors: a folder, a list of paths and addresses; Parquet, tar and .npy elsewhere.
+"""Collections of pictures, or of vectors, to encode: a folder, a list of paths and addresses; files of many elsewhere.
 
 A source is iterated once, lazily; only one item at a time needs to be in memory. What an item's id is:
 
     folder      the path relative to the folder, with forward slashes      flowers/rose.jpg
     list        the line as it stands                                      /data/flowers/rose.jpg
     Parquet     the id column, or the file's stem and the row              train/17
+    .npy        the file's stem and the row                                train/17
     tar         the archive's stem and the file's path in it               train-003/000017.jpg
     address     as for a folder, or the address as it stands               s3://bucket/rose.jpg
-    .npy        the file's stem and the row                                train/17
 
 With a `prefix` (several sources at once) the ids of folders, archives and Parquet files begin with it, so that they
 stay apart.
@@ -22,9 +22,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
-
 from hashgrain.client.location import Location, Readable
 from hashgrain.codes.errors import DataError
 from hashgrain.codes.images import IMAGE_SUFFIXES
@@ -38,12 +35,12 @@ class Item:
 
     Attributes:
         id: unique in the collection.
-        image: its path, its file's bytes, or what reads these; of a collection of vectors, float (D,).
+        image: its path, its file's bytes, or what reads these; of a collection of vectors, its float32 values as bytes.
         payload: what an index keeps beside the code; values that JSON knows.
     """
 
     id: ItemId
-    image: Path | bytes | Readable | NDArray[np.floating]
+    image: Path | bytes | Readable
     payload: dict[str, Any] = field(default_factory=dict)
 
 

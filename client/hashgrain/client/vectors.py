@@ -33,15 +33,23 @@ def prepare_vectors(vectors: Any, width: int) -> NDArray[np.float32]:
     return np.ascontiguousarray(found, np.float32)
 
 
+def vector_bytes(values: Any) -> bytes:
+    """A vector as a collection's item carries it: its float32 values one after the other."""
+    return np.ascontiguousarray(values, "<f4").tobytes()
+
+
 def load_vector(vector: Any, width: int, name: str) -> NDArray[np.float32]:
-    """One vector, float32 (D,); see `prepare_vectors`.
+    """One vector, float32 (D,), of an array, a list of floats, or the bytes that `vector_bytes` makes.
 
     Raises:
         ImageRejected: it is no such vector.
     """
+    if isinstance(vector, bytes) and len(vector) == 4 * width:
+        vector = np.frombuffer(vector, "<f4")
     found = as_floats(vector)
     if found is None:
-        raise ImageRejected(name, f"is a {type(vector).__name__}, but this model takes vectors of {width} floats")
+        what = f"has {len(vector):,} bytes" if isinstance(vector, bytes) else f"is a {type(vector).__name__}"
+        raise ImageRejected(name, f"{what}, but this model takes vectors of {width} floats")
     if found.shape != (width,):
         raise ImageRejected(name, f"is an array of shape {found.shape}, the model takes vectors of {width}")
     if not np.isfinite(found).all():

@@ -105,9 +105,9 @@ TENSORRT = replace(
                 "trt_engine_cache_prefix": "hash_encoder_{fingerprint}",
                 "trt_timing_cache_enable": "1",
                 "trt_timing_cache_path": ENGINES,
-                "trt_profile_min_shapes": "{input}:1x{shape}",
-                "trt_profile_opt_shapes": "{input}:{most}x{shape}",
-                "trt_profile_max_shapes": "{input}:{most}x{shape}",
+                "trt_profile_min_shapes": "image:1x{size}x{size}x3",
+                "trt_profile_opt_shapes": "image:{most}x{size}x{size}x3",
+                "trt_profile_max_shapes": "image:{most}x{size}x{size}x3",
             },
             because=(
                 f"Mount a volume at {ENGINES}, writable for Triton's user: without the cache every instance compiles "

@@ -26,11 +26,12 @@ def encoder_config(contracts: EncoderContract | Mapping[int, EncoderContract], s
 
     Raises:
         InvalidInput: versions whose tensors differ, as Triton describes all by one file, or that would share a
-            TensorRT engine.
+            TensorRT engine; or a model of vectors for a profile that builds engines, whose shapes are pictures'.
     """
     versions = {1: contracts} if isinstance(contracts, EncoderContract) else dict(sorted(contracts.items()))
     newest = versions[max(versions)]
     _require_alike(versions, settings)
+    _require_pictures(newest, settings)
     outputs = newest.tensors()
     inputs = {newest.input_name: outputs.pop(newest.input_name)}
     blocks = [
@@ -55,6 +56,14 @@ def encoder_config(contracts: EncoderContract | Mapping[int, EncoderContract], s
         *(_parameter(key, value) for key, value in contracts_to_metadata(versions).items()),
     ]
     return "\n".join(blocks) + "\n"
+
+
+def _require_pictures(contract: EncoderContract, settings: ServingSettings) -> None:
+    if contract.takes_vectors and any(accelerator.engine_cache for accelerator in settings.accelerators):
+        raise InvalidInput(
+            f"the profile {settings.profile} builds engines for pictures, the model takes {contract.input_words}: two "
+            "matrices need none; use the profile gpu or cpu"
+        )
 
 
 def _require_alike(versions: Mapping[int, EncoderContract], settings: ServingSettings) -> None:
@@ -111,8 +120,8 @@ def _queue_policy(level: int, policy: QueuePolicy) -> str:
 
 
 def _warmup(sizes: Iterable[int], inputs: Mapping[str, tuple[str, tuple[int, ...]]]) -> str:
-    ((name, (kind, shape)),) = inputs.items()
-    value = f"data_type: TYPE_{kind} dims: [ {', '.join(map(str, shape[1:]))} ] random_data: true"
+    [(name, (dtype, shape))] = inputs.items()
+    value = f"data_type: TYPE_{dtype} dims: [ {', '.join(map(str, shape[1:]))} ] random_data: true"
     rows = [
         f'  {{ name: "batch of {size}" batch_size: {size} inputs {{ key: "{name}" value: {{ {value} }} }} }}'
         for size in sizes
@@ -123,8 +132,7 @@ def _warmup(sizes: Iterable[int], inputs: Mapping[str, tuple[str, tuple[int, ...
 def _accelerator(accelerator: Accelerator, contract: EncoderContract, settings: ServingSettings) -> list[str]:
     words = {
         "fingerprint": contract.fingerprint[:12],
-        "input": contract.input_name,
-        "shape": "x".join(map(str, contract.tensors()[contract.input_name][1][1:])),
+        "size": str(contract.input_size),
         "most": str(settings.max_batch_size),
     }
     return [

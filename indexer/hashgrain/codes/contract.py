@@ -48,8 +48,8 @@ ONLINE, BULK = 1, 2
 """Triton's priority levels of requests to the model: single ones first, those of a collection when there is time."""
 
 _PREFIX = "hashgrain."
-_OF_ONE_VERSION = ("fingerprint", "fine_classes", "coarse_classes")
 _VECTOR_WIDTH = f"{_PREFIX}vector_width"
+_OF_ONE_VERSION = ("fingerprint", "fine_classes", "coarse_classes")
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from hashgrain.codes.contract import ENCODER_MODEL, EncoderContract
+from hashgrain.codes.contract import ENCODER_MODEL, EncoderContract, input_tensor
 from hashgrain.codes.errors import ContractViolation, InferenceFailed, InvalidInput, MissingDependency
 
 _TRITON_TYPES = {"tensor(uint8)": "UINT8", "tensor(float)": "FP32"}
@@ -70,8 +70,9 @@ class OnnxModel:
         Raises:
             InferenceFailed: the model does not take the batch.
         """
+        name, _ = input_tensor(batch)
         with run_errors(str(self.path)):
-            return dict(zip(outputs, self._session.run(list(outputs), {self.contract.input_name: batch}), strict=True))
+            return dict(zip(outputs, self._session.run(list(outputs), {name: batch}), strict=True))
 
     def _checked_contract(self) -> EncoderContract:
         session, source = self._session, str(self.path)

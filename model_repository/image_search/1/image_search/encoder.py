@@ -84,14 +84,13 @@ def find_encoder(repository: Path) -> Encoder:
         raise ContractViolation(
             f"{path} has max_batch_size {most}, must be 1 or more; write it with `hashgrain export`"
         )
-    contracts = read_encoder_contracts(text, str(path))
-    for contract in contracts.values():
-        if contract.takes_vectors:
-            raise ContractViolation(
-                f"{path}: {ENCODER_MODEL} takes {contract.input_words}, and image_search pictures; search with "
-                "hashgrain.indexer.Index, or serve a model of pictures beside it"
-            )
-    return Encoder(contracts, most)
+    encoder = Encoder(read_encoder_contracts(text, str(path)), most)
+    if encoder.contract.takes_vectors:
+        raise ContractViolation(
+            f"{path}: {ENCODER_MODEL} takes {encoder.contract.input_words}, and image_search pictures; search with "
+            "hashgrain.indexer.Index, or serve a model of pictures beside it"
+        )
+    return encoder
 
 
 def _infer(pictures: NDArray[np.uint8], version: int) -> HashCodes:
