@@ -15,6 +15,7 @@ import pyarrow.parquet  # noqa: F401
 import hashgrain.client.bulk
 import hashgrain.client.ledger
 import hashgrain.client.open_source
+import hashgrain.queue
 import hashgrain.indexer
 import hashgrain.indexer.compiled  # noqa: F401
 from hashgrain.cli.main import main

@@ -3,7 +3,7 @@
     hgjob:{NAME}:job        HASH    version, run (one random number per beginning), fingerprint, index (name and
                                     incarnation), sources (as JSON), state (feeding, fed, ended), position and last
                                     (references that were handed out, and the last one's name), handed_out, done and
-                                    aside (chunks), encoded, reused, unchanged, rejected, bytes_read, begun_ms and ended_ms
+                                    aside (chunks), encoded, reused, unchanged, rejected, bytes_read, begun_ms, ended_ms
     hgjob:{NAME}:chunks     STREAM  chunks that are not done, field `work`, see `work.Work`; its group is `workers`
     hgjob:{NAME}:feeder     STRING  token of the process that hands out, with an expiry: it renews it or loses it
     hgjob:{NAME}:rejected   HASH    id -> reason

@@ -16,7 +16,7 @@ while silent do
     redis.call('XCLAIM', KEYS[2], 'workers', ARGV[2], 0, silent[1])
     return {'chunk', entry[1], entry[2][2]}
   end
-  set_aside(silent[1], silent[4] .. ' workers, one after the other, died over it or fell silent')
+  set_aside(silent[1], silent[4] .. ' workers, one after the other, failed, died or fell silent over it')
   silent = redis.call('XPENDING', KEYS[2], 'workers', 'IDLE', ARGV[3], '-', '+', 1)[1]
 end
 local new = redis.call('XREADGROUP', 'GROUP', 'workers', ARGV[2], 'COUNT', 1, 'STREAMS', KEYS[2], '>')
