@@ -1,4 +1,4 @@
-"""Processes of one job are killed at random moments: nothing is lost, nothing is twice in the index, the totals hold."""
+"""Processes of one job are killed at random moments: nothing is lost or twice in the index, the totals hold."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import pytest
@@ -17,14 +17,14 @@ import redis
 
 from hashgrain.client import HashEncoder
 from hashgrain.client.bulk import encode_collection
-from hashgrain.client.sources import FolderSource, ItemId
-from hashgrain.codes import HashCodes
+from hashgrain.client.sources import FolderSource
 from hashgrain.indexer import Index
 from pictures import arrays, file_bytes
+from plain_sink import AddTo
 from stored_codes import stored_codes
 
 TESTS = Path(__file__).parents[1]
-IMAGES, CHUNK = 900, 3
+IMAGES, CHUNK = 600, 2
 CHUNKS = IMAGES // CHUNK
 
 
@@ -95,24 +95,12 @@ class Watched:
         return self._client.hgetall(f"{self._name}:rejected")  # type: ignore[return-value]
 
 
-class AddTo:
-    """An index as the plainest sink."""
-
-    target = None
-
-    def __init__(self, index: Index) -> None:
-        self._index = index
-
-    def write(self, ids: list[ItemId], codes: HashCodes, payloads: list[dict[str, Any]]) -> None:
-        self._index.add(ids, codes, payloads)
-
-
 def kill_again_and_again(photos: Path, model: Path, redis_url: str, kills: int, seed: int) -> None:
     """Kill the one that hands out in the midst of it, then others while they encode; new ones come, one stays."""
     rng, job = np.random.default_rng(seed), Watched(redis_url, f"broken{seed}")
     with ExitStack() as stack:
         processes = [stack.enter_context(Process(photos, f"broken{seed}", model, redis_url)) for _ in range(3)]
-        first, second, last = processes
+        first, second, _ = processes
         first.begin()
         job.wait_for("handed_out", int(rng.integers(1, CHUNKS // 3)))
         assert first.kill() == -9
@@ -145,7 +133,7 @@ def check(photos: Path, model: Path, redis_url: str, job: Watched, seed: int) ->
 
 
 def test_kills_at_random_moments_leave_the_index_of_an_unbroken_run(photos: Path, model: Path, redis_url: str) -> None:
-    kill_again_and_again(photos, model, redis_url, kills=3, seed=0)
+    kill_again_and_again(photos, model, redis_url, kills=2, seed=0)
 
 
 @pytest.mark.long
