@@ -69,11 +69,7 @@ def test_options_of_a_queue_without_one(photos: Path) -> None:
     assert done.returncode == 2
 
 
-def test_an_index_that_was_dropped_under_a_job_is_told(
-    photos: Path, model: Path, redis_url: str, tmp_path: Path
-) -> None:
-    from hashgrain.queue import Job, JobQueue
-
+def test_an_index_that_was_dropped_under_a_job_is_told(photos: Path, model: Path, redis_url: str) -> None:
     done = hashgrain_here("encode", photos, *options(model, redis_url), "--json")
     with Index.open(redis_url, "photos") as index:
         fingerprint = str(index.fingerprint)
