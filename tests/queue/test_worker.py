@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -111,3 +112,18 @@ def test_a_server_that_is_away_blames_no_chunk(model: Path, parts: list[Part], r
         report, aside = run(redis_url, encoder, parts, sink, chunk=1)
     assert (report.encoded, aside) == (6, [])
     assert set(sink.ids) == {f"{'cats' if n % 2 else 'dogs'}/{n:03}.png" for n in range(6)}
+
+
+def test_a_long_chunk_stays_with_its_worker(model: Path, parts: list[Part], redis_url: str) -> None:
+    seen: list[object] = []
+    with HashEncoder(model) as encoder:
+        job = Job("photos", encoder.fingerprint, "photos@1", "[]")
+        with JobQueue(redis_url, job, silence=1.0) as queue, JobQueue(redis_url, job, silence=1.0) as other:
+
+            def dawdle(images: int) -> None:
+                time.sleep(1.5)
+                seen.append(other.take())
+
+            report = take_part(queue, encoder, parts, Rows(), Options(chunk=6, progress=dawdle))
+    assert seen == ["wait"]
+    assert report.encoded == 6
