@@ -12,6 +12,12 @@ import sys
 import onnxruntime  # noqa: F401
 import pyarrow.parquet  # noqa: F401
 
+import hashgrain.client.bulk
+import hashgrain.client.ledger
+import hashgrain.client.open_source
+import hashgrain.indexer
+import hashgrain.indexer.compiled
+import hashgrain.queue  # noqa: F401
 from hashgrain.cli.main import main
 
 
