@@ -16,7 +16,8 @@ import hashgrain.client.bulk
 import hashgrain.client.ledger
 import hashgrain.client.open_source
 import hashgrain.indexer
-import hashgrain.indexer.compiled  # noqa: F401
+import hashgrain.indexer.compiled
+import hashgrain.queue  # noqa: F401
 from hashgrain.cli.main import main
 
 

@@ -10,7 +10,7 @@ import sys
 import time
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import pytest
@@ -19,10 +19,10 @@ from embedded_servers import EmbeddedServers
 from hashgrain.client import HashEncoder
 from hashgrain.client.bulk import encode_collection
 from hashgrain.client.ledger import Ledger
-from hashgrain.client.sources import FolderSource, ItemId
-from hashgrain.codes import HashCodes
+from hashgrain.client.sources import FolderSource
 from hashgrain.indexer import Index
 from pictures import arrays, file_bytes
+from plain_sink import AddTo
 from stored_codes import stored_codes
 
 TESTS = Path(__file__).parents[1]
@@ -93,18 +93,6 @@ class Job:
 
 def _ended(child: int) -> bool:
     return Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
-
-
-class AddTo:
-    """An index as the plainest sink."""
-
-    target = None
-
-    def __init__(self, index: Index) -> None:
-        self._index = index
-
-    def write(self, ids: list[ItemId], codes: HashCodes, payloads: list[dict[str, Any]]) -> None:
-        self._index.add(ids, codes, payloads)
 
 
 def kill_again_and_again(

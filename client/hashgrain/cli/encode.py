@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from hashgrain.cli.encode_output import progress_bar, require_folder, write_lines, write_rejected
 from hashgrain.cli.encode_page import encode_page
+from hashgrain.cli.encode_queue import CHUNK, CLAIM_AFTER_S, QueueSettings, encode_by_queue
 from hashgrain.cli.encode_receipt import print_receipt, print_receipt_as_json
 from hashgrain.cli.index_sink import IndexSink
 from hashgrain.cli.options import json_option, redis_option, triton_option
 from hashgrain.codes.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from hashgrain.client import HashEncoder
     from hashgrain.client.ledger import Ledger
-    from hashgrain.client.receipt import Receipt
-    from hashgrain.client.sources import Source
 
 
 @click.command()
@@ -83,6 +79,26 @@ if TYPE_CHECKING:
     help="Write a page to this HTML file: counts, what limits the run, and what cannot be read, with --ledger of "
     "earlier runs, too.",
 )
+@click.option(
+    "--queue",
+    "queue_url",
+    metavar="URL",
+    help="Share the work with every process that is started with the same sources, index and queue, on any machine: "
+    "redis://host:6379/0.",
+)
+@click.option("--job", metavar="NAME", help="With --queue: the job's name. [default: the index's]")
+@click.option(
+    "--claim-after",
+    type=click.FloatRange(min=0.1),
+    metavar="SECONDS",
+    help="With --queue: take over the work of a process that has not shown for so long. [default: 60]",
+)
+@click.option(
+    "--chunk",
+    type=click.IntRange(1, 10_000),
+    help="With --queue: pictures that are handed out together. [default: 512]",
+)
+@click.option("--anew", is_flag=True, help="With --queue: begin the job anew, even where it is under way.")
 @json_option
 def encode(
     sources: tuple[str, ...],
@@ -102,6 +118,11 @@ def encode(
     patience: float,
     rejected_file: Path | None,
     report_file: Path | None,
+    queue_url: str | None,
+    job: str | None,
+    claim_after: float | None,
+    chunk: int | None,
+    anew: bool,
     as_json: bool,
 ) -> None:
     """Encode images into hash codes.
@@ -119,7 +140,7 @@ def encode(
     from hashgrain.client import HashEncoder
     from hashgrain.client.bulk import encode_collection
     from hashgrain.client.open_source import ParquetColumns, open_sources
-    from hashgrain.runtime.addresses import resolve_triton
+    from hashgrain.runtime.addresses import resolve_redis, resolve_triton
 
     if (out is None) == (index_name is None):
         raise click.UsageError("say where the codes go: either --out FILE or --index NAME")
@@ -129,16 +150,40 @@ def encode(
         raise click.UsageError("--verify and --retry-rejected go with --ledger FILE")
     if logits and ledger_file is not None:
         raise click.UsageError("--logits goes without --ledger: a ledger keeps codes only")
+    if queue_url is None and (job or claim_after or chunk or anew):
+        raise click.UsageError("--job, --claim-after, --chunk and --anew go with --queue URL")
+    if queue_url is not None and (out or ledger_file or report_file):
+        raise click.UsageError(
+            "--queue goes with --index NAME, and without --out, --ledger and --report: what is done stands in the queue"
+        )
     for file in (rejected_file, report_file):
         if file is not None:
-            _require_folder(file)
+            require_folder(file)
     place = str(out) if out else f"the index {index_name}"
-    source = open_sources(sources, ParquetColumns(image_column, id_column, payload_columns))
+    columns = ParquetColumns(image_column, id_column, payload_columns)
+    if queue_url is not None:
+        assert index_name is not None
+        with (
+            HashEncoder(resolve_triton(triton), batch_size=batch, in_flight=in_flight) as encoder,
+            IndexSink(resolve_redis(redis), index_name, encoder) as index,
+        ):
+            encode_by_queue(
+                QueueSettings(queue_url, job or index_name, claim_after or CLAIM_AFTER_S, chunk or CHUNK, anew),
+                sources,
+                columns,
+                encoder,
+                index,
+                patience=patience,
+                rejected_file=rejected_file,
+                as_json=as_json,
+            )
+        return
+    source = open_sources(sources, columns)
     with (
         HashEncoder(resolve_triton(triton), batch_size=batch, in_flight=in_flight) as encoder,
         _sink(out, index_name, redis, encoder) as sink,
         _ledger(ledger_file, retry_rejected, sink, encoder) as ledger,
-        _progress(source) as progress,
+        progress_bar(source) as progress,
     ):
         receipt = encode_collection(
             encoder,
@@ -151,9 +196,9 @@ def encode(
             progress=progress,
         )
         if rejected_file is not None:
-            _write(rejected_file, _rejected_lines(receipt))
+            write_rejected(rejected_file, ((image.name, image.reason) for image in receipt.rejected))
         if report_file is not None:
-            _write(report_file, [encode_page(receipt, ledger, encoder, place)])
+            write_lines(report_file, [encode_page(receipt, ledger, encoder, place)])
         if receipt.rejected and not receipt.in_sink:
             raise DataError(f"none of {receipt.images} images can be read; the first: {receipt.rejected[0]}")
     if as_json:
@@ -193,30 +238,3 @@ def _ledger(path: Path | None, retry_rejected: bool, sink: Any, encoder: HashEnc
                 f"what is done stands in {path}: run the same command again, and it goes on from there", err=True
             )
             raise
-
-
-@contextmanager
-def _progress(source: Source) -> Iterator[Callable[[int], object]]:
-    """A progress bar on standard error where that is a terminal."""
-    from tqdm import tqdm
-
-    shown = sys.stderr.isatty()
-    with tqdm(total=source.count() if shown else None, unit=" images", disable=not shown, leave=False) as bar:
-        yield bar.update
-
-
-def _require_folder(path: Path) -> None:
-    if not path.parent.is_dir():
-        raise DataError(f"{path} cannot be written: there is no folder {path.parent}; create it first")
-
-
-def _rejected_lines(receipt: Receipt) -> Iterator[str]:
-    return (json.dumps({"id": image.name, "reason": image.reason}) + "\n" for image in receipt.rejected)
-
-
-def _write(path: Path, lines: Iterable[str]) -> None:
-    try:
-        with path.open("w", encoding="utf-8") as file:
-            file.writelines(lines)
-    except OSError as exc:
-        raise DataError(f"{path} cannot be written ({exc.strerror}); give another place") from exc

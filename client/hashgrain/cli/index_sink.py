@@ -27,32 +27,48 @@ class IndexSink:
     """
 
     def __init__(self, redis_url: str, name: str, encoder: HashEncoder) -> None:
+        self.name, self._redis_url, self._encoder = name, redis_url, encoder
+        self._index: Index | None = None
+        self._open()
+
+    def _open(self) -> None:
         from hashgrain.codes.errors import IndexMissing
         from hashgrain.indexer import Index
 
-        self._redis_url, self._name, self._encoder = redis_url, name, encoder
-        self._index: Index | None = None
         try:
-            self._index = Index.open(redis_url, name)
+            self._index = Index.open(self._redis_url, self.name)
         except IndexMissing:
             return
-        self._index.layout.require(encoder.layout, f"the index {name}")  # before the work, not after the first batch
+        encoder = self._encoder
+        self._index.layout.require(
+            encoder.layout, f"the index {self.name}"
+        )  # before the work, not after the first batch
         self._index.require_fingerprint(encoder.fingerprint)
 
     @property
     def target(self) -> str | None:
         """See `hashgrain.client.sinks.Sink`: an index that was dropped and made again is another one."""
-        return f"{self._name}@{self._index.incarnation}" if self._index is not None else None
+        return f"{self.name}@{self._index.incarnation}" if self._index is not None else None
 
     def write(self, ids: list[ItemId], codes: HashCodes, payloads: list[dict[str, Any]]) -> None:
         """See `hashgrain.client.sinks.Sink`."""
+        kept = [payload or None for payload in payloads]  # an empty payload would be stored all the same
+        self.require_index().add(ids, codes, payloads=kept, fingerprint=self._encoder.fingerprint)
+
+    def require_index(self) -> Index:
+        """The index; it is created when it is missing. Several processes may do so at a time."""
+        from hashgrain.codes.errors import IndexExists
         from hashgrain.indexer import Index
 
         if self._index is None:
             encoder = self._encoder
-            self._index = Index.create(self._redis_url, self._name, encoder.layout, fingerprint=encoder.fingerprint)
-        kept = [payload or None for payload in payloads]  # an empty payload would be stored all the same
-        self._index.add(ids, codes, payloads=kept, fingerprint=self._encoder.fingerprint)
+            try:
+                self._index = Index.create(self._redis_url, self.name, encoder.layout, fingerprint=encoder.fingerprint)
+            except IndexExists:
+                self._open()  # another process was faster
+                if self._index is None:
+                    raise
+        return self._index
 
     def reconcile(self, ledger: Ledger) -> str | None:
         """Have everything sent again where the index holds less than the ledger says.
@@ -67,7 +83,7 @@ class IndexSink:
             return None
         ledger.forget_target(self.target)
         return (
-            f"the index {self._name} holds {held:,} items and had acknowledged {noted:,}: it has lost some, or they "
+            f"the index {self.name} holds {held:,} items and had acknowledged {noted:,}: it has lost some, or they "
             "were deleted; all are sent to it again, by the codes that the ledger knows"
         )
 
