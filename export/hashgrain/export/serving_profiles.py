@@ -36,8 +36,8 @@ CPU = ServingSettings(
         "gpu and tensorrt use it better."
     ),
     batches_because=(
-        "A CPU computes 8 pictures at a time as fast as 128 (python -m benchmarks.serving); a single query waits for "
-        "the batch that runs, so it is a short one."
+        "Large batches keep all cores at work. A single query waits for the one that runs: where queries must be quick "
+        "beside bulk encoding, export with a smaller --max-batch-size."
     ),
     instances_because=(
         "One instance spreads a batch over all cores; a second would only compete for them. KIND_AUTO takes a GPU "
@@ -45,7 +45,7 @@ CPU = ServingSettings(
     ),
     delay_because="Nobody waits for company: what queues up during a batch makes the next.",
     parameters_because=_CUDNN,
-    max_batch_size=8,
+    max_batch_size=128,
     online=QueuePolicy(256, 10),
     bulk=QueuePolicy(256, 60),
     parameters={"cudnn_conv_algo_search": "1"},
