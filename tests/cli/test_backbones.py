@@ -2,9 +2,12 @@
 
 import json
 
+import pytest
+
 from command import hashgrain_here as hashgrain
 
 
+@pytest.mark.long
 def test_costs_of_a_backbone():
     told = hashgrain("backbones", "small_cnn", "--input-size", "32", "--json")
     assert told.returncode == 0, told.stderr

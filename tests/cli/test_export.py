@@ -100,6 +100,7 @@ def test_certificate_says_what_lower_precision_costs_and_gains(lowered, reposito
     assert all(speed["ratio"] == speed["converted"] / speed["reference"] for speed in certificate["speed"])
 
 
+@pytest.mark.long
 def test_run_is_exported_in_lower_precision_in_one_step(run, tmp_path):
     told = hashgrain("export", run, "--precision", "fp16", "--repository", tmp_path / "models", *FEW_FLIPS)
     assert told.returncode == 0, told.stderr
@@ -109,6 +110,7 @@ def test_run_is_exported_in_lower_precision_in_one_step(run, tmp_path):
     assert certificate["export"]["fingerprint"] == certificate["reference"] != certificate["fingerprint"]
 
 
+@pytest.mark.long
 def test_model_is_converted_on_pictures_without_labels(repository, data, tmp_path):
     told = hashgrain(
         "export",
@@ -179,6 +181,7 @@ def test_an_onnx_file_alone_has_no_configuration_to_change(repository, tmp_path)
     assert (refused.returncode, "is exported already; give --precision" in refused.stderr) == (2, True)
 
 
+@pytest.mark.long
 def test_a_model_in_lower_precision_may_stand_beside_the_one_it_was(repository, data, tmp_path):
     assert hashgrain("export", repository, "--repository", tmp_path).returncode == 0
     told = hashgrain(
