@@ -1,6 +1,7 @@
 """Three quarters of the classes are learned, the last quarter asks."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,8 +20,17 @@ def test_the_draw_follows_from_the_seed_alone():
     assert unseen_classes(names, 1).tolist() != unseen_classes(names, 0).tolist()
 
 
+GOLDEN = Path(__file__).resolve().parent.parent / "golden" / "cifar100_unseen_v1.json"
+
 FIRST = [0, 2, 6, 7]
 """Made again by: for n in range(100): echo -n "0:class $n" | sha256sum; sorted; the first 25 lines."""
+
+
+def test_the_classes_kept_from_training_on_cifar100_are_those_of_the_published_figures():
+    golden = json.loads(GOLDEN.read_text())
+    names = tuple(golden["classes"])
+    for seed, unseen in golden["unseen"].items():
+        assert [names[n] for n in unseen_classes(names, int(seed))] == unseen
 
 
 def test_every_ranking_of_every_group_is_told(tmp_path):
