@@ -12,7 +12,8 @@ from hashgrain.client.codes_file import CodesFile
 from hashgrain.codes import CodeLayout, HashCodes
 from hashgrain.codes.errors import InvalidInput
 from hashgrain.codes.images import decode
-from hashgrain.export.drift import CodeSet, compare_codes, jensen_shannon, two_proportions
+from hashgrain.export.chance import jensen_shannon, two_proportions
+from hashgrain.export.drift import CodeSet, compare_codes
 from hashgrain.export.metrics import within_nearest
 from hashgrain.export.onnx_session import OnnxEncoder
 from labelled_pictures import write_parquet

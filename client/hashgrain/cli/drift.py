@@ -12,7 +12,8 @@ import click
 from hashgrain.cli.main import echo_json
 
 if TYPE_CHECKING:
-    from hashgrain.export.drift import CodeComparison, CodeSet, Shift, Tested
+    from hashgrain.export.chance import Tested
+    from hashgrain.export.drift import CodeComparison, CodeSet, Shift
     from hashgrain.export.evaluate import Encoder
 
 MOVED_SHOWN = 10
