@@ -30,7 +30,7 @@ def test_model_config_certificate_and_card_name_one_fingerprint() -> None:
     assert contract.fingerprint in CARD
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_card_figures_come_out_of_evaluate_again(cifar100) -> None:
     """The card's quick check; another processor may flip a bit or two, hence half a point of room."""
     command = re.search(r"hashgrain evaluate --data cifar100 (--queries \d+ --database \d+)", CARD)

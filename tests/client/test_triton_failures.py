@@ -153,7 +153,7 @@ def test_a_reply_carries_only_the_tensors_asked_for(triton: EmbeddedServers, sch
 
 
 def test_a_server_that_stalls_and_then_dies_midway(own_triton: TritonRecord) -> None:
-    timeouts = Timeouts(request=1)
+    timeouts = Timeouts(request=3)
     images = arrays(300)
     with (
         HashEncoder(own_triton.address, timeouts=timeouts) as rpc,

@@ -46,6 +46,7 @@ def test_refitted_run_keeps_the_backbone_and_has_the_heads_that_were_asked_for(s
     )
 
 
+@pytest.mark.long
 def test_heads_bring_codes_home_to_their_targets(source):
     """Separable features: each picture is nearest to its own target, by far on average, and each bit is centred."""
     labels = torch.arange(400) % 4

@@ -43,7 +43,7 @@ GROWING = Workload(seed=6, items=60, shards=2, centres=2, flips=0.02, growing=Tr
 RIVALS = Workload(seed=3, shards=2, overlapping=True, era_steps=50)
 
 
-@pytest.mark.parametrize("workload", [MIXED, CROWDED, GROWING])
+@pytest.mark.parametrize("workload", [MIXED, CROWDED, pytest.param(GROWING, marks=pytest.mark.long)])
 def test_every_answer_beside_writers_is_right(redis_url: str, workload: Workload) -> None:
     splits = churn(redis_url, workload)
     assert splits >= workload.steps / 10, "buckets are split all the time"

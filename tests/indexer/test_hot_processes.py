@@ -101,9 +101,9 @@ class Writer:
 @pytest.mark.parametrize(
     ("cache_bytes", "shards", "most_skipped"),
     [
-        (2000, 1, 0),
+        pytest.param(2000, 1, 0, marks=pytest.mark.long),
         (2000, 3, patience.MOST_SKIPPED),
-        (1 << 20, 1, patience.MOST_SKIPPED),
+        pytest.param(1 << 20, 1, patience.MOST_SKIPPED, marks=pytest.mark.long),
         (1 << 20, 3, 0),
     ],
 )
