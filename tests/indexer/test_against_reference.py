@@ -80,7 +80,7 @@ def small_steps() -> Any:
         yield
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     layout=LAYOUTS,
     shards=st.sampled_from([1, 3]),

@@ -117,7 +117,7 @@ def undamaged(redis_server: str) -> dict[bytes, Any]:
     return {key: client.dump(key) for key in client.scan_iter()}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(blows=BLOWS)
 def test_whatever_is_damaged_a_repair_takes_no_sound_item_and_leaves_nothing_that_it_said_it_mended(
     redis_server: str, undamaged: dict[bytes, Any], blows: list[tuple[str, int, int]]
