@@ -149,7 +149,7 @@ def targets(run: Run) -> list[Target]:
         ),
         Target("reader's p99 beside a writer / alone", worst.beside / worst.idle, 5),
         Target("start of a searcher to its first answer (stated for 100,000,000)", run.start_ms, 2000, unit=" ms"),
-        Target("hot p50 at 100,000,000 items / at 1,000,000 (compare two runs)", None, 3),
+        Target("hot p50 at 100,000,000 items / at 1,000,000 (benchmarks.growth)", None, 3),
         Target("stage one alone: the nearest 100 of 50,000 buckets", run.stage_one_us, 10, unit=" us"),
         Target("exact hot scan: Faiss flat's p50 / ours, one core", flat.p50 / exact_p50, 2, at_most=False),
     ]  # fmt: skip
