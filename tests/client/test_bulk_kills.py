@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import os
-import signal
 import sqlite3
-import subprocess
-import sys
 import time
 from contextlib import closing
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 import pytest
 
 from embedded_servers import EmbeddedServers
+from encoding_forks import EncodingForks
 from hashgrain.client import HashEncoder
 from hashgrain.client.bulk import encode_collection
 from hashgrain.client.ledger import Ledger
@@ -25,7 +22,6 @@ from pictures import arrays, file_bytes
 from plain_sink import AddTo
 from stored_codes import stored_codes
 
-TESTS = Path(__file__).parents[1]
 IMAGES, DISTINCT = 900, 700
 
 
@@ -43,31 +39,24 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-class Job:
-    """One command, run again and again, see `encode_process`."""
+class Job(EncodingForks):
+    """A job with a ledger."""
 
     def __init__(self, photos: Path, index: str, ledger: Path, encoder: str | Path, redis_url: str) -> None:
-        arguments = ("--index", index, "--ledger", ledger, "--triton", encoder, "--redis", redis_url, "--batch", "16")
+        options = ("--index", index, "--ledger", ledger, "--triton", encoder, "--redis", redis_url, "--batch", "16")
+        super().__init__(photos, *options)
         self._ledger = ledger
-        self._process = subprocess.Popen(
-            [str(part) for part in (sys.executable, TESTS / "encode_process.py", photos, *arguments)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
 
     def run(self, rows: int | None = None, pause: float = 0.0) -> int:
         """The exit status, -9 where the run was killed `pause` seconds after the ledger had so many rows more."""
         before = self.noted()
-        print(file=self._process.stdin, flush=True)
-        child = self._number()
-        if rows is not None:
-            while self.noted() < before + rows and not _ended(child):
-                time.sleep(0.0005)
-            time.sleep(pause)
-            os.kill(child, signal.SIGKILL)  # one that has ended is not collected before its status is read
-        return self._number()
+        child = self.begin()
+        if rows is None:
+            return self.end()
+        while self.noted() < before + rows and not _ended(child):
+            time.sleep(0.0005)
+        time.sleep(pause)
+        return self.kill()
 
     def noted(self) -> int:
         """Rows of the ledger, read as anybody can."""
@@ -78,17 +67,6 @@ class Job:
                 return int(connection.execute("SELECT count(*) FROM items").fetchone()[0])
             except sqlite3.OperationalError:  # killed, or looked into, before there was a table
                 return 0
-
-    def _number(self) -> int:
-        assert self._process.stdout is not None
-        return int(self._process.stdout.readline())
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._process.kill()
-        self._process.communicate()
 
 
 def _ended(child: int) -> bool:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 import pytest
 import redis
 
+from encoding_forks import EncodingForks
 from hashgrain.client import HashEncoder
 from hashgrain.client.bulk import encode_collection
 from hashgrain.client.sources import FolderSource
@@ -23,7 +19,6 @@ from pictures import arrays, file_bytes
 from plain_sink import AddTo
 from stored_codes import stored_codes
 
-TESTS = Path(__file__).parents[1]
 IMAGES, CHUNK = 600, 2
 CHUNKS = IMAGES // CHUNK
 
@@ -39,42 +34,12 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-class Process:
-    """`hashgrain encode --queue` in a process that can be killed and begun again, see `encode_process`."""
+class Process(EncodingForks):
+    """One of those that share a job."""
 
     def __init__(self, photos: Path, index: str, model: Path, redis_url: str) -> None:
         options = ("--queue", redis_url, "--index", index, "--redis", redis_url, "--triton", model)
-        limits = ("--chunk", CHUNK, "--claim-after", "0.5")
-        self._process = subprocess.Popen(
-            [str(part) for part in (sys.executable, TESTS / "encode_process.py", photos, *options, *limits)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def begin(self) -> None:
-        print(file=self._process.stdin, flush=True)
-        self._child = self._number()
-
-    def kill(self) -> int:
-        os.kill(self._child, signal.SIGKILL)
-        return self._number()
-
-    def end(self) -> int:
-        """The exit status of the run, once it has ended."""
-        return self._number()
-
-    def _number(self) -> int:
-        assert self._process.stdout is not None
-        return int(self._process.stdout.readline())
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._process.kill()
-        self._process.communicate()
+        super().__init__(photos, *options, "--chunk", CHUNK, "--claim-after", "0.5")
 
 
 class Watched:
