@@ -42,6 +42,7 @@ def codes(rows: int, seed: int = 0) -> HashCodes:
 
 def test_the_package_exports_what_a_user_needs_and_no_more() -> None:
     assert package.__all__ == [
+        "AsyncIndex",
         "CacheStats",
         "CheckReport",
         "Finding",
@@ -51,6 +52,7 @@ def test_the_package_exports_what_a_user_needs_and_no_more() -> None:
         "ItemId",
         "Rank",
         "ReferenceIndex",
+        "SearchOptions",
         "SearchRequest",
         "Timeouts",
         "Written",

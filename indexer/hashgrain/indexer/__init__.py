@@ -1,5 +1,6 @@
 """The two-stage index in Redis: packed buckets of codes, each around a centroid, that split as the index grows."""
 
+from hashgrain.indexer.async_index import AsyncIndex
 from hashgrain.indexer.cache_size import CacheStats
 from hashgrain.indexer.check import CheckReport, Finding, check_index
 from hashgrain.indexer.connection import Timeouts
@@ -7,10 +8,11 @@ from hashgrain.indexer.identifiers import ItemId
 from hashgrain.indexer.index import Index
 from hashgrain.indexer.lifecycle import drop_index, list_indexes
 from hashgrain.indexer.reference import ReferenceIndex
-from hashgrain.indexer.request import Rank, SearchRequest
+from hashgrain.indexer.request import Rank, SearchOptions, SearchRequest
 from hashgrain.indexer.results import Hit, IndexStats, Written
 
 __all__ = [
+    "AsyncIndex",
     "CacheStats",
     "CheckReport",
     "Finding",
@@ -20,6 +22,7 @@ __all__ = [
     "ItemId",
     "Rank",
     "ReferenceIndex",
+    "SearchOptions",
     "SearchRequest",
     "Timeouts",
     "Written",

@@ -16,6 +16,7 @@ from hashgrain.indexer.header import BUCKET_ITEMS
 from hashgrain.indexer.hot_buckets import HotBuckets
 from hashgrain.indexer.identifiers import ItemId
 from hashgrain.indexer.lifecycle import create_shards, drop_shards, open_shards
+from hashgrain.indexer.queries import require_logits
 from hashgrain.indexer.request import Rank, SearchRequest
 from hashgrain.indexer.results import Hit, IndexStats, Written
 from hashgrain.indexer.search import Searcher
@@ -278,8 +279,21 @@ class Index:
             StoreUnavailable: also where the deadline passed before there was any answer to any query.
         """
         request = SearchRequest(k, rank, candidates, probes, radius, exact, payloads, within, refine, deadline)
+        self.require_queries(codes, request, fingerprint)
+        return self.answer(codes, request)
+
+    def require_queries(self, codes: HashCodes, request: SearchRequest, fingerprint: str | None) -> None:
+        """Refuse queries that `answer` cannot answer.
+
+        Raises:
+            InvalidInput, LayoutMismatch, FingerprintMismatch: see `search`.
+        """
         self._require_codes(codes)
         self.require_fingerprint(fingerprint)
+        require_logits(codes, request)
+
+    def answer(self, codes: HashCodes, request: SearchRequest) -> list[Hit]:
+        """What `search` does once queries and request have been checked; see there."""
         return self._searcher.search(codes, request)
 
     def stats(self) -> IndexStats:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, TypedDict, get_args
 
 import numpy as np
 
@@ -18,6 +18,20 @@ DEFAULT_CANDIDATES = 4096
 _INTEGERS = (("k", 1), ("candidates", 1), ("probes", 1), ("radius", 0), ("within", 0), ("refine", 1))
 _INTEGER, _NUMBER = (int, np.integer), (int, float)
 _HOW_FAR = ("candidates", "probes", "radius", "within")
+
+
+class SearchOptions(TypedDict, total=False):
+    """What may be said of a search beside `k`, by name; see `SearchRequest`."""
+
+    rank: Rank
+    candidates: int | None
+    probes: int | None
+    radius: int | None
+    within: int | None
+    exact: bool
+    refine: int | None
+    deadline: float | None
+    payloads: bool
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ from hashgrain.indexer.hot_buckets import HotBuckets
 from hashgrain.indexer.patience import Patience
 from hashgrain.indexer.planning import Plan, reach_of
 from hashgrain.indexer.probing import Probing
-from hashgrain.indexer.queries import Queries, require_logits
+from hashgrain.indexer.queries import Queries
 from hashgrain.indexer.reading import Asked, Reading
 from hashgrain.indexer.request import SearchRequest
 from hashgrain.indexer.results import Hit
@@ -65,11 +65,9 @@ class Searcher:
         """Answer every query, in order; but for a deadline, a query's answer does not depend on the others.
 
         Raises:
-            InvalidInput: logits are missing that the request needs, or are not finite.
             StoreUnavailable: writers changed the index faster than it could be read, or the deadline passed before
                 anything was.
         """
-        require_logits(codes, request)
         warm_up(self._layout)  # before the deadline runs
         groups = [codes]
         if len(codes) > GROUP:

@@ -1,0 +1,171 @@
+"""`AsyncIndex`: an index for programs that run on asyncio. The work is `Index`'s, in a few threads."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from types import TracebackType
+from typing import Any, TypeVar, Unpack
+
+from hashgrain.codes.errors import InvalidInput
+from hashgrain.codes.layout import CodeLayout, HashCodes
+from hashgrain.indexer.cache_size import CacheStats
+from hashgrain.indexer.connection import DEFAULT_TIMEOUTS, Timeouts
+from hashgrain.indexer.identifiers import ItemId
+from hashgrain.indexer.index import Index
+from hashgrain.indexer.request import SearchOptions, SearchRequest
+from hashgrain.indexer.results import Hit, IndexStats, Written
+from hashgrain.indexer.shared_searches import SharedSearches
+
+Made = TypeVar("Made")
+
+THREADS = 4
+"""Threads that search, unless told otherwise: while one waits for Redis, another compares codes."""
+
+
+class AsyncIndex:
+    """An index that is awaited; make one with `AsyncIndex.open`.
+
+    It belongs to the event loop that it was made in. Any number of tasks may use it at once: searches that ask the same
+    are answered together (see `shared_searches`), by `threads` threads with a connection each, and at most as many
+    other calls go on beside them. A search whose task is cancelled disturbs no other; a write whose task is cancelled
+    goes on, and may have been done wholly, in part or not at all: repeat it to be sure.
+
+    Args:
+        index: the index; it is closed with this object.
+        threads: 1 or more.
+
+    Raises:
+        InvalidInput: `threads` is something else.
+    """
+
+    def __init__(self, index: Index, threads: int = THREADS) -> None:
+        if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
+            raise InvalidInput(f"threads must be an integer of 1 or more, got {threads!r}")
+        self._index = index
+        self._loop = asyncio.get_running_loop()
+        self._pool = ThreadPoolExecutor(2 * threads, thread_name_prefix=f"hashgrain-{index.name}")
+        self._searches = SharedSearches(index.answer, self._pool, threads)
+        self._others = asyncio.Semaphore(threads)
+        self._closed = False
+
+    @classmethod
+    async def open(
+        cls,
+        redis_url: str,
+        name: str,
+        *,
+        timeouts: Timeouts = DEFAULT_TIMEOUTS,
+        cache_bytes: int | None = None,
+        max_staleness: float = 0.0,
+        threads: int = THREADS,
+    ) -> AsyncIndex:
+        """Open an index that is there; arguments and errors are those of `Index.open`, and of this class."""
+        opening = partial(
+            Index.open, redis_url, name, timeouts=timeouts, cache_bytes=cache_bytes, max_staleness=max_staleness
+        )
+        index = await asyncio.to_thread(opening)
+        try:
+            return cls(index, threads)
+        except BaseException:
+            index.close()
+            raise
+
+    @property
+    def name(self) -> str:
+        """The index's name."""
+        return self._index.name
+
+    @property
+    def layout(self) -> CodeLayout:
+        """The lengths of the codes that it holds."""
+        return self._index.layout
+
+    @property
+    def fingerprint(self) -> str | None:
+        """Of the model whose codes it holds, or None where it was created without."""
+        return self._index.fingerprint
+
+    async def search(
+        self, codes: HashCodes, k: int = 10, *, fingerprint: str | None = None, **options: Unpack[SearchOptions]
+    ) -> list[Hit]:
+        """Find the k nearest items of every query; arguments, answers and errors are those of `Index.search`.
+
+        A deadline counts from the call, and a search that has one is answered by itself.
+        """
+        self._require_usable()
+        request = SearchRequest(k, **options)
+        self._index.require_queries(codes, request, fingerprint)
+        return await self._searches.search(codes, request)
+
+    async def add(
+        self,
+        ids: Iterable[ItemId],
+        codes: HashCodes,
+        payloads: Sequence[Mapping[str, Any] | None] | None = None,
+        fingerprint: str | None = None,
+    ) -> Written:
+        """Write items; see `Index.add`."""
+        return await self._run(partial(self._index.add, ids, codes, payloads, fingerprint))
+
+    async def load(
+        self,
+        ids: Iterable[ItemId],
+        codes: HashCodes,
+        payloads: Sequence[Mapping[str, Any] | None] | None = None,
+        fingerprint: str | None = None,
+    ) -> int:
+        """Load a whole collection into this index, which must be empty; see `Index.load`."""
+        return await self._run(partial(self._index.load, ids, codes, payloads, fingerprint))
+
+    async def delete(self, ids: Iterable[ItemId]) -> int:
+        """Delete items; see `Index.delete`."""
+        return await self._run(partial(self._index.delete, ids))
+
+    async def count(self) -> int:
+        """How many items the index holds."""
+        return await self._run(self._index.__len__)
+
+    async def stats(self) -> IndexStats:
+        """The index in figures; see `Index.stats`."""
+        return await self._run(self._index.stats)
+
+    async def drop(self) -> None:
+        """Delete the index with all its items; see `Index.drop`."""
+        await self._run(self._index.drop)
+
+    def cache_stats(self) -> CacheStats | None:
+        """What this object keeps of the index, in figures; None where it was opened without `cache_bytes`."""
+        return self._index.cache_stats()
+
+    async def close(self) -> None:
+        """Wait for what is going on, refuse searches that have not had their turn, and close the connections."""
+        self._closed = True
+        self._searches.close()
+        await asyncio.to_thread(self._pool.shutdown)
+        await asyncio.to_thread(self._index.close)
+
+    async def __aenter__(self) -> AsyncIndex:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"Async{self._index!r}"
+
+    async def _run(self, work: Callable[[], Made]) -> Made:
+        self._require_usable()
+        async with self._others:
+            self._require_usable()
+            return await self._loop.run_in_executor(self._pool, work)
+
+    def _require_usable(self) -> None:
+        if asyncio.get_running_loop() is not self._loop:
+            raise InvalidInput("an AsyncIndex belongs to the event loop that it was opened in; open another one here")
+        if self._closed:
+            raise InvalidInput("this index was closed; open it anew")
