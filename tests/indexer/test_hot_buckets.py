@@ -69,7 +69,7 @@ def bucket_keys(client: redis.Redis) -> list[bytes]:
 def noted(keeping: Index, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the commands that it sends from now on, over the connection on which changes are told."""
     sent: list[str] = []
-    tracking = keeping._hot._tracking  # type: ignore[union-attr]
+    tracking = keeping._meant.now.hot._tracking  # type: ignore[union-attr]
     ask, ping = tracking.ask, tracking.ping
 
     def asked(commands: Any, take: Any) -> None:
@@ -281,7 +281,7 @@ def test_a_search_that_is_told_of_a_write_only_while_it_goes_on_begins_afresh(
     keeping.search(QUERIES, exact=True)
     before = keeping.search(query, 3, **asked)[0]
     buckets = index.stats().buckets
-    tracking = keeping._hot._tracking  # type: ignore[union-attr]
+    tracking = keeping._meant.now.hot._tracking  # type: ignore[union-attr]
     drain, rank, written, ranked = tracking.drain, search_module.Selection.of, [], []
 
     def late() -> None:
@@ -297,7 +297,7 @@ def test_a_search_that_is_told_of_a_write_only_while_it_goes_on_begins_afresh(
         if len(ranked) == 1 and "ranks" in killing:
             client.client_kill_filter(_type="normal", skipme=True)
             if "noticed" in killing:
-                keeping._hot.tend()  # type: ignore[union-attr]
+                keeping._meant.now.hot.tend()  # type: ignore[union-attr]
         return rank(*arguments, **named)
 
     monkeypatch.setattr(tracking, "drain", late)
@@ -318,7 +318,7 @@ def test_a_write_into_a_bucket_that_was_not_read_counts_where_it_should_have_bee
     query = random_codes(1, LAYOUT, 5, flips=0.5)
     keeping.search(QUERIES, exact=True)
     assert keeping.search(query, within=0)[0].buckets == 0
-    tracking = keeping._hot._tracking  # type: ignore[union-attr]
+    tracking = keeping._meant.now.hot._tracking  # type: ignore[union-attr]
     drain, written = tracking.drain, []
 
     def late() -> None:
@@ -340,7 +340,7 @@ def test_a_payload_is_that_of_the_code_even_if_both_change_in_the_same_turn_of_t
     for _ in range(2):  # the second time it knows the partition, so that its write is the first thing it asks
         index.add([0], codes[:1], [{"code": 0}])
     assert keeping.search(codes[:1], 1, payloads=True)[0].payloads == [{"code": 0}]
-    tracking = keeping._hot._tracking  # type: ignore[union-attr]
+    tracking = keeping._meant.now.hot._tracking  # type: ignore[union-attr]
     ask, writing = tracking.ask, threading.Thread(target=index.add, args=([0], codes[1:], [{"code": 1}]))
 
     def behind_a_write(commands: Any, take: Any) -> None:
@@ -373,7 +373,7 @@ def test_a_batch_is_seen_whole_even_if_a_part_of_it_is_read_in_the_turn_in_which
         keeping.search(codes[:1], probes=1)
         new, stamp = range(ITEMS, ITEMS + 10), client.get("hg:{x:0}:stamp")
         writing = threading.Thread(target=index.add, args=(new, codes[:10]))
-        tracking = keeping._hot._tracking  # type: ignore[union-attr]
+        tracking = keeping._meant.now.hot._tracking  # type: ignore[union-attr]
         ask = tracking.ask
 
         def behind_a_write(commands: Any, take: Any) -> None:
@@ -395,7 +395,7 @@ def test_a_bucket_that_changes_while_others_are_still_read_is_not_kept(
     """Some buckets are read by one command each, and the server may serve writers between them."""
     monkeypatch.setattr(hot_buckets, "AT_ONCE", 10)
     monkeypatch.setattr(hot_buckets, "UNDER_WAY", 2)
-    tracking = keeping._hot._tracking  # type: ignore[union-attr]
+    tracking = keeping._meant.now.hot._tracking  # type: ignore[union-attr]
     ask, number = tracking.ask, iter(range(1000, 1003))
 
     def one_by_one(commands: Any, take: Any) -> None:
@@ -425,7 +425,7 @@ def test_a_kept_bucket_that_changes_while_others_are_read_is_read_too(
         index.add(range(ITEMS), codes)
         some = 4 * BUCKET if splitting else 2
         keeping.search(codes[:1], probes=1)
-        tracking = keeping._hot._tracking  # type: ignore[union-attr]
+        tracking = keeping._meant.now.hot._tracking  # type: ignore[union-attr]
         ask, batches = tracking.ask, iter([range(ITEMS, ITEMS + some)])
 
         def after_a_write(commands: Any, take: Any) -> None:
@@ -452,7 +452,7 @@ def test_a_partition_that_changed_is_read_before_anything_is_asked_for_it(
             client.set(key, client.get(key) or b"")
     else:
         index.add(range(1000, 1000 + ITEMS), random_codes(ITEMS, LAYOUT, 3, flips=0.2))
-    keeping._hot.tend()  # type: ignore[union-attr]
+    keeping._meant.now.hot.tend()  # type: ignore[union-attr]
     assert keeping.search(QUERIES[:1], exact=True)[0].candidates == ITEMS * (1 if touched else 2)
     assert set(sent[:-1]) == {"MGET"}
     assert len(sent) == 1 + index.stats().shards
@@ -465,7 +465,7 @@ def test_another_database_that_is_emptied_while_buckets_are_read_costs_a_reading
     monkeypatch.setattr(patience, "MOST_SKIPPED", 0)
     monkeypatch.setattr(hot_buckets, "AT_ONCE", 10)
     client = redis.Redis.from_url(f"{redis_url}?db=5")
-    tracking = keeping._hot._tracking  # type: ignore[union-attr]
+    tracking = keeping._meant.now.hot._tracking  # type: ignore[union-attr]
     ask, times = tracking.ask, []
 
     def one_by_one(commands: Any, take: Any) -> None:

@@ -46,6 +46,7 @@ def test_the_package_exports_what_a_user_needs_and_no_more() -> None:
         "CacheStats",
         "CheckReport",
         "Finding",
+        "Generation",
         "Hit",
         "Index",
         "IndexStats",
@@ -57,8 +58,12 @@ def test_the_package_exports_what_a_user_needs_and_no_more() -> None:
         "Timeouts",
         "Written",
         "check_index",
+        "create_generation",
         "drop_index",
+        "list_generations",
         "list_indexes",
+        "roll_back",
+        "switch_generation",
     ]
 
 

@@ -33,7 +33,7 @@ class Answering:
         self.asked: list[tuple[int, int]] = []
         self.gate = threading.Event()
 
-    def __call__(self, codes: HashCodes, request: SearchRequest) -> list[Hit]:
+    def __call__(self, codes: HashCodes, request: SearchRequest, fingerprint: str | None) -> list[Hit]:
         self.asked.append((len(codes), request.k))
         assert self.gate.wait(10)
         if (codes.fine == BROKEN.fine).all(axis=1).any():
@@ -52,7 +52,7 @@ def run(work: Callable[[SharedSearches, Answering], Coroutine[Any, Any, None]], 
 
 async def ask(shared: SharedSearches, rows: int, seed: int, request: SearchRequest) -> None:
     codes = random_codes(rows, LAYOUT, seed)
-    hits = await shared.search(codes, request)
+    hits = await shared.search(codes, request, None)
     assert [hit.ids for hit in hits] == [[code.fine.tobytes().hex()] for code in codes], "each its own"
 
 
@@ -88,7 +88,7 @@ def test_a_broken_bucket_fails_those_who_look_into_it() -> None:
     async def work(shared: SharedSearches, answering: Answering) -> None:
         answering.gate.set()
         good = [ask(shared, 2, seed, SearchRequest(1)) for seed in range(5)]
-        found = await asyncio.gather(*good, shared.search(BROKEN, SearchRequest(1)), return_exceptions=True)
+        found = await asyncio.gather(*good, shared.search(BROKEN, SearchRequest(1), None), return_exceptions=True)
         assert [type(one) for one in found] == [type(None)] * 5 + [IndexCorrupt]
 
     run(work)

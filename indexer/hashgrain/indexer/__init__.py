@@ -10,12 +10,20 @@ from hashgrain.indexer.lifecycle import drop_index, list_indexes
 from hashgrain.indexer.reference import ReferenceIndex
 from hashgrain.indexer.request import Rank, SearchOptions, SearchRequest
 from hashgrain.indexer.results import Hit, IndexStats, Written
+from hashgrain.indexer.switching import (
+    Generation,
+    create_generation,
+    list_generations,
+    roll_back,
+    switch_generation,
+)
 
 __all__ = [
     "AsyncIndex",
     "CacheStats",
     "CheckReport",
     "Finding",
+    "Generation",
     "Hit",
     "Index",
     "IndexStats",
@@ -27,6 +35,10 @@ __all__ = [
     "Timeouts",
     "Written",
     "check_index",
+    "create_generation",
     "drop_index",
+    "list_generations",
     "list_indexes",
+    "roll_back",
+    "switch_generation",
 ]

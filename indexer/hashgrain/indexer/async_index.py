@@ -9,7 +9,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any, TypeVar, Unpack
 
-from hashgrain.codes.errors import InvalidInput
+from hashgrain.codes.errors import FingerprintMismatch, InvalidInput, LayoutMismatch
 from hashgrain.codes.layout import CodeLayout, HashCodes
 from hashgrain.indexer.cache_size import CacheStats
 from hashgrain.indexer.connection import DEFAULT_TIMEOUTS, Timeouts
@@ -97,8 +97,11 @@ class AsyncIndex:
         """
         self._require_usable()
         request = SearchRequest(k, **options)
-        self._index.require_queries(codes, request, fingerprint)
-        return await self._searches.search(codes, request)
+        try:
+            self._index.require_queries(codes, request, fingerprint)
+        except (LayoutMismatch, FingerprintMismatch):  # of the generation that was live when it was last asked
+            return await self._run(partial(self._index.answer, codes, request, fingerprint))
+        return await self._searches.search(codes, request, fingerprint)
 
     async def add(
         self,

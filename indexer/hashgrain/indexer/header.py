@@ -11,7 +11,7 @@ from hashgrain.codes.errors import IndexCorrupt, InvalidInput, SchemaMismatch
 from hashgrain.codes.layout import CodeLayout
 from hashgrain.indexer.keys import SCHEMA_VERSION
 
-CREATING, LOADING, LIVE, DROPPING = "creating", "loading", "live", "dropping"
+CREATING, LOADING, LIVE, DROPPING, PAST = "creating", "loading", "live", "dropping", "past"
 
 MOST_SHARDS = 1024
 LONGEST_NAME = 200
@@ -22,6 +22,7 @@ BUCKET_ITEMS = 512
 _LEAST_BUCKET, _LARGEST_BUCKET = 4, 65_536
 
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
+_NUMBERED = re.compile(r"(.*)@(0|[1-9][0-9]{0,8})", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Header:
         shards: how many shards the index has.
         shard: which of them this is.
         incarnation: a random number drawn at creation; tells two indexes apart that bear one name after another.
-        state: `creating`, `loading`, `live` or `dropping`.
+        state: `creating`, `loading`, `live`, `dropping` or `past`.
         bucket_items: how many items a bucket may hold before it is split.
         live: how many items the shard holds.
         pages: how many pages its places are divided among.
@@ -130,6 +131,20 @@ def require_name(name: str) -> str:
             f"{name!r} cannot name an index: use 1 to {LONGEST_NAME} letters (a to z), digits, '.', '_' and '-'"
         )
     return name
+
+
+def split_name(name: str) -> tuple[str, int | None]:
+    """The name of an index, and the number of the generation that is meant: "photos@2" is ("photos", 2).
+
+    The number is None where the name says none: whichever is live.
+
+    Raises:
+        InvalidInput: it cannot name an index, or a generation of one.
+    """
+    numbered = _NUMBERED.fullmatch(name) if isinstance(name, str) else None
+    if numbered is None:
+        return require_name(name), None
+    return require_name(numbered[1]), int(numbered[2])
 
 
 def require_shards(shards: int) -> int:

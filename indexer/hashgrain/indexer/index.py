@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -13,13 +13,12 @@ from hashgrain.indexer.cache_size import CacheStats, require_cache_bytes, requir
 from hashgrain.indexer.collection import Collection
 from hashgrain.indexer.connection import DEFAULT_TIMEOUTS, Connection, Timeouts
 from hashgrain.indexer.header import BUCKET_ITEMS
-from hashgrain.indexer.hot_buckets import HotBuckets
 from hashgrain.indexer.identifiers import ItemId
-from hashgrain.indexer.lifecycle import create_shards, drop_shards, open_shards
+from hashgrain.indexer.lifecycle import create_shards, drop_shards, open_shards, require_new
+from hashgrain.indexer.opened import Followed, Opened
 from hashgrain.indexer.queries import require_logits
 from hashgrain.indexer.request import Rank, SearchRequest
 from hashgrain.indexer.results import Hit, IndexStats, Written
-from hashgrain.indexer.search import Searcher
 from hashgrain.indexer.shard import Shard
 from hashgrain.indexer.statistics import index_stats
 from hashgrain.indexer.writing import add_items, delete_ids
@@ -35,16 +34,16 @@ class Index:
     def __init__(
         self,
         connection: Connection,
-        shards: Sequence[Shard],
+        name: str,
         cache_bytes: int | None = None,
         max_staleness: float = 0.0,
     ) -> None:
         self._connection = connection
-        self._shards = shards
-        header = shards[0].header
-        self._name, self._layout, self._fingerprint = shards[0].keys.name, header.layout, header.fingerprint
-        self._hot = None if cache_bytes is None else HotBuckets(shards, cache_bytes, max_staleness)
-        self._searcher = Searcher(shards, self._layout, self._hot)
+        self._name = name
+        self._meant = Followed(
+            connection, name, lambda: Opened.of(open_shards(connection, name), cache_bytes, max_staleness)
+        )
+        self._made_for = self._meant.now.fingerprint
 
     @classmethod
     def create(
@@ -64,7 +63,7 @@ class Index:
 
         Args:
             redis_url: `redis://`, `rediss://` or `unix://` address.
-            name: letters, digits, '.', '_' and '-'.
+            name: letters, digits, '.', '_' and '-'. (`create_generation` makes further generations of it.)
             layout: the lengths of the codes it will hold.
             fingerprint: of the model that makes them; codes that come with another will be refused.
             shards: into how many parts, each atomic by itself, the items are divided.
@@ -78,12 +77,11 @@ class Index:
             StoreError: see `open`.
         """
         connection = Connection.to(redis_url, timeouts)
-        return cls._found(
-            connection,
-            lambda: create_shards(connection, name, layout, fingerprint, shards, bucket_items),
-            cache_bytes,
-            max_staleness,
-        )
+
+        def create() -> None:
+            create_shards(connection, require_new(connection, name), layout, fingerprint, shards, bucket_items)
+
+        return cls._found(connection, name, create, cache_bytes, max_staleness)
 
     @classmethod
     def open(
@@ -98,7 +96,9 @@ class Index:
         """Open an index that is there.
 
         Args:
-            redis_url, name, timeouts: see `create`.
+            redis_url, timeouts: see `create`.
+            name: of the index. Where it has generations, the object goes over to another one as soon as that becomes
+                the live one; "photos@2" means generation 2 for good, and one that is no longer live can only be read.
             cache_bytes: keep buckets that searches have read, up to so many bytes: the next search that needs them
                 waits for one short answer only, and for names where ids are strings that it has not seen. Answers stay
                 what they are without: Redis tells of every change over one more connection (see `hot_buckets`).
@@ -111,13 +111,14 @@ class Index:
             StoreError: `cache_bytes` is given, and the server cannot tell of changes.
         """
         connection = Connection.to(redis_url, timeouts)
-        return cls._found(connection, lambda: open_shards(connection, name), cache_bytes, max_staleness)
+        return cls._found(connection, name, lambda: None, cache_bytes, max_staleness)
 
     @classmethod
     def _found(
         cls,
         connection: Connection,
-        find: Callable[[], list[Shard]],
+        name: str,
+        make: Callable[[], None],
         cache_bytes: int | None,
         max_staleness: float,
     ) -> Index:
@@ -125,10 +126,8 @@ class Index:
         require_max_staleness(max_staleness, cache_bytes)
         try:
             connection.require_no_eviction()
-            index = cls(connection, find(), cache_bytes, max_staleness)
-            if index._hot is not None:
-                index._hot.open()
-            return index
+            make()
+            return cls(connection, name, cache_bytes, max_staleness)
         except BaseException:
             connection.close()
             raise
@@ -141,17 +140,21 @@ class Index:
     @property
     def layout(self) -> CodeLayout:
         """The lengths of the codes that it holds."""
-        return self._layout
+        return self._meant.now.layout
 
     @property
     def fingerprint(self) -> str | None:
         """Of the model whose codes it holds, or None where it was created without."""
-        return self._fingerprint
+        return self._meant.now.fingerprint
 
     @property
     def incarnation(self) -> str:
         """A random number in hexadecimal, drawn at creation: a later index of the same name has another."""
         return f"{self._shards[0].header.incarnation:010x}"
+
+    @property
+    def _shards(self) -> Sequence[Shard]:
+        return self._meant.now.shards
 
     def add(
         self,
@@ -177,9 +180,13 @@ class Index:
             StoreFull: `maxmemory` is reached; the message says how many items were written before.
             IndexMissing, IndexCorrupt, StoreUnavailable, StoreError.
         """
-        self._require_codes(codes)
-        self.require_fingerprint(fingerprint)
-        return add_items(self._shards, Collection.of(ids, codes, payloads))
+        ids = _lasting(ids)
+
+        def write(opened: Opened) -> Written:
+            self._require_codes(codes, fingerprint)
+            return add_items(opened.shards, Collection.of(ids, codes, payloads))
+
+        return self._meant.run(write)
 
     def load(
         self,
@@ -209,11 +216,15 @@ class Index:
             LayoutMismatch, FingerprintMismatch, StoreFull, IndexMissing, StoreUnavailable, StoreError: nothing was
                 loaded, or the message says what to do.
         """
-        self._require_codes(codes)
-        self.require_fingerprint(fingerprint)
-        collection = Collection.of(ids, codes, payloads)
-        load_collection(self._shards, collection)
-        return len(collection)
+        ids = _lasting(ids)
+
+        def load(opened: Opened) -> int:
+            self._require_codes(codes, fingerprint)
+            items = Collection.of(ids, codes, payloads)
+            load_collection(opened.shards, items)
+            return len(items)
+
+        return self._meant.run(load)
 
     def delete(self, ids: Iterable[ItemId]) -> int:
         """Delete items, in batches like `add`; ids that are not there are passed over.
@@ -226,7 +237,8 @@ class Index:
         Raises:
             InvalidInput, IndexMissing, IndexCorrupt, StoreUnavailable, StoreError.
         """
-        return delete_ids(self._shards, ids)
+        ids = _lasting(ids)
+        return self._meant.run(lambda opened: delete_ids(opened.shards, ids))
 
     def search(
         self,
@@ -279,8 +291,7 @@ class Index:
             StoreUnavailable: also where the deadline passed before there was any answer to any query.
         """
         request = SearchRequest(k, rank, candidates, probes, radius, exact, payloads, within, refine, deadline)
-        self.require_queries(codes, request, fingerprint)
-        return self.answer(codes, request)
+        return self.answer(codes, request, fingerprint)
 
     def require_queries(self, codes: HashCodes, request: SearchRequest, fingerprint: str | None) -> None:
         """Refuse queries that `answer` cannot answer.
@@ -288,13 +299,17 @@ class Index:
         Raises:
             InvalidInput, LayoutMismatch, FingerprintMismatch: see `search`.
         """
-        self._require_codes(codes)
-        self.require_fingerprint(fingerprint)
+        self._require_codes(codes, fingerprint)
         require_logits(codes, request)
 
-    def answer(self, codes: HashCodes, request: SearchRequest) -> list[Hit]:
-        """What `search` does once queries and request have been checked; see there."""
-        return self._searcher.search(codes, request)
+    def answer(self, codes: HashCodes, request: SearchRequest, fingerprint: str | None = None) -> list[Hit]:
+        """What `search` does with a request that has been made; see there."""
+
+        def find(opened: Opened) -> list[Hit]:
+            self.require_queries(codes, request, fingerprint)
+            return opened.searcher.search(codes, request)
+
+        return self._meant.run(find)
 
     def stats(self) -> IndexStats:
         """The index in figures; read bucket by bucket, so they may be of slightly different moments.
@@ -302,43 +317,54 @@ class Index:
         Raises:
             IndexMissing, IndexCorrupt, StoreUnavailable.
         """
-        return index_stats(self._shards)
+        return self._meant.run(lambda opened: index_stats(opened.shards))
 
     def cache_stats(self) -> CacheStats | None:
         """What this object keeps of the index, in figures; None where it was opened without `cache_bytes`."""
-        return None if self._hot is None else self._hot.stats()
+        hot = self._meant.now.hot
+        return None if hot is None else hot.stats()
 
     def drop(self) -> None:
-        """Delete the index with all its items. This object, and every other one of the index, is of no use then.
+        """Delete the index with all its items, in all generations. Every object of the index is of no use then.
+
+        An index that was opened as "photos@2" is that generation alone.
 
         Raises:
             IndexMissing, StoreUnavailable.
+            InvalidInput: it was opened as a generation, and that is the live one.
         """
-        for shard in self._shards:
-            shard.count()  # not somebody else's index that was created under this name since
+        len(self)  # not somebody else's index that was created under this name since
         drop_shards(self._connection, self._name)
 
     def require_fingerprint(self, fingerprint: str | None) -> None:
         """Refuse the codes of another model; None, on either side, passes.
 
+        Codes without a fingerprint are taken for those of the model whose codes the index held when it was opened; they
+        are refused once it has switched to a generation of another model.
+
         Raises:
             FingerprintMismatch: the index was built with codes of another model.
         """
-        if None not in (fingerprint, self._fingerprint) and fingerprint != self._fingerprint:
-            raise FingerprintMismatch(
-                f"index {self._name!r} holds codes of model {self._fingerprint}, got codes of model {fingerprint}; "
-                "their distances mean nothing: encode with the model it was built with, or build another index"
-            )
+        held = self.fingerprint
+        of = fingerprint or self._made_for
+        if None in (held, of) or of == held:
+            return
+        got = f"got codes of model {fingerprint}"
+        if fingerprint is None:
+            got = f"it was opened when it held those of model {self._made_for}, and was switched since: open it anew"
+        raise FingerprintMismatch(
+            f"index {self._name!r} holds codes of model {held}, {got}; their distances mean nothing: encode with the "
+            "model it was built with, or build another index"
+        )
 
     def close(self) -> None:
         """Close the connections, and let go of kept buckets; they open again when the index is used."""
-        if self._hot is not None:
-            self._hot.close()
+        self._meant.now.close()
         self._connection.close()
 
     def __len__(self) -> int:
         """How many items the index holds."""
-        return sum(shard.count() for shard in self._shards)
+        return self._meant.run(lambda opened: sum(shard.count() for shard in opened.shards))
 
     def __bool__(self) -> bool:
         """True: an index is something, even when it is empty (and asking costs no call)."""
@@ -353,11 +379,17 @@ class Index:
         self.close()
 
     def __repr__(self) -> str:
-        return f"Index({self._name!r}, {self._layout}, at {self._connection.address})"
+        return f"Index({self._name!r}, {self.layout}, at {self._connection.address})"
 
-    def _require_codes(self, codes: HashCodes) -> None:
+    def _require_codes(self, codes: HashCodes, fingerprint: str | None) -> None:
         if not isinstance(codes, HashCodes):
             raise InvalidInput(
                 f"codes must be HashCodes, got {type(codes).__name__}; make them with HashCodes(coarse, fine)"
             )
-        codes.check(self._layout, f"index {self._name!r}")
+        codes.check(self.layout, f"index {self._name!r}")
+        self.require_fingerprint(fingerprint)
+
+
+def _lasting(ids: Iterable[ItemId]) -> Iterable[ItemId]:
+    """Ids that can be gone through again, should another generation become the live one meanwhile."""
+    return list(ids) if isinstance(ids, Iterator) else ids

@@ -5,8 +5,8 @@ one script changes them atomically. An item belongs to one shard, by its id (see
 
     hg:{name:s}:meta      HASH    the header: schema, coarse_bits, fine_bits, fingerprint ("" where none was given),
                                   shards, shard, incarnation (one random number per creation), state (creating, live,
-                                  loading, dropping), bucket_items (the size at which buckets are split), live (how
-                                  many items), pages (how many pages of places)
+                                  loading, dropping, past), bucket_items (the size at which buckets are split), live
+                                  (how many items), pages (how many pages of places)
     hg:{name:s}:stamp     STRING  counts the changes of the partition; starts at the incarnation, so that two indexes
                                   that bear one name after another never show the same stamp
     hg:{name:s}:partition STRING  one entry of fixed width per bucket, that of bucket n at n times the width
@@ -16,6 +16,12 @@ one script changes them atomically. An item belongs to one shard, by its id (see
     hg:{name:s}:p:xxxxxx  STRING  page n of places: where each item lies; absent where there is none
     hg:{name:s}:n:xxxxxx  HASH    page n of names: handle (8 bytes) → encoded id, of the items whose handle is a hash
     hg:{name:s}:payloads  HASH    handle (8 bytes) → payload as JSON; no field where the item has none
+
+Where an index has generations (see `generations`), these are indexes of their own, named `name@1`, `name@2` and so on,
+and one more key tells them apart:
+
+    hg:{name}:generations HASH    numbers of generations: live; past, those that were before and the last one of them
+                                  last, with commas between; newest, the highest that was given out
 
 A *bucket* holds items whose codes lie near its *centroid*, a code of both lengths. An entry of the partition is
 the centroid's packed fine code, its packed coarse code, and in four bytes the bucket's radii and the width of its
@@ -39,7 +45,8 @@ page of names with the number of its place's.
 
 The index exists while shard 0's header says `live`: that is written last by a creation over several shards, and is
 the first thing that a drop takes back. `loading` marks an index whose first items are being loaded in bulk: nobody
-reads or writes it until that is done, and if it was cut short the index is dropped and built again.
+reads or writes it until that is done, and if it was cut short the index is dropped and built again. `past` marks a
+generation that was live before: it can be read by its number, and nobody writes it.
 """
 
 from __future__ import annotations
@@ -135,6 +142,11 @@ class ShardKeys:
     def fixed(self) -> list[str]:
         """Every key but buckets and pages, in the order in which the scripts take them as KEYS."""
         return [self.meta, self.stamp, self.partition, self.holes, self.payloads]
+
+
+def generations_key(name: str) -> str:
+    """Which generation of an index is live."""
+    return f"hg:{{{name}}}:generations"
 
 
 HEADERS = "hg:{*:0}:meta"

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 from hashgrain.codes.errors import IndexCorrupt, IndexExists, IndexMissing, InvalidInput
 from hashgrain.codes.layout import CodeLayout
 from hashgrain.indexer.connection import DEFAULT_TIMEOUTS, Connection, Timeouts
+from hashgrain.indexer.generations import Generations, read_generations, stored_name
 from hashgrain.indexer.header import (
     CREATING,
     DROPPING,
     LIVE,
     LOADING,
+    PAST,
     Header,
     new_incarnation,
     require_bucket_items,
     require_name,
     require_shards,
+    split_name,
 )
-from hashgrain.indexer.keys import HEADERS, ShardKeys, index_keys, index_name
+from hashgrain.indexer.keys import HEADERS, ShardKeys, generations_key, index_keys, index_name
 from hashgrain.indexer.lua import script
 from hashgrain.indexer.partition import empty_partition
 from hashgrain.indexer.shard import Shard
@@ -42,8 +46,11 @@ def create_shards(
 ) -> list[Shard]:
     """Create an index; over several shards it exists only when shard 0's header has been written last.
 
+    Args:
+        name: under which it is stored; see `generations`.
+
     Raises:
-        InvalidInput: the name, fingerprint, number of shards or size of a bucket cannot be used.
+        InvalidInput: the fingerprint, number of shards or size of a bucket cannot be used.
         IndexExists: there is one of that name, whole, half-made or half-dropped.
         IndexCorrupt: another service uses the keys.
     """
@@ -54,7 +61,7 @@ def create_shards(
     state = LIVE if require_shards(shards) == 1 else CREATING
     first = Header(layout, fingerprint, shards, 0, new_incarnation(), state, require_bucket_items(bucket_items))
     headers = [first, *(replace(first, shard=shard, state=LIVE) for shard in range(1, shards))]
-    keys = [ShardKeys(require_name(name), shard) for shard in range(shards)]
+    keys = [ShardKeys(name, shard) for shard in range(shards)]
     with translated(connection.address):
         for header, of_shard in zip(headers, keys, strict=True):
             _write_header(connection, of_shard, header)
@@ -64,20 +71,41 @@ def create_shards(
     return [Shard(connection, of_shard, header) for of_shard, header in zip(keys, headers, strict=True)]
 
 
+def require_new(connection: Connection, name: str) -> str:
+    """The name itself, of an index that is to be created.
+
+    Raises:
+        InvalidInput: no index can have that name.
+        IndexExists: an index of that name has generations.
+        IndexCorrupt: see `read_generations`.
+    """
+    if read_generations(connection, require_name(name)) is not None:
+        raise IndexExists(
+            f"index {name!r} is in Redis at {connection.address} already, in several generations; make another with "
+            f"`hashgrain index create {name} --generation`, drop it, or choose another name"
+        )
+    return name
+
+
 def open_shards(connection: Connection, name: str) -> list[Shard]:
-    """Find an index's shards.
+    """Find an index's shards: those of its live generation, unless the name says a number ("photos@2").
 
     Raises:
         InvalidInput: no index can have that name.
         IndexMissing: there is none, or it is half-made or half-dropped.
         SchemaMismatch, IndexCorrupt: it cannot be read by this code.
     """
-    first = read_header(connection, ShardKeys(require_name(name), 0))
+    follows = split_name(name)[1] is None
+    name = stored_name(connection, name)
+    first = read_header(connection, ShardKeys(name, 0))
     if first is None:
         raise IndexMissing(
             f"no index {name!r} in Redis at {connection.address}; make it with `hashgrain index create {name}`"
         )
-    if first.state != LIVE:
+    readable = (LIVE,) if follows else (LIVE, PAST)
+    if first.state == PAST and follows:
+        raise Shard(connection, ShardKeys(name, 0), first).gone(PAST)
+    if first.state not in readable:
         raise IndexMissing(
             f"index {name!r} is being {_DOING.get(first.state, first.state)}, or that was cut short; wait, or clean up "
             f"with `hashgrain index drop {name} --yes` and create it again"
@@ -86,20 +114,23 @@ def open_shards(connection: Connection, name: str) -> list[Shard]:
     for number in range(first.shards):
         keys = ShardKeys(name, number)
         header = read_header(connection, keys) if number else first
-        if header is None or not header.same_index(first) or header.state != LIVE:
+        if header is not None and header.state == PAST and follows:
+            raise Shard(connection, keys, header).gone(PAST)
+        if header is None or not header.same_index(first) or header.state not in readable:
             raise IndexCorrupt(
                 f"{keys.meta} {'is missing' if header is None else 'does not belong to the header of shard 0'}; "
                 f"drop index {name!r} and build it again"
             )
-        shards.append(Shard(connection, keys, header))
+        shards.append(Shard(connection, keys, header, follows))
     return shards
 
 
 def drop_index(redis_url: str, name: str, *, timeouts: Timeouts = DEFAULT_TIMEOUTS) -> None:
-    """Drop an index with all its items; goes on where an earlier drop or creation was cut short.
+    """Drop an index with all its items, in all generations, or one generation of it ("photos@2"); goes on where an
+    earlier drop or creation was cut short.
 
     Raises:
-        InvalidInput: the address or name cannot be used.
+        InvalidInput: the address or name cannot be used, or the generation is the live one.
         IndexMissing: there is none of that name.
         SchemaMismatch, IndexCorrupt: its header cannot be read, so its keys are not known.
     """
@@ -112,7 +143,26 @@ def drop_index(redis_url: str, name: str, *, timeouts: Timeouts = DEFAULT_TIMEOU
 
 def drop_shards(connection: Connection, name: str) -> None:
     """See `drop_index`."""
-    first = read_header(connection, ShardKeys(require_name(name), 0))
+    base, number = split_name(name)
+    known = read_generations(connection, base)
+    if number is not None and number == (known or Generations(base)).live:
+        raise InvalidInput(
+            f"generation {number} of index {base!r} is the live one; switch to another first, or drop the whole index "
+            f"by its name alone"
+        )
+    if number is not None or known is None:
+        _drop_stored(connection, stored_name(connection, name))
+        return
+    others = [one for one in range(known.newest + 1) if one != known.live]
+    for one in (known.live, *others):
+        with suppress(IndexMissing):
+            _drop_stored(connection, known.stored(one))
+    with translated(connection.address):
+        connection.client.unlink(generations_key(base))
+
+
+def _drop_stored(connection: Connection, name: str) -> None:
+    first = read_header(connection, ShardKeys(name, 0))
     if first is None:
         raise IndexMissing(
             f"no index {name!r} in Redis at {connection.address}; `hashgrain index list` shows what there is"
@@ -127,7 +177,8 @@ def drop_shards(connection: Connection, name: str) -> None:
 
 
 def list_indexes(redis_url: str, *, timeouts: Timeouts = DEFAULT_TIMEOUTS) -> list[str]:
-    """Names of the indexes in a database, sorted; half-made and half-dropped ones are left out.
+    """Names of the indexes in a database, sorted; half-made and half-dropped ones are left out, and generations of one
+    index are one.
 
     It scans the database's keys in small steps, so it takes longer the more keys there are, and blocks nobody.
 
@@ -138,7 +189,7 @@ def list_indexes(redis_url: str, *, timeouts: Timeouts = DEFAULT_TIMEOUTS) -> li
     connection = Connection.to(redis_url, timeouts)
     try:
         with translated(connection.address):
-            return sorted(_live_names(connection))
+            return sorted(set(_live_names(connection)))
     finally:
         connection.close()
 
@@ -198,4 +249,4 @@ def _live_names(connection: Connection) -> Iterator[str]:
     for key in connection.client.scan_iter(match=HEADERS, count=_AT_ONCE, _type="hash"):
         state: Any = connection.client.hget(key, "state")
         if state == LIVE.encode():
-            yield index_name(key.decode(errors="replace"))
+            yield index_name(key.decode(errors="replace")).partition("@")[0]

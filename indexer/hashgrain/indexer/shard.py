@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hashgrain.codes.errors import IndexCorrupt, IndexMissing, InvalidInput, StoreError
 from hashgrain.indexer.connection import Connection
 from hashgrain.indexer.handles import handle_fields, hashes_of, is_hashed, page_of
-from hashgrain.indexer.header import LIVE, LOADING, Header
+from hashgrain.indexer.header import LIVE, LOADING, PAST, Header
 from hashgrain.indexer.identifiers import ItemId, decode_id
 from hashgrain.indexer.keys import PLACE_BYTES, ShardKeys
 from hashgrain.indexer.lua import script
@@ -44,9 +44,11 @@ class Shard:
         connection: the server that holds the shard.
         keys: its keys.
         header: its header as it was when the index was opened.
+        follows: whether the index was opened by its name alone, so that a generation which is no longer live is not
+            meant. Opened by its number it can still be read.
     """
 
-    def __init__(self, connection: Connection, keys: ShardKeys, header: Header) -> None:
+    def __init__(self, connection: Connection, keys: ShardKeys, header: Header, follows: bool = True) -> None:
         self.connection = connection
         self.keys = keys
         self.header = header
@@ -54,6 +56,7 @@ class Shard:
             name: connection.client.register_script(script(name)) for name in ("add", "delete", "split", "widen")
         }
         self._routes: Partition | None = None
+        self._readable = (LIVE,) if follows else (LIVE, PAST)
 
     def write(self, name: str, *arguments: Any) -> list[Any]:
         """Run a script that works on items; returns what it replies after its 'ok'.
@@ -64,6 +67,7 @@ class Shard:
 
         Raises:
             Stale, Narrow: the caller's directory is out of date; nothing was written.
+            Superseded: the index was switched to another generation; nothing was written.
             StoreFull, IndexMissing, IndexCorrupt, InvalidInput, StoreError: nothing was written.
         """
         first = (self.header.incarnation, self.keys.prefix, code_bytes(self.header.layout))
@@ -77,7 +81,7 @@ class Shard:
         """Read which buckets are there.
 
         Raises:
-            IndexMissing: the index was dropped, or dropped and created anew, since it was opened.
+            IndexMissing: the index was dropped, or dropped and created anew, since it was opened; see `gone`.
             IndexCorrupt: the partition cannot be read.
         """
         # The header is read last: where it is still this index's, so was the partition before. (Not by MULTI: Redis
@@ -90,7 +94,7 @@ class Shard:
         if not fields:
             raise self.gone()
         header = Header.from_fields(fields, self.keys.meta)
-        if not header.same_index(self.header) or header.state != LIVE:
+        if not header.same_index(self.header) or header.state not in self._readable:
             raise self.gone(header.state)
         if stamp is None:
             raise self.gone()
@@ -188,12 +192,18 @@ class Shard:
         with translated(self.connection.address):
             reply: Any = self.connection.client.hmget(self.keys.meta, ["live", "incarnation", "state"])
         live, incarnation, state = reply
-        if incarnation != b"%d" % self.header.incarnation or state != LIVE.encode() or live is None:
-            raise self.gone((state or b"").decode(errors="replace"))
+        said = (state or b"").decode(errors="replace")
+        if incarnation != b"%d" % self.header.incarnation or said not in self._readable or live is None:
+            raise self.gone(said)
         return int(live)
 
     def gone(self, state: str = "") -> IndexMissing:
         """The error of an index that is not the one that was opened any more, or not in the state that it was in."""
+        if state == PAST:
+            return Superseded(
+                f"{self.keys.name!r} is a generation that is no longer live: it can be read by its number and not "
+                "written; `hashgrain index switch` makes it live again"
+            )
         if state == LOADING:
             return IndexMissing(
                 f"index {self.keys.name!r} is being loaded in bulk, or that was cut short; wait, or drop it with "
@@ -227,6 +237,10 @@ class Shard:
         if status == b"absent":
             return IndexCorrupt(f"{shown} is missing, though {self.keys.partition} names it; {mend}")
         return IndexCorrupt(f"{shown} does not say where an item of its page lies; {mend}")
+
+
+class Superseded(IndexMissing):
+    """The generation that was opened is no longer live; the index is to be opened anew."""
 
 
 class Stale(StoreError):

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
+from typing import Any
 
 from hashgrain.codes.errors import IndexCorrupt, StoreUnavailable
 from hashgrain.codes.layout import HashCodes
@@ -19,7 +20,10 @@ from hashgrain.indexer.request import SearchRequest
 from hashgrain.indexer.results import Hit
 from hashgrain.indexer.search import GROUP
 
-Answer = Callable[[HashCodes, SearchRequest], list[Hit]]
+Answer = Callable[[HashCodes, SearchRequest, str | None], list[Hit]]
+
+Asked = tuple[SearchRequest, str | None, tuple[int, int]]
+"""What is asked of the index, the fingerprint of the model that made the queries, and the bytes of their codes."""
 
 
 @dataclass(eq=False)
@@ -52,14 +56,15 @@ class SharedSearches:
         self._answer = answer
         self._pool = pool
         self._free = threads
-        self._waiting: dict[SearchRequest, deque[_Call]] = {}
+        self._waiting: dict[Asked, deque[_Call]] = {}
 
-    async def search(self, codes: HashCodes, request: SearchRequest) -> list[Hit]:
+    async def search(self, codes: HashCodes, request: SearchRequest, fingerprint: str | None) -> list[Hit]:
         """Answer every query, in order. Where the caller is cancelled, the answer is dropped, and nobody else's is.
 
         Args:
             codes: queries that have been checked.
             request: what is asked; a deadline counts from now, and such a search is answered by itself.
+            fingerprint: of the model that made the queries.
 
         Raises:
             StoreError: see `Searcher.search`. StoreUnavailable also where the deadline passed, or `close` was called,
@@ -67,7 +72,8 @@ class SharedSearches:
         """
         loop = asyncio.get_running_loop()
         call = _Call(codes, loop.create_future(), loop.time())
-        self._waiting.setdefault(request, deque()).append(call)
+        asked = request, fingerprint, (codes.coarse.shape[1], codes.fine.shape[1])
+        self._waiting.setdefault(asked, deque()).append(call)
         if request.deadline is not None:
             late = loop.call_later(request.deadline, _give_up, call, request.deadline)
             call.answer.add_done_callback(lambda _: late.cancel())
@@ -86,8 +92,8 @@ class SharedSearches:
         """Hand groups of searches to threads, as long as there are both."""
         loop = asyncio.get_running_loop()
         while self._free and self._waiting:
-            request = next(iter(self._waiting))
-            calls = self._take(request)
+            request, fingerprint, _ = asked = next(iter(self._waiting))
+            calls = self._take(asked)
             if not calls:
                 continue
             if request.deadline is not None:
@@ -99,12 +105,13 @@ class SharedSearches:
             for call in calls:
                 call.begun = True
             self._free -= 1
-            answered = loop.run_in_executor(self._pool, self._answer_all, [call.codes for call in calls], request)
+            queries = [call.codes for call in calls]
+            answered = loop.run_in_executor(self._pool, self._answer_all, queries, request, fingerprint)
             answered.add_done_callback(lambda done, calls=calls: self._deliver(calls, done))  # type: ignore[misc]
 
-    def _take(self, request: SearchRequest) -> list[_Call]:
+    def _take(self, asked: Asked) -> list[_Call]:
         """Some of those who wait for the same, the longest first; whoever else waits for it lets others pass."""
-        waiting = self._waiting.pop(request)
+        waiting = self._waiting.pop(asked)
         calls: list[_Call] = []
         rows = 0
         while waiting and (not calls or rows + len(waiting[0].codes) <= GROUP):
@@ -113,25 +120,25 @@ class SharedSearches:
                 continue
             calls.append(call)
             rows += len(call.codes)
-            if request.deadline is not None:
+            if asked[0].deadline is not None:
                 break
         if waiting:
-            self._waiting[request] = waiting
+            self._waiting[asked] = waiting
         return calls
 
-    def _answer_all(self, asked: list[HashCodes], request: SearchRequest) -> list[list[Hit] | Exception]:
-        """What to tell each of some callers; runs in a thread."""
-        if len(asked) == 1:
-            return [self._answer(asked[0], request)]
+    def _answer_all(self, queries: list[HashCodes], *asked: Any) -> list[list[Hit] | Exception]:
+        """What to tell each of some callers who asked the same; runs in a thread."""
+        if len(queries) == 1:
+            return [self._answer(queries[0], *asked)]
         try:
-            hits = iter(self._answer(HashCodes.concatenate(asked), request))
+            hits = iter(self._answer(HashCodes.concatenate(queries), *asked))
         except IndexCorrupt:  # perhaps where only one of them looks
-            return [self._answer_or_error(codes, request) for codes in asked]
-        return [[next(hits) for _ in range(len(codes))] for codes in asked]
+            return [self._answer_or_error(codes, *asked) for codes in queries]
+        return [[next(hits) for _ in range(len(codes))] for codes in queries]
 
-    def _answer_or_error(self, codes: HashCodes, request: SearchRequest) -> list[Hit] | Exception:
+    def _answer_or_error(self, codes: HashCodes, *asked: Any) -> list[Hit] | Exception:
         try:
-            return self._answer(codes, request)
+            return self._answer(codes, *asked)
         except Exception as exc:
             return exc
 

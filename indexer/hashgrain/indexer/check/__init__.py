@@ -45,6 +45,7 @@ from hashgrain.indexer.check.totals import (
     sizes,
 )
 from hashgrain.indexer.connection import DEFAULT_TIMEOUTS, Connection, Timeouts
+from hashgrain.indexer.generations import stored_name
 from hashgrain.indexer.header import Header
 from hashgrain.indexer.keys import ShardKeys
 from hashgrain.indexer.store_errors import translated
@@ -71,7 +72,7 @@ def check_index(
 
     Args:
         redis_url: `redis://`, `rediss://` or `unix://` address.
-        name: of the index.
+        name: of the index (its live generation, unless it is "name@2").
         repair: mend what can be mended with certainty.
         forget_lost: take away, too, what is left of items whose record or name is lost; needs `repair`.
         timeouts: deadlines of every call.
@@ -87,6 +88,7 @@ def check_index(
         raise InvalidInput("forget_lost changes the index, so it goes with repair=True only; look first, then repair")
     connection = Connection.to(redis_url, timeouts)
     try:
+        name = stored_name(connection, name)
         done: dict[tuple[Any, ...], Finding] = {}
         for _ in range(ROUNDS if repair else 1):
             findings, examined, mended = _round(connection, name, repair, forget_lost, progress)

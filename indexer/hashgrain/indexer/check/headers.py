@@ -10,11 +10,14 @@ from hashgrain.indexer.check.examination import Examination, Look
 from hashgrain.indexer.check.kinds import Kind
 from hashgrain.indexer.check.report import Finding
 from hashgrain.indexer.connection import Connection
-from hashgrain.indexer.header import CREATING, DROPPING, LIVE, LOADING, Header, require_name, require_shards
+from hashgrain.indexer.header import CREATING, DROPPING, LIVE, LOADING, PAST, Header, require_shards
 from hashgrain.indexer.keys import ShardKeys
 from hashgrain.indexer.store_errors import translated
 
 _ATTEMPTS = 10
+
+_WHOLE = {LIVE, PAST}
+"""States of shards that can be examined. A switch to another generation that was cut short leaves both in one index."""
 
 _HALF = {CREATING: kinds.HALF_MADE, LOADING: kinds.HALF_LOADED, DROPPING: kinds.HALF_DROPPED}
 
@@ -23,12 +26,11 @@ def read_headers(connection: Connection, name: str) -> tuple[list[tuple[ShardKey
     """Read the headers; gives those of the shards that can be examined, and what is wrong with the others.
 
     Raises:
-        InvalidInput: no index can have that name.
         IndexMissing: there is none.
         SchemaMismatch: it has a schema that this code does not know.
     """
     for _ in range(_ATTEMPTS):
-        first = _read(connection, ShardKeys(require_name(name), 0))
+        first = _read(connection, ShardKeys(name, 0))
         if first is None and (left := _left_over(connection, ShardKeys(name, 0))):
             first = f"no header, though {left} of the shard's keys are there"
         if first is None:
@@ -62,7 +64,7 @@ def _compare(
     keys = ShardKeys(name, 0)
     if isinstance(first, str):
         return [], [_finding(kinds.FIRST_HEADER, keys, first)]
-    if first.state != LIVE:
+    if first.state not in _WHOLE:
         kind = _HALF.get(first.state, kinds.HEADER)
         return [], [_finding(kind, keys, f"the state {first.state!r}")]
     sound, findings = [], []
@@ -86,7 +88,7 @@ def _contradiction(header: Header | str | None, first: Header) -> str | None:
         return f"the header of another index: incarnation {header.incarnation}, shard 0 has {first.incarnation}"
     for field in ("layout", "shards", "state"):
         here, there = getattr(header, field), getattr(first, field)
-        if here != there:
+        if here != there and not {here, there} <= _WHOLE:
             return f"{field} {here}, shard 0 says {there}"
     return None
 

@@ -47,6 +47,12 @@ local function is_live()
   return header[1] == INCARNATION and header[2] == 'live'
 end
 
+-- Whether it is there, be it as a generation that is no longer live.
+local function is_whole()
+  local header = call('HMGET', META, 'incarnation', 'state')
+  return header[1] == INCARNATION and (header[2] == 'live' or header[2] == 'past')
+end
+
 -- Gives the page of a hash, a number, where there are so many pages; see `page_of` in handles.py.
 local function paging(pages)
   local level = 1

@@ -8,7 +8,7 @@
 -- Returns {'ok', 1}, {'ok', 0} with nothing written where a look found something else, or {'missing'} where the index
 -- is no longer there.
 
-if not is_live() then
+if not is_whole() then
   return { 'missing' }
 end
 local at = 5

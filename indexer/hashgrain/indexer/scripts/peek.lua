@@ -8,7 +8,7 @@
 --
 -- Returns {'ok', what each look found...}, or {'missing'} where the index is no longer there.
 
-if not is_live() then
+if not is_whole() then
   return { 'missing' }
 end
 local found = { 'ok' }
