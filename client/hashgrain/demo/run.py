@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 import platform
 import time
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from hashgrain.client import HashEncoder
 from hashgrain.codes import HashCodes
+from hashgrain.codes.cores import usable_cores
 from hashgrain.codes.errors import IndexMissing
 from hashgrain.demo.collection import Collection
 from hashgrain.indexer import Hit, Index, drop_index
@@ -113,7 +113,7 @@ def run_demo(collection: Collection, triton: str, redis: str, store: str, progre
             encoder=f"{served.server_name} {served.server_version}",
             store=store,
             fingerprint=encoder.fingerprint,
-            machine=f"{platform.machine()}, {os.cpu_count()} cores",
+            machine=f"{platform.machine()}, {usable_cores()} cores",
         )
     return Outcome(figures, [_positions(hit) for hit in coarse], [_positions(hit) for hit in total])
 

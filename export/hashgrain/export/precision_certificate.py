@@ -7,7 +7,6 @@ compared, `rankings` for mAP (its ties count with their expected value).
 from __future__ import annotations
 
 import json
-import os
 import platform
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashgrain.codes import HashCodes
+from hashgrain.codes.cores import usable_cores
 from hashgrain.codes.errors import CertificateError
 from hashgrain.export.certificate import Certificate, LevelCertificate, compare_logits
 from hashgrain.export.onnx_session import OnnxEncoder
@@ -176,10 +176,9 @@ def certify_precision(
         fine=fine,
         retrieval=retrieval,
         speed=tuple(
-            compare_speed(reference, converted, task.queries.images, threads)
-            for threads in sorted({1, len(os.sched_getaffinity(0))})
+            compare_speed(reference, converted, task.queries.images, threads) for threads in sorted({1, usable_cores()})
         ),
-        machine=f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores",
+        machine=f"{platform.machine()}, {usable_cores()} cores",
         onnxruntime=onnxruntime.__version__,
         export=export,
     )

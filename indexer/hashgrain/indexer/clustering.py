@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hashgrain.codes.hamming import popcount
 from hashgrain.codes.layout import CodeLayout
-from hashgrain.indexer.cores import in_threads, slices, usable_cores
+from hashgrain.indexer.cores import compute_threads, in_threads, slices
 from hashgrain.indexer.partition import Partition
 from hashgrain.indexer.words import Words, as_columns, as_words
 
@@ -82,6 +82,6 @@ def nearest_words(codes: Words, centroids: Words) -> tuple[NDArray[np.int64], ND
 
     number, distance = np.empty((2, len(codes)), np.int64)
     columns = as_columns(centroids)
-    parts = slices(len(codes), usable_cores() if len(codes) * len(centroids) >= _WORTH_THREADS else 1)
+    parts = slices(len(codes), compute_threads() if len(codes) * len(centroids) >= _WORTH_THREADS else 1)
     in_threads(lambda part: nearest_of_all(codes[part], columns, number[part], distance[part]), parts)
     return number, distance

@@ -7,25 +7,23 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from hashgrain.codes.cores import usable_cores
+
 Part = TypeVar("Part")
 Made = TypeVar("Made")
 
 
-def usable_cores() -> int:
-    """The cores that this process may run on, or as many as OMP_NUM_THREADS says, which most numeric libraries heed."""
+def compute_threads() -> int:
+    """As many as OMP_NUM_THREADS says, which most numeric libraries heed, else one for each core that may be used."""
     said = os.environ.get("OMP_NUM_THREADS", "")
-    if said.isdecimal() and int(said):
-        return int(said)
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return int(said) if said.isdecimal() and int(said) else usable_cores()
 
 
 def in_threads(work: Callable[[Part], Made], parts: Sequence[Part]) -> list[Made]:
-    """What some work makes of each part, in order; on no more cores than may be used."""
+    """What some work makes of each part, in order; in no more threads than may compute."""
     if len(parts) == 1:
         return [work(parts[0])]
-    threads = min(usable_cores(), len(parts))
+    threads = min(compute_threads(), len(parts))
     if threads <= 1:
         return list(map(work, parts))
     with ThreadPoolExecutor(threads) as pool:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashgrain.codes.layout import CodeLayout
-from hashgrain.indexer.cores import in_threads, slices, usable_cores
+from hashgrain.indexer.cores import compute_threads, in_threads, slices
 from hashgrain.indexer.halving import bisect, middles, shape, sort_by_number
 from hashgrain.indexer.nearest import nearest_in_groups
 from hashgrain.indexer.words import STEP, Words, as_columns, as_words
@@ -108,7 +108,7 @@ def _numbers(words: Words, centroids: Words) -> NDArray[np.int64]:
     pivots = as_columns(middles(centroids, np.arange(len(centroids)), groups))
     columns = as_columns(centroids)
     number = np.empty(len(words), np.int64)
-    parts = slices(len(words), usable_cores())
+    parts = slices(len(words), compute_threads())
     in_threads(lambda part: nearest_in_groups(words[part], columns, pivots, groups, GROUPS_READ, number[part]), parts)
     return number
 

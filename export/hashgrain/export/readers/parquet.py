@@ -11,7 +11,6 @@ lists of floats.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,6 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from hashgrain.codes.cores import usable_cores
 from hashgrain.codes.errors import DataError, ImageRejected
 from hashgrain.codes.images import decode
 from hashgrain.export.dataset import LabelledImages
@@ -173,7 +173,7 @@ def _decode_column(table: pa.Table, size: int, source: str) -> NDArray[np.uint8]
         except ImageRejected as exc:
             raise DataError(f"{exc}; repair or remove it") from exc
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow decodes and resizes without the interpreter's lock
+    with ThreadPoolExecutor(usable_cores()) as pool:  # Pillow decodes and resizes without the interpreter's lock
         for _ in pool.map(read_row, range(table.num_rows), files):
             pass  # the first damaged picture in the order of the rows is the one that is told
     return images
