@@ -47,6 +47,7 @@ def test_the_package_exports_what_a_user_needs_and_no_more() -> None:
         "CheckReport",
         "Finding",
         "Generation",
+        "Generations",
         "Hit",
         "Index",
         "IndexStats",

@@ -13,7 +13,7 @@ from hashgrain.client import HashEncoder
 from hashgrain.codes import EncoderContract
 from hashgrain.codes.errors import FingerprintMismatch, InvalidInput
 from hashgrain.export.serving_profiles import CPU
-from hashgrain.indexer import Index
+from hashgrain.indexer import Index, create_generation, switch_generation
 from hashgrain.runtime import servers
 from image_search_client import RefusedError, by_json
 from pictures import arrays
@@ -94,6 +94,23 @@ def test_image_search_encodes_with_the_version_whose_codes_an_index_holds(both: 
         answer = by_json(both.http, {"image": pictures}, {"index": f"v{version}", "k": 1})
         assert answer["ids"].tolist() == [[f"v{version} item {n}"] for n in range(COUNT)]
         assert not answer["distances"].any(), "another version's codes would lie bits away"
+
+
+def test_image_search_goes_over_with_the_generation_of_an_index(both: SideBySide) -> None:
+    """A new encoder's codes are collected beside the old ones; callers change nothing, and go back likewise."""
+    pictures = arrays(COUNT)
+    for version, make in ((OLD, Index.create), (NEW, create_generation)):
+        with (
+            HashEncoder(both.grpc, version=version) as encoder,
+            make(both.redis, "photos", encoder.layout, fingerprint=encoder.fingerprint) as index,
+        ):
+            index.add([f"v{version} item {n}" for n in range(COUNT)], encoder.encode(pictures))
+    for version, turn in ((OLD, None), (NEW, 1), (OLD, 0), (NEW, 1)):
+        if turn is not None:
+            switch_generation(both.redis, "photos", turn)
+        answer = by_json(both.http, {"image": pictures}, {"index": "photos", "k": 1})
+        assert answer["ids"].tolist() == [[f"v{version} item {n}"] for n in range(COUNT)]
+        assert not answer["distances"].any()
 
 
 def test_image_search_refuses_an_index_of_a_third_model(both: SideBySide) -> None:

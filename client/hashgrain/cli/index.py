@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hashgrain.cli.index_check import check
+from hashgrain.cli.index_generations import generations, rollback, switch
 from hashgrain.cli.main import echo_json
 from hashgrain.cli.options import json_option, redis_option, triton_option
 from hashgrain.codes import CodeLayout
@@ -30,7 +31,8 @@ def index() -> None:
     """Create, fill, look into, check and drop indexes in Redis."""
 
 
-index.add_command(check)
+for command in (check, generations, switch, rollback):
+    index.add_command(command)
 
 
 @index.command()
@@ -40,6 +42,9 @@ index.add_command(check)
 @click.option("--fingerprint", help="Of the model that makes the codes; those of another will be refused.")
 @click.option("--from-encoder", is_flag=True, help="Take lengths and fingerprint from the model that Triton serves.")
 @click.option("--shards", type=int, default=1, show_default=True, help="Parts, each atomic by itself, 1 to 1024.")
+@click.option(
+    "--generation", is_flag=True, help="The next one of an index that is there, to be filled and switched to."
+)
 @triton_option
 @redis_option
 @json_option
@@ -50,12 +55,13 @@ def create(
     fingerprint: str | None,
     from_encoder: bool,
     shards: int,
+    generation: bool,
     triton: str | None,
     redis: str | None,
     as_json: bool,
 ) -> None:
     """Create the empty index NAME."""
-    from hashgrain.indexer import Index
+    from hashgrain.indexer import Index, create_generation
     from hashgrain.runtime.addresses import resolve_redis
 
     if from_encoder:
@@ -65,11 +71,12 @@ def create(
     else:
         given = {"coarse_bits": coarse_bits, "fine_bits": fine_bits}
         layout = CodeLayout(**{field: bits for field, bits in given.items() if bits is not None})
-    with Index.create(resolve_redis(redis), name, layout, fingerprint=fingerprint, shards=shards) as created:
+    make = create_generation if generation else Index.create
+    with make(resolve_redis(redis), name, layout, fingerprint=fingerprint, shards=shards) as created:
         if as_json:
             echo_json(_stats_as_json(created.stats()))
         else:
-            click.echo(f"created index {name} for {layout}, {_model(fingerprint)}")
+            click.echo(f"created index {created.name} for {layout}, {_model(fingerprint)}")
 
 
 @index.command()
@@ -170,7 +177,7 @@ def list_(redis: str | None, as_json: bool) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @redis_option
 def drop(name: str, yes: bool, redis: str | None) -> None:
-    """Drop the index NAME with all its items.
+    """Drop the index NAME with all its items, in all generations, or the generation NAME@NUMBER.
 
     It also finishes a drop, or clears away a creation, that was cut short.
     """

@@ -4,6 +4,7 @@ from hashgrain.indexer.async_index import AsyncIndex
 from hashgrain.indexer.cache_size import CacheStats
 from hashgrain.indexer.check import CheckReport, Finding, check_index
 from hashgrain.indexer.connection import Timeouts
+from hashgrain.indexer.generations import Generations
 from hashgrain.indexer.identifiers import ItemId
 from hashgrain.indexer.index import Index
 from hashgrain.indexer.lifecycle import drop_index, list_indexes
@@ -24,6 +25,7 @@ __all__ = [
     "CheckReport",
     "Finding",
     "Generation",
+    "Generations",
     "Hit",
     "Index",
     "IndexStats",

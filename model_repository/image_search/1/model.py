@@ -22,10 +22,13 @@ from hashgrain.codes.errors import HashgrainError, StoreUnavailable
 from hashgrain.indexer.warming import warm_up
 from image_search.answer import answer_tensors, refuse, respond
 from image_search.encoder import find_encoder
-from image_search.indexes import OpenIndexes
+from image_search.indexes import OpenIndexes, Replaced
 from image_search.pictures import FILES, PIXELS, read_pictures
 from image_search.question import Question, read_question
 from image_search.settings import read_settings
+
+ATTEMPTS = 3
+"""How often pictures are encoded, where the index changes over to another model meanwhile."""
 
 
 class TritonPythonModel:
@@ -53,10 +56,18 @@ class TritonPythonModel:
         """Answer every request, in order."""
         refused: dict[int, Any] = {}
         asked = _each(self._read, dict(enumerate(requests)), refused)
-        versions = _each(lambda query: self._indexes.version_for(query[0]), asked, refused)
-        encoded = self._encode({place: asked[place][1] for place in versions}, versions, refused)
-        queries = {place: (asked[place][0], codes, versions[place]) for place, codes in encoded.items()}
-        answers = _each(self._answer, queries, refused)
+        answers: dict[int, Any] = {}
+        found: dict[int, Any] = {}
+        for _ in range(ATTEMPTS):
+            waiting = {place: query for place, query in asked.items() if place not in answers | refused}
+            if not waiting:
+                break
+            versions = _each(lambda query: self._indexes.version_for(query[0]), waiting, refused)
+            encoded = self._encode({place: asked[place][1] for place in versions}, versions, refused)
+            queries = {place: (asked[place][0], codes, versions[place]) for place, codes in encoded.items()}
+            found = _each(self._answer, queries, refused)
+            answers |= {place: answer for place, answer in found.items() if not isinstance(answer, Replaced)}
+        refused |= {place: refuse(found[place]) for place in found if place not in answers}
         return [answers[place] if place in answers else refused[place] for place in range(len(requests))]
 
     def finalize(self) -> None:
@@ -84,8 +95,13 @@ class TritonPythonModel:
         return encoded
 
     def _answer(self, query: tuple[Question, HashCodes, int]) -> Any:
+        """The answer, or the error of an index that changed over to another model while the pictures were encoded."""
         question, codes, version = query
-        return respond(answer_tensors(self._indexes.search(question, codes, version), question.search.k))
+        try:
+            hits = self._indexes.search(question, codes, version)
+        except Replaced as error:
+            return error
+        return respond(answer_tensors(hits, question.search.k))
 
 
 def _each(step: Callable[[Any], Any], items: dict[int, Any], refused: dict[int, Any]) -> dict[int, Any]:

@@ -6,7 +6,13 @@ from collections import OrderedDict
 from contextlib import suppress
 
 from hashgrain.codes import EncoderContract, HashCodes
-from hashgrain.codes.errors import FingerprintMismatch, IndexMissing, StoreError, StoreUnavailable
+from hashgrain.codes.errors import (
+    FingerprintMismatch,
+    IndexMissing,
+    LayoutMismatch,
+    StoreError,
+    StoreUnavailable,
+)
 from hashgrain.indexer import Hit, Index, Timeouts
 from hashgrain.indexer.connection import Connection
 from hashgrain.indexer.store_errors import translated
@@ -19,6 +25,10 @@ MOST_OPEN = 16
 
 READY_TIMEOUTS = Timeouts(connect=1.0, read=1.0)
 """Triton asks whether this model is ready while others wait, and gives up after 5 s."""
+
+
+class Replaced(StoreUnavailable):
+    """The index holds the codes of another version than it did when the pictures were encoded."""
 
 
 class OpenIndexes:
@@ -66,15 +76,16 @@ class OpenIndexes:
         Raises:
             IndexMissing: there is no index of that name (any more).
             LayoutMismatch, FingerprintMismatch: it holds codes of another model.
-            StoreUnavailable: it was replaced by one that holds another version's codes, a moment ago.
+            Replaced: it was replaced a moment ago by one that holds another version's codes.
             InvalidInput, StoreError: see `Index.search`.
         """
         try:
             return self._ask(self._open[question.index][0], question, codes)
-        except IndexMissing:  # dropped since it was opened; perhaps there is a new one under its name
+        except (IndexMissing, FingerprintMismatch, LayoutMismatch):
+            # Dropped since it was opened, or switched to a generation of another model: look what is there now.
             self._open.pop(question.index)[0].close()
         if self.version_for(question) != version:
-            raise StoreUnavailable(f"index {question.index!r} was just replaced by another model's; ask again")
+            raise Replaced(f"index {question.index!r} was just replaced by another model's; ask again")
         return self._ask(self._open[question.index][0], question, codes)
 
     def close(self) -> None:

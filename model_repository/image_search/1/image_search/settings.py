@@ -9,7 +9,7 @@ from typing import Any
 from hashgrain.codes.errors import InvalidInput
 from hashgrain.indexer import Timeouts
 from hashgrain.indexer.connection import Connection
-from hashgrain.indexer.header import require_name
+from hashgrain.indexer.header import split_name
 
 ENVIRONMENT = {"redis": "HASHGRAIN_REDIS", "index": "HASHGRAIN_INDEX"}
 """Settings that a variable of the server's environment overrides."""
@@ -39,7 +39,7 @@ class Settings:
     def __post_init__(self) -> None:
         if self.max_k < 1:
             raise InvalidInput(f"max_k must be 1 or more, got {self.max_k}")
-        require_name(self.index)
+        split_name(self.index)
         Connection.to(self.redis, self.timeouts).close()  # it only reads the address; nothing connects yet
 
     @property
