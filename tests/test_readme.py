@@ -88,7 +88,9 @@ def test_every_command_is_in_the_readme() -> None:
         assert f"hashgrain {name}" in README, f"README.md does not mention hashgrain {name}"
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "docker/README.md", "docs/encoding.md", "docs/generations.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "CONTRIBUTING.md", "docker/README.md", "docs/encoding.md", "docs/generations.md"]
+)
 def test_links_of_a_page_lead_somewhere(page: str) -> None:
     path = ROOT / page
     for target in re.findall(r"\]\(([^)#]+)\)", path.read_text()):

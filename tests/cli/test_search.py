@@ -124,6 +124,19 @@ def test_an_answer_that_the_deadline_cut_short_says_so(
     assert re.search(r"\(\d+ candidates in 2 buckets, complete within .+, stopped at the deadline\)", out)
 
 
+def test_explained_it_tells_each_bucket_and_the_proof(run: Run, index: Index, pictures: list[Path]) -> None:
+    code, out, _ = run("photos", pictures[0], "--k", 1, "--probes", 2, "--explain")
+    assert code == 0
+    told = out[out.index("budget") :].splitlines()
+    assert told[0] == "budget probes=2"
+    assert re.fullmatch(r" +step 1: 2 buckets, 2 of them from Redis, the others kept; plan .* ms: answered", told[1])
+    assert [line.split()[-1] for line in told[3:5]] == ["1", "0"], "the one neighbour is in the nearest bucket"
+    assert re.fullmatch(r" +(not proven )?exact: the last neighbour is at 0, \d+ buckets were not read, .*", told[-1])
+    code, out, _ = run("photos", pictures[0], "--explain", "--json")
+    (query,) = json.loads(out)["queries"]
+    assert len(query["explanation"]["probes"]) == query["buckets"]
+
+
 def test_pictures_that_cannot_be_read_do_not_hide_the_others(
     run: Run, index: Index, pictures: list[Path], tmp_path: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 @click.option("--refine", type=int, help="Order this many of the best again by the image's own logits, before --k.")
 @click.option("--deadline", type=float, help="Seconds after which the best so far is shown. [default: none]")
 @click.option("--payloads", is_flag=True, help="Show the items' payloads too.")
+@click.option("--explain", is_flag=True, help="Show which buckets were read and why, and what each step cost.")
 @triton_option
 @redis_option
 @json_option
@@ -87,6 +89,8 @@ def _print(query: str, hit: Hit) -> None:
         payload = hit.payloads[place] if hit.payloads else None
         shown = "" if payload is None else "  " + json.dumps(payload, ensure_ascii=False)
         click.echo(f"{place + 1:5}  {hit.distances[place]:4} bits  {item}{shown}")
+    for line in hit.explanation.lines() if hit.explanation else ():
+        click.echo(f"     {line}")
 
 
 def _as_json(queries: list[str], hits: list[Hit], encoded: Encoded) -> dict[str, Any]:
@@ -100,6 +104,7 @@ def _as_json(queries: list[str], hits: list[Hit], encoded: Encoded) -> dict[str,
                 "complete_radius": hit.complete_radius,
                 "exact": hit.exact,
                 "partial": hit.partial,
+                **({"explanation": dataclasses.asdict(hit.explanation)} if hit.explanation else {}),
             }
             for query, hit in zip(queries, hits, strict=True)
         ],

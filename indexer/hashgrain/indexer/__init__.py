@@ -4,6 +4,7 @@ from hashgrain.indexer.async_index import AsyncIndex
 from hashgrain.indexer.cache_size import CacheStats
 from hashgrain.indexer.check import CheckReport, Finding, check_index
 from hashgrain.indexer.connection import Timeouts
+from hashgrain.indexer.explaining import Explanation, Probe, Step
 from hashgrain.indexer.generations import Generations
 from hashgrain.indexer.identifiers import ItemId
 from hashgrain.indexer.index import Index
@@ -23,6 +24,7 @@ __all__ = [
     "AsyncIndex",
     "CacheStats",
     "CheckReport",
+    "Explanation",
     "Finding",
     "Generation",
     "Generations",
@@ -30,10 +32,12 @@ __all__ = [
     "Index",
     "IndexStats",
     "ItemId",
+    "Probe",
     "Rank",
     "ReferenceIndex",
     "SearchOptions",
     "SearchRequest",
+    "Step",
     "Timeouts",
     "Written",
     "check_index",

@@ -23,6 +23,7 @@ class FreshReading:
         self._shards = shards
         self._whole = whole
         self.spans = spans
+        self.fetched = sum(len(span.buckets) for span in spans)
 
     @classmethod
     def of(cls, shards: Sequence[Shard], whole: Directories, wanted: NDArray[np.int64]) -> FreshReading | None:

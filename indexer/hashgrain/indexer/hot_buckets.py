@@ -183,7 +183,7 @@ class HotBuckets:
         # What was read just now may show a write of which it is not told yet that it changed a kept bucket as well.
         recent = not read and time.monotonic() - self._tracking.known_until < self._max_staleness
         asked = None if recent else self._tracking.ping()  # the answer may come while the search goes by what is kept
-        return HotReading(self._shards, whole, numbers, spans, self, self._changes, self._names, asked)
+        return HotReading(self._shards, whole, numbers, spans, self, self._changes, self._names, asked, read)
 
     def _follow(self, whole: Directories) -> bool:
         """Have places for the buckets of some directories; False where one is known to be out of date."""

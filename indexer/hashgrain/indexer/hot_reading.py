@@ -40,6 +40,7 @@ class HotReading:
         kept: names that earlier searches looked up; those of this reading are added.
         asked: what has been answered when all is told of that was acknowledged before the reading; None where what
             Redis has told so far is recent enough to answer by.
+        fetched: how many of the buckets were read just now.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class HotReading:
         changes: Changes,
         kept: KeptNames,
         asked: Question | None,
+        fetched: int,
     ) -> None:
         self._shards = shards
         self._whole = whole
@@ -62,6 +64,7 @@ class HotReading:
         self._moment = changes.moment
         self._kept = kept
         self._asked = asked
+        self.fetched = fetched
 
     @property
     def holds(self) -> bool:

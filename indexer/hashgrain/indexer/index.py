@@ -254,6 +254,7 @@ class Index:
         refine: int | None = None,
         deadline: float | None = None,
         payloads: bool = False,
+        explain: bool = False,
         fingerprint: str | None = None,
     ) -> list[Hit]:
         """Find the k nearest items of every query.
@@ -281,6 +282,7 @@ class Index:
                 as long as `timeouts` say.
             payloads: give the items' payloads too. A payload is of the codes that were compared, or newer: of a later
                 write that gave the item the very same codes.
+            explain: give each `Hit` an `Explanation` of how it came about; takes longer.
             fingerprint: of the model that made the codes; checked against the index's.
 
         Returns:
@@ -290,7 +292,7 @@ class Index:
             InvalidInput, LayoutMismatch, FingerprintMismatch, IndexMissing, IndexCorrupt.
             StoreUnavailable: also where the deadline passed before there was any answer to any query.
         """
-        request = SearchRequest(k, rank, candidates, probes, radius, exact, payloads, within, refine, deadline)
+        request = SearchRequest(k, rank, candidates, probes, radius, exact, payloads, within, refine, deadline, explain)
         return self.answer(codes, request, fingerprint)
 
     def require_queries(self, codes: HashCodes, request: SearchRequest, fingerprint: str | None) -> None:

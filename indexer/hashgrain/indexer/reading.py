@@ -40,6 +40,10 @@ class Reading(Protocol):
     def spans(self) -> Sequence[Span]:
         """The records of every bucket that was read, by shard."""
 
+    @property
+    def fetched(self) -> int:
+        """How many buckets were read from Redis for it."""
+
     def names(self, asked: Mapping[int, Asked], payloads: bool) -> Names | None:
         """Look up items of some shards, with their payloads where asked for.
 

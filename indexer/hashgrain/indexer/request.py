@@ -32,6 +32,7 @@ class SearchOptions(TypedDict, total=False):
     refine: int | None
     deadline: float | None
     payloads: bool
+    explain: bool
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class SearchRequest:
             more). Takes every bucket that can hold one.
         refine: order the best R of the ranking again by the query's margins, and answer with the k best of these.
         deadline: seconds after which the best so far is the answer.
+        explain: whether the answer tells how it came about.
 
     Raises:
         InvalidInput: a value is out of range, two of candidates, probes, radius, within and exact are given, or two
@@ -71,6 +73,7 @@ class SearchRequest:
     within: int | None = None
     refine: int | None = None
     deadline: float | None = None
+    explain: bool = False
 
     def __post_init__(self) -> None:
         if self.rank not in RANKS:
@@ -99,7 +102,7 @@ class SearchRequest:
                 raise InvalidInput(f"{name} must be an integer of {least} or more, got {value!r}")
             if type(value) is not int:
                 object.__setattr__(self, name, int(value))
-        for name in ("exact", "payloads"):
+        for name in ("exact", "payloads", "explain"):
             if not isinstance(getattr(self, name), bool):
                 raise InvalidInput(f"{name} must be True or False, got {getattr(self, name)!r}")
         late = self.deadline

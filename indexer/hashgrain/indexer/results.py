@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,9 @@ from numpy.typing import NDArray
 from hashgrain.codes.layout import CodeLayout
 from hashgrain.indexer.identifiers import ItemId
 from hashgrain.indexer.payloads import Payload
+
+if TYPE_CHECKING:
+    from hashgrain.indexer.explaining import Explanation
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +35,7 @@ class Hit:
             proven, too.
         partial: whether the deadline passed before all that was asked for was read; the answer is then the best of
             what was, and `complete_radius` and `candidates` say how much that is.
+        explanation: how the answer came about, where that was asked for.
     """
 
     ids: list[ItemId]
@@ -41,6 +46,7 @@ class Hit:
     complete_radius: int
     exact: bool
     partial: bool = False
+    explanation: Explanation | None = None
 
     def __len__(self) -> int:
         return len(self.ids)

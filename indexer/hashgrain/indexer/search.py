@@ -29,6 +29,7 @@ from hashgrain.codes.layout import CodeLayout, HashCodes
 from hashgrain.indexer.cores import in_threads
 from hashgrain.indexer.deadline import Deadline
 from hashgrain.indexer.directories import Directories
+from hashgrain.indexer.explaining import ANSWERED, CHANGED, SHORT, Trace
 from hashgrain.indexer.fresh_reading import FreshReading
 from hashgrain.indexer.handles import FIRST_HASHED
 from hashgrain.indexer.hot_buckets import HotBuckets
@@ -96,14 +97,17 @@ class Searcher:
         """Answers to all, final ones or what there is when the deadline passes."""
         hits: dict[int, Hit] = {}
         step = lost = 0
+        trace = Trace(request) if request.explain else None
         waiting: Sequence[int] = range(len(codes))
         while waiting:
             try:
                 asked = codes if len(waiting) == len(codes) else codes[np.array(waiting)]
                 queries = Queries.of(asked, self._layout, request.rank)
                 hot = self._hot if self._hot and self._patience.allows() else None
-                taken = self._take(queries, step, request, hot)
+                taken = self._take(queries, step, request, hot, trace)
                 named = None if taken is None else taken.hits(request)
+                if trace and taken:
+                    named = taken.explained(named, trace)
                 if hot:
                     self._patience.learn(held=named is not None)
             except StoreUnavailable as exc:
@@ -129,19 +133,27 @@ class Searcher:
             waiting = [row for row in waiting if row not in hits or hits[row].partial]
         return [hits[row] if row in hits else nothing_read(request) for row in range(len(codes))]
 
-    def _take(self, queries: Queries, step: int, request: SearchRequest, hot: HotBuckets | None) -> Taken | None:
+    def _take(
+        self, queries: Queries, step: int, request: SearchRequest, hot: HotBuckets | None, trace: Trace | None
+    ) -> Taken | None:
         """Rank what one reading gives, of kept buckets if `hot` is given; None where there is none to rely on.
 
         Queries whose budget this reading does not meet are left out unless a deadline may make this their answer.
         """
+        if trace:
+            trace.begin(kept=hot is not None)
         whole = self._directories()
         probing = Probing(whole, queries)
         plan = Plan.of(probing, reach_of(step, whole.live, len(whole), request), request)
         wanted = plan.union(probing)
+        if trace:
+            trace.planned(len(wanted))
         reading: Reading | None = hot.read(whole, wanted) if hot else FreshReading.of(self._shards, whole, wanted)
         if reading is None:
             self._known = None
             return None
+        if trace:
+            trace.read(reading.fetched)
         candidates = Candidates.of(plan.buckets, plan.begin, plan.end, reading.spans, request.candidates)
         met = plan.met(candidates, request)
         rows: Sequence[int] = range(len(queries))
@@ -149,7 +161,10 @@ class Searcher:
             rows = [row for row in rows if met[row]]
             queries, candidates = queries[np.array(rows, np.intp)], candidates[np.array(rows, np.intp)]
             probing = Probing(whole, queries)
-        return Taken(reading, rows, met, Selection.of(candidates, probing, queries, request, self._layout))
+        selection = Selection.of(candidates, probing, queries, request, self._layout)
+        if trace:
+            trace.ranked()
+        return Taken(reading, rows, met, selection, whole, queries)
 
     def _directories(self) -> Directories:
         found = self._known
@@ -167,12 +182,16 @@ class Taken:
         queries: which of them have an answer in `selection`, in its order.
         met: of all queries, whether their budget was met.
         selection: the answers.
+        whole: the directories that they go by.
+        asked: the queries that have an answer.
     """
 
     reading: Reading
     queries: Sequence[int]
     met: list[bool]
     selection: Selection
+    whole: Directories
+    asked: Queries
 
     def hits(self, request: SearchRequest) -> dict[int, Hit] | None:
         """Look up the winners' names; a query of which one is no longer there is left out.
@@ -198,6 +217,18 @@ class Taken:
             if None not in ids:
                 hits[query] = self.selection.hit(n, ids, payloads, partial=not self.met[query])
         return hits
+
+    def explained(self, named: dict[int, Hit] | None, trace: Trace) -> dict[int, Hit] | None:
+        """The same answers, each with how it came about."""
+        short = named is not None and not all(self.met)
+        trace.named(CHANGED if named is None or len(named) < len(self.queries) else SHORT if short else ANSWERED)
+        if named is None:
+            return None
+        place = {query: n for n, query in enumerate(self.queries)}
+        return {
+            query: trace.explained(hit, place[query], self.whole, self.asked, self.selection)
+            for query, hit in named.items()
+        }
 
     def _asked(self, payloads: bool) -> dict[int, Asked]:
         """By shard, those winners whose names are stored; all of them where their payloads are asked for."""
