@@ -13,6 +13,7 @@ import click
 
 from hashgrain.cli.index_check import check
 from hashgrain.cli.index_generations import generations, rollback, switch
+from hashgrain.cli.index_health import health
 from hashgrain.cli.main import echo_json
 from hashgrain.cli.options import json_option, redis_option, triton_option
 from hashgrain.codes import CodeLayout
@@ -31,7 +32,7 @@ def index() -> None:
     """Create, fill, look into, check and drop indexes in Redis."""
 
 
-for command in (check, generations, switch, rollback):
+for command in (check, health, generations, switch, rollback):
     index.add_command(command)
 
 

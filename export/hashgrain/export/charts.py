@@ -61,6 +61,25 @@ def scatter(title: str, points: NDArray[np.floating], labels: NDArray[np.int64],
     return "\n".join([*parts, "</svg>"])
 
 
+def heat_map(title: str, values: NDArray[np.floating]) -> str:
+    """A square of values from 0 to 1, float (n, n): the darker, the larger."""
+    size = len(values)
+    side = (HEIGHT - TOP - BOTTOM) / max(size, 1)
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" '
+        'font-family="sans-serif" font-size="11">',
+        f'<text x="{LEFT}" y="18" font-size="13" font-weight="bold">{escape(title)}</text>',
+    ]
+    for row in range(size):
+        for column in range(size):
+            parts.append(
+                f'<rect x="{LEFT + column * side:.1f}" y="{TOP + row * side:.1f}" width="{side:.1f}" '
+                f'height="{side:.1f}" fill="{COLOURS[0]}" fill-opacity="{min(max(values[row, column], 0), 1):.2f}"/>'
+            )
+    parts.append(f'<text x="{LEFT}" y="{HEIGHT - 26}">bit 0 to {size - 1}; white 0, dark 1</text>')
+    return "\n".join([*parts, "</svg>"])
+
+
 def _frame(title: str, across: Axis, up: Axis) -> list[str]:
     (left, bottom), (right, top) = _pixel(0, 0), _pixel(1, 1)
     parts = [

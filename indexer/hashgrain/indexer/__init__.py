@@ -6,6 +6,7 @@ from hashgrain.indexer.check import CheckReport, Finding, check_index
 from hashgrain.indexer.connection import Timeouts
 from hashgrain.indexer.explaining import Explanation, Probe, Step
 from hashgrain.indexer.generations import Generations
+from hashgrain.indexer.health import BitHealth, IndexHealth
 from hashgrain.indexer.identifiers import ItemId
 from hashgrain.indexer.index import Index
 from hashgrain.indexer.lifecycle import drop_index, list_indexes
@@ -22,6 +23,7 @@ from hashgrain.indexer.switching import (
 
 __all__ = [
     "AsyncIndex",
+    "BitHealth",
     "CacheStats",
     "CheckReport",
     "Explanation",
@@ -30,6 +32,7 @@ __all__ = [
     "Generations",
     "Hit",
     "Index",
+    "IndexHealth",
     "IndexStats",
     "ItemId",
     "Probe",

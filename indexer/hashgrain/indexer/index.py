@@ -13,6 +13,7 @@ from hashgrain.indexer.cache_size import CacheStats, require_cache_bytes, requir
 from hashgrain.indexer.collection import Collection
 from hashgrain.indexer.connection import DEFAULT_TIMEOUTS, Connection, Timeouts
 from hashgrain.indexer.header import BUCKET_ITEMS
+from hashgrain.indexer.health import IndexHealth, index_health
 from hashgrain.indexer.identifiers import ItemId
 from hashgrain.indexer.lifecycle import create_shards, drop_shards, open_shards, require_new
 from hashgrain.indexer.opened import Followed, Opened
@@ -320,6 +321,27 @@ class Index:
             IndexMissing, IndexCorrupt, StoreUnavailable.
         """
         return self._meant.run(lambda opened: index_stats(opened.shards))
+
+    def health(self, items: int = 20_000, queries: int = 100, k: int = 10, seed: int = 0) -> IndexHealth:
+        """How well buckets, codes and the default budget do: measured on a sample, while the index is in use.
+
+        The queries are searched for exhaustively, too, each time through the whole index.
+
+        Args:
+            items: sample the codes of so many.
+            queries: search for so many of them, by their own codes.
+            k: neighbours of each.
+            seed: of what is drawn.
+
+        Raises:
+            InvalidInput: a number is below 1, or the index is empty.
+            IndexMissing, IndexCorrupt, StoreUnavailable.
+        """
+        return self._meant.run(
+            lambda opened: index_health(
+                opened.shards, opened.searcher.search, items=items, queries=queries, k=k, seed=seed
+            )
+        )
 
     def cache_stats(self) -> CacheStats | None:
         """What this object keeps of the index, in figures; None where it was opened without `cache_bytes`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -72,6 +73,8 @@ class IndexStats:
         holes: how many records are holes, which wait for their bucket to be rewritten.
         payloads: how many items carry one.
         memory: bytes that Redis spends on the index's keys (an estimate: hashes are sampled).
+        memory_of: the same by what they are spent on: `buckets` (codes and handles), `places`, `names` (ids that are
+            strings), `payloads`, and the `rest` (partition, header, lists of holes).
     """
 
     name: str
@@ -84,3 +87,4 @@ class IndexStats:
     holes: int
     payloads: int
     memory: int
+    memory_of: Mapping[str, int]

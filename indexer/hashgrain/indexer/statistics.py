@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hashgrain.indexer.records import code_bytes
 from hashgrain.indexer.results import IndexStats
@@ -23,61 +24,76 @@ def index_stats(shards: Sequence[Shard]) -> IndexStats:
         IndexMissing, IndexCorrupt, StoreUnavailable.
     """
     header = shards[0].header
-    found = [_measure(shard) for shard in shards]
+    found = [measure(shard) for shard in shards]
+    memory_of = {part: sum(shard.memory_of[part] for shard in found) for part in found[0].memory_of}
     return IndexStats(
         name=shards[0].keys.name,
         layout=header.layout,
         fingerprint=header.fingerprint,
         shards=len(shards),
         items=sum(shard.items for shard in found),
-        buckets=sum(shard.buckets for shard in found),
-        largest_bucket=max(shard.largest for shard in found),
+        buckets=sum(len(shard.records) for shard in found),
+        largest_bucket=max(int(shard.records.max()) for shard in found),
         holes=sum(shard.holes for shard in found),
         payloads=sum(shard.payloads for shard in found),
-        memory=sum(shard.memory for shard in found),
+        memory=sum(memory_of.values()),
+        memory_of=memory_of,
     )
 
 
-@dataclass(frozen=True)
-class _Measured:
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """One shard in figures.
+
+    Attributes:
+        items, holes, payloads: how many there are.
+        records: int64 (B,), of every bucket, holes included.
+        memory_of: bytes by what they are spent on, see `IndexStats`.
+    """
+
     items: int
-    buckets: int
-    largest: int
+    records: NDArray[np.int64]
     holes: int
     payloads: int
-    memory: int
+    memory_of: dict[str, int]
 
 
-def _measure(shard: Shard) -> _Measured:
+def measure(shard: Shard) -> Measured:
+    """Measure a shard, bucket by bucket.
+
+    Raises:
+        IndexMissing, IndexCorrupt, StoreUnavailable.
+    """
     directory = shard.directory()
     client, keys = shard.connection.client, shard.keys
     widths = directory.partition.handle_bytes.astype(np.int64) + code_bytes(shard.header.layout)
     buckets = keys.buckets(range(len(widths)))
-    lengths: list[int] = []
-    memory = 0
     with translated(shard.connection.address):
         holes: Any = client.hvals(keys.holes)
         payloads: Any = client.hlen(keys.payloads)
-        for start in range(0, len(buckets), _AT_ONCE):
-            pipe = client.pipeline(transaction=False)
-            for key in buckets[start : start + _AT_ONCE]:
-                pipe.strlen(key)
-                pipe.memory_usage(key)
-            replies = pipe.execute()
-            lengths += replies[0::2]
-            memory += sum(size or 0 for size in replies[1::2])
-        for start in range(0, directory.pages, _AT_ONCE):
-            pipe = client.pipeline(transaction=False)
-            for page in range(start, min(start + _AT_ONCE, directory.pages)):
-                pipe.memory_usage(keys.places(page))
-                pipe.memory_usage(keys.names(page))
-            memory += sum(size or 0 for size in pipe.execute())
-        memory += sum(client.memory_usage(key) or 0 for key in keys.fixed())
-    return _Measured(
-        items=directory.live,
-        buckets=len(buckets),
-        largest=int((np.array(lengths) // widths).max()),
-        holes=sum(len(positions) // 2 for positions in holes),
-        payloads=int(payloads),
-        memory=memory,
+        lengths = [reply or 0 for reply in _asked(client, "STRLEN", buckets)]
+    pages = range(directory.pages)
+    parts: dict[str, Iterable[str | bytes]] = {
+        "buckets": buckets,
+        "places": map(keys.places, pages),
+        "names": map(keys.names, pages),
+        "payloads": [keys.payloads],
+        "rest": [keys.meta, keys.stamp, keys.partition, keys.holes],
+    }
+    with translated(shard.connection.address):
+        memory_of = {part: sum(size or 0 for size in _asked(client, "MEMORY USAGE", of)) for part, of in parts.items()}
+    return Measured(
+        directory.live, np.array(lengths) // widths, sum(len(some) // 2 for some in holes), payloads, memory_of
     )
+
+
+def _asked(client: Any, command: str, keys: Iterable[str | bytes]) -> list[int | None]:
+    """What a command says of each of some keys, asked in steps."""
+    named = list(keys)
+    replies: list[int | None] = []
+    for start in range(0, len(named), _AT_ONCE):
+        pipe = client.pipeline(transaction=False)
+        for key in named[start : start + _AT_ONCE]:
+            pipe.execute_command(command, key)
+        replies += pipe.execute()
+    return replies
