@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hashgrain.cli.index_acl import acl
 from hashgrain.cli.index_check import check
 from hashgrain.cli.index_generations import generations, rollback, switch
 from hashgrain.cli.index_health import health
@@ -32,7 +33,7 @@ def index() -> None:
     """Create, fill, look into, check and drop indexes in Redis."""
 
 
-for command in (check, health, generations, switch, rollback):
+for command in (acl, check, health, generations, switch, rollback):
     index.add_command(command)
 
 

@@ -169,6 +169,7 @@ def _drop_stored(connection: Connection, name: str) -> None:
         )
     keys = [ShardKeys(name, shard) for shard in range(first.shards)]
     with translated(connection.address):
+        connection.client.scan(count=1)  # who may not look for the keys is told so before anything is taken away
         for shard in keys:
             connection.client.eval(script("retire"), 2, shard.meta, shard.stamp)
         _unlink_items(connection, name, keys)

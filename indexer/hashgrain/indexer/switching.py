@@ -72,11 +72,7 @@ def create_generation(
     try:
         open_shards(connection, require_name(name))
         with translated(connection.address):
-            pipe: Any = connection.client.pipeline(transaction=True)
-            for field, first in (("live", "0"), ("past", ""), ("newest", "0")):
-                pipe.hsetnx(generations_key(name), field, first)
-            pipe.hincrby(generations_key(name), "newest", 1)
-            number = pipe.execute()[-1]
+            number: Any = connection.client.eval(script("number"), 1, generations_key(name))
         stored = Generations(name).stored(number)
         create_shards(connection, stored, layout, fingerprint, shards, bucket_items)
     finally:
