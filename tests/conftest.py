@@ -34,14 +34,16 @@ def pytest_xdist_auto_num_workers() -> int:
     return min(MOST_WORKERS, max(2, usable_cores()))
 
 
-def pytest_configure() -> None:
-    """Leave to each worker, and to the commands that it runs, its share of the cores for training.
+def pytest_configure(config: pytest.Config) -> None:
+    """Before there are workers, leave to each of them, and to the commands that it runs, its share of the cores.
 
-    Threads of two workers that take turns on one core train at a fraction of the speed. This is for torch alone: what
-    hashgrain divides among threads itself is tested with as many as there are cores.
+    Threads of torch and of NumPy's BLAS wait for one another busily: where those of two workers take turns on one core,
+    they compute at a fraction of the speed. What hashgrain itself divides among threads is tested with one per core.
     """
-    if workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 0)):
-        os.environ.setdefault("MKL_NUM_THREADS", str(max(1, usable_cores() // workers)))
+    if workers := getattr(config.option, "numprocesses", None):
+        share = str(max(1, usable_cores() // workers))
+        for variable in ("MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+            os.environ.setdefault(variable, share)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

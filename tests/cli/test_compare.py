@@ -72,8 +72,8 @@ def test_features_of_something_else_are_refused(data, tmp_path):
         (("--bits", "many"), 2, "no list of numbers"),
     ],
 )
-def test_grid_that_makes_no_sense_is_refused(data, more, code, message):
-    refused = hashgrain(*options(data, *more))
+def test_grid_that_makes_no_sense_is_refused_before_the_data_are_read(tmp_path, more, code, message):
+    refused = hashgrain(*options(tmp_path / "nothing", *more))
     assert (refused.returncode, message in refused.stderr) == (code, True), refused.stderr
 
 

@@ -19,6 +19,56 @@ print(bits(np.uint64(2**64 - 1)), bits._cache.cache_path if hasattr(bits._cache,
 """
 
 
+MEET = """
+import sys, time
+from pathlib import Path
+from numba.core.caching import IndexDataCacheFile as File
+from hashgrain.indexer.compiled import compiled
+import numpy as np
+
+here, load, save, save_index, save_data = Path.cwd(), File._load_index, File.save, File._save_index, File._save_data
+
+def wait(event):
+    until = time.monotonic() + 1  # it never comes where one waits for the other anyway
+    while not (here / event).exists() and time.monotonic() < until:
+        time.sleep(0.005)
+
+def numbered(file, found):
+    (here / "one looked for a number").touch()
+    wait("the other has noted one")
+    return found
+
+def first_saves(file, *entry):
+    File._load_index = lambda file: numbered(file, load(file))
+    save(file, *entry)
+    (here / "one is done").touch()
+
+def second_notes(file, index):
+    save_index(file, index)
+    (here / "the other has noted one").touch()
+
+def second_writes(file, *code):
+    wait("one is done")
+    save_data(file, *code)
+
+if sys.argv[1] == "one":
+    File.save = first_saves
+elif sys.argv[1] == "other":
+    wait("one looked for a number")
+    File._save_index, File._save_data = second_notes, second_writes
+
+@compiled
+def total(numbers):
+    found = 0
+    for place in range(len(numbers)):
+        found += numbers[place]
+    return found
+
+print(total(np.arange(8, dtype=sys.argv[2])))
+"""
+"""Two processes that compile one function for different numbers, each in the other's worst moment."""
+
+
 def run(where: Path, cache: Path) -> list[str]:
     """Run the script from `where`, with `cache` for the only folder outside in which anything may be kept."""
     source = where / "script.py"
@@ -39,3 +89,17 @@ def test_a_cache_that_cannot_be_written_is_done_without(tmp_path: Path) -> None:
     (tmp_path / "__pycache__").write_text("a file, so that no folder can be made, even by root")
     found, path = run(tmp_path, tmp_path / "file" / "cache")
     assert (found, path) == ("64", "None")
+
+
+def test_processes_that_compile_one_function_at_a_time_never_find_each_other_s_code(tmp_path: Path) -> None:
+    """The index of one would lead to the machine code of the other, in this process and in every later one."""
+    (tmp_path / "meet.py").write_text(MEET)
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+
+    def begin(*arguments: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "meet.py", *arguments]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, cwd=tmp_path)
+
+    both = [begin("one", "uint8"), begin("other", "uint64")]
+    assert [process.communicate()[0] for process in both] == ["28\n", "28\n"]
+    assert begin("later", "uint8").communicate()[0] == "28\n"

@@ -55,6 +55,7 @@ def compare(
     from hashgrain.export.methods import METHODS
 
     names = tuple(methods.split(",")) if methods else tuple(METHODS)
+    comparison.require_grid(names, bits)
     progress = sys.stderr.isatty()
     task = feature_task(data, backbone, input_size, protocol_seed, features, protocol, progress)
     grid = comparison.compare(task, names, bits, seeds, epochs)

@@ -8,20 +8,19 @@ import secrets
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib import resources
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from hashgrain.client.receipt import Receipt
 from hashgrain.client.sources import printable
-from hashgrain.codes.errors import DataError, InvalidInput, StoreError
+from hashgrain.codes.errors import InvalidInput
 from hashgrain.indexer.connection import Connection
 from hashgrain.indexer.store_errors import translated
-from hashgrain.queue.keys import LAYOUT_VERSION, JobKeys
+from hashgrain.queue.calls import JobCalls
+from hashgrain.queue.keys import LAYOUT_VERSION
 from hashgrain.queue.report import JobReport, SetAside
 from hashgrain.queue.work import Work
 
-SCRIPTS = ("begin", "lead", "hand_out", "again", "take", "settle", "give_up", "give_back", "beat")
 COUNTED = ("handed_out", "done", "aside", "encoded", "reused", "unchanged", "rejected", "bytes_read")
 ROWS_AT_A_TIME = 1000
 
@@ -80,13 +79,11 @@ class JobQueue:
         self.name = job.name
         self.silence = silence
         self.worker = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-        self._keys = JobKeys(job.name)
         self._tries = tries
         self._open_chunks = open_chunks
-        self._run = secrets.token_hex(8)
         self._connection = Connection.to(url)
-        self._scripts = {name: self._connection.client.register_script(_script(name)) for name in SCRIPTS}
         try:
+            self._call = JobCalls(self._connection, job.name)
             self._begin(job, anew)
         except BaseException:
             self.close()
@@ -105,7 +102,7 @@ class JobQueue:
                 f"the job {job.name} is under way with another {status}: {_short(found)}, not {_short(mine[status])}; "
                 "give the same arguments as its other processes, another --job NAME, or --anew to begin it anew"
             )
-        self._run = found
+        self._call.run = found
 
     def lead(self, seconds: float, stay: bool = False) -> tuple[Literal["fed", "other", "leads"], int, str]:
         """Become the one that hands out, for some seconds, or stay it.
@@ -172,11 +169,11 @@ class JobQueue:
     def report(self) -> JobReport:
         """What has come of the job so far."""
         with translated(self._connection.address):
-            found: dict[bytes, bytes] = self._connection.client.hgetall(self._keys.job)  # type: ignore[assignment]
+            found = self._fields(self._call.keys.job)
             seconds, micros = self._connection.client.time()
-        fields = {_text(name): _text(value) for name, value in found.items()}
-        if fields.get("run") != self._run:
-            raise self._gone()
+        fields = {name: _text(value) for name, value in found.items()}
+        if fields.get("run") != self._call.run:
+            raise self._call.gone()
         now = seconds * 1000 + micros // 1000
         counts = {name: int(fields.get(name, 0)) for name in COUNTED}
         duration = (int(fields.get("ended_ms", now)) - int(fields["begun_ms"])) / 1000
@@ -185,41 +182,27 @@ class JobQueue:
     def rejected(self) -> Iterator[tuple[str, str]]:
         """Ids and reasons of the pictures that cannot be read, in no order."""
         with translated(self._connection.address):
-            for name, reason in self._connection.client.hscan_iter(self._keys.rejected, count=ROWS_AT_A_TIME):
+            for name, reason in self._connection.client.hscan_iter(self._call.keys.rejected, count=ROWS_AT_A_TIME):
                 yield _text(name), _text(reason)
 
     def set_aside(self) -> list[SetAside]:
         """The chunks that could not be done."""
         with translated(self._connection.address):
-            found: dict[bytes, bytes] = self._connection.client.hgetall(self._keys.aside)  # type: ignore[assignment]
-        values = ((_text(chunk), json.loads(value)) for chunk, value in sorted(found.items()))
+            found = self._fields(self._call.keys.aside)
+        values = ((chunk, json.loads(value)) for chunk, value in sorted(found.items()))
         return [SetAside(chunk, str(Work.read(value["work"])), value["reason"]) for chunk, value in values]
 
     def close(self) -> None:
         """Close all connections."""
         self._connection.close()
 
+    def _fields(self, key: str) -> dict[str, bytes]:
+        found: dict[bytes, bytes] = self._connection.client.hgetall(key)  # type: ignore[assignment]
+        return {_text(name): value for name, value in found.items()}
+
     @property
     def _silence_ms(self) -> int:
         return max(1, int(self.silence * 1000))
-
-    def _call(self, name: str, *arguments: str | int) -> Any:
-        try:
-            with translated(self._connection.address):
-                reply = self._scripts[name](keys=self._keys.all(), args=[self._run, *arguments])
-        except StoreError as exc:
-            raise type(exc)(
-                f"{exc} (queue of the job {self.name}; run the same command again, and it goes on)"
-            ) from exc
-        if reply == b"gone" or reply == [b"gone"]:
-            raise self._gone()
-        return reply
-
-    def _gone(self) -> DataError:
-        return DataError(
-            f"the job {self.name} in Redis at {self._connection.address} is not the one that this process took part "
-            "in: it was begun anew, or Redis has lost it; run the same command again to take part, or to begin it anew"
-        )
 
     def __enter__(self) -> Self:
         return self
@@ -228,11 +211,6 @@ class JobQueue:
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _script(name: str) -> str:
-    folder = resources.files("hashgrain.queue") / "scripts"
-    return "\n".join((folder / f"{part}.lua").read_text("utf-8") for part in ("job", name))
 
 
 def _texts(values: list[bytes]) -> list[str]:

@@ -52,6 +52,20 @@ class Outcome:
     codes: NDArray[np.uint8]
 
 
+def require_grid(methods: tuple[str, ...], lengths: tuple[int, ...]) -> None:
+    """See that these can be compared, before the features are computed.
+
+    Raises:
+        InvalidInput: an unknown method, or a length that is no multiple of 8.
+    """
+    for name in methods:
+        if name not in METHODS:
+            raise InvalidInput(f"no method {name!r}: choose from {sorted(METHODS)}")
+    for bits in lengths:
+        if bits % 8 or not 8 <= bits <= 256:
+            raise InvalidInput(f"codes are compared at 8 to 256 bits, a multiple of 8, got {bits}")
+
+
 def compare(
     task: FeatureTask, methods: tuple[str, ...], lengths: tuple[int, ...], seeds: tuple[int, ...], epochs: int = EPOCHS
 ) -> Iterator[Outcome]:
@@ -65,14 +79,9 @@ def compare(
         epochs: passes over the training features.
 
     Raises:
-        InvalidInput: an unknown method, or a length that is no multiple of 8.
+        InvalidInput: see `require_grid`.
     """
-    for name in methods:
-        if name not in METHODS:
-            raise InvalidInput(f"no method {name!r}: choose from {sorted(METHODS)}")
-    for bits in lengths:
-        if bits % 8 or not 8 <= bits <= 256:
-            raise InvalidInput(f"codes are compared at 8 to 256 bits, a multiple of 8, got {bits}")
+    require_grid(methods, lengths)
     for bits in lengths:
         for name in methods:
             for seed in seeds:

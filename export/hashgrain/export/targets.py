@@ -166,8 +166,8 @@ def _far_codes(count: int, bits: int, rng: np.random.Generator, pool: int = 4096
         chosen = [candidates[0]]
         nearest = (bits - candidates @ chosen[0]) / 2
         while len(chosen) < count:
-            column_sums = np.sum(chosen, axis=0)
-            imbalance = np.abs(candidates + column_sums).sum(1)
+            # The columns' sums with each added, less what is the same for all: |s + c| is |s| + c sign(s), or 1.
+            imbalance = candidates @ np.sign(np.sum(chosen, axis=0))
             pick = int(np.lexsort((imbalance, -nearest))[0])
             chosen.append(candidates[pick])
             nearest = np.minimum(nearest, (bits - candidates @ candidates[pick]) / 2)

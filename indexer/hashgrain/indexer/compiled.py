@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import fcntl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
+from numba.core.caching import FunctionCache
 from numba.extending import intrinsic
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -17,11 +21,45 @@ def compiled(function: F) -> F:
     The machine code is kept on disk, beside the module or where NUMBA_CACHE_DIR says; where neither can be written,
     every process compiles it anew.
     """
-    try:
-        made: Any = numba.njit(nogil=True, cache=True)(function)
-    except RuntimeError:  # Numba found no place for its cache
-        made = numba.njit(nogil=True)(function)
+    made: Any = numba.njit(nogil=True)(function)
+    with suppress(RuntimeError):  # Numba found no place for it
+        made._cache = _SharedCache(function)  # type: ignore[no-untyped-call]
     return cast(F, made)
+
+
+class _SharedCache(FunctionCache):
+    """The machine code on disk, which one process at a time looks at or adds to.
+
+    Numba notes in an index under which number it will keep the code for some kinds of arguments, and then writes it.
+    Of two processes that compile one function for different kinds at a time, each could take the same number, and the
+    index of one would lead to the code of the other: for good, and to wrong answers.
+    """
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """See Numba."""
+        with self._alone():
+            return super().load_overload(sig, target_context)  # type: ignore[no-untyped-call]
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """See Numba."""
+        with self._alone():
+            super().save_overload(sig, data)  # type: ignore[no-untyped-call]
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        try:
+            file = (Path(self.cache_path) / "hashgrain.lock").open("w")
+        except OSError:  # a folder that can only be read by now, so that nobody adds to it
+            yield
+            return
+        with file:
+            with suppress(OSError):  # some network file systems know no locks
+                fcntl.flock(file, fcntl.LOCK_EX)
+            try:
+                yield
+            finally:  # a process that was forked meanwhile has the file open, too: closing it here would not do
+                with suppress(OSError):
+                    fcntl.flock(file, fcntl.LOCK_UN)
 
 
 def _bit_count(_: Any, word: Any) -> Any:
