@@ -7,9 +7,11 @@ from hashgrain.indexer.connection import Timeouts
 from hashgrain.indexer.identifiers import ItemId
 from hashgrain.indexer.index import Index
 from hashgrain.indexer.lifecycle import drop_index, list_indexes
+from hashgrain.indexer.paging import IdPage
 from hashgrain.indexer.reference import ReferenceIndex
 from hashgrain.indexer.request import Rank, SearchOptions, SearchRequest
 from hashgrain.indexer.results import Hit, IndexStats, Written
+from hashgrain.indexer.stored_items import StoredItems
 from hashgrain.indexer.switching import (
     Generation,
     create_generation,
@@ -25,6 +27,7 @@ __all__ = [
     "Finding",
     "Generation",
     "Hit",
+    "IdPage",
     "Index",
     "IndexStats",
     "ItemId",
@@ -32,6 +35,7 @@ __all__ = [
     "ReferenceIndex",
     "SearchOptions",
     "SearchRequest",
+    "StoredItems",
     "Timeouts",
     "Written",
     "check_index",
