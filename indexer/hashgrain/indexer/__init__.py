@@ -10,9 +10,11 @@ from hashgrain.indexer.health import BitHealth, IndexHealth
 from hashgrain.indexer.identifiers import ItemId
 from hashgrain.indexer.index import Index
 from hashgrain.indexer.lifecycle import drop_index, list_indexes
+from hashgrain.indexer.paging import IdPage
 from hashgrain.indexer.reference import ReferenceIndex
 from hashgrain.indexer.request import Rank, SearchOptions, SearchRequest
 from hashgrain.indexer.results import Hit, IndexStats, Written
+from hashgrain.indexer.stored_items import StoredItems
 from hashgrain.indexer.switching import (
     Generation,
     create_generation,
@@ -31,6 +33,7 @@ __all__ = [
     "Generation",
     "Generations",
     "Hit",
+    "IdPage",
     "Index",
     "IndexHealth",
     "IndexStats",
@@ -41,6 +44,7 @@ __all__ = [
     "SearchOptions",
     "SearchRequest",
     "Step",
+    "StoredItems",
     "Timeouts",
     "Written",
     "check_index",

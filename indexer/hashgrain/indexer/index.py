@@ -12,16 +12,21 @@ from hashgrain.indexer.bulk import load_collection
 from hashgrain.indexer.cache_size import CacheStats, require_cache_bytes, require_max_staleness
 from hashgrain.indexer.collection import Collection
 from hashgrain.indexer.connection import DEFAULT_TIMEOUTS, Connection, Timeouts
+from hashgrain.indexer.fetching import fetch_ids
 from hashgrain.indexer.header import BUCKET_ITEMS
 from hashgrain.indexer.health import IndexHealth, index_health
 from hashgrain.indexer.identifiers import ItemId
 from hashgrain.indexer.lifecycle import create_shards, drop_shards, open_shards, require_new
+from hashgrain.indexer.listing import listed
 from hashgrain.indexer.opened import Followed, Opened
+from hashgrain.indexer.paging import IdPage, page_of_ids
+from hashgrain.indexer.payload_writing import set_payloads
 from hashgrain.indexer.queries import require_logits
 from hashgrain.indexer.request import Rank, SearchRequest
 from hashgrain.indexer.results import Hit, IndexStats, Written
 from hashgrain.indexer.shard import Shard
 from hashgrain.indexer.statistics import index_stats
+from hashgrain.indexer.stored_items import StoredItems
 from hashgrain.indexer.writing import add_items, delete_ids
 
 
@@ -240,6 +245,82 @@ class Index:
         """
         ids = _lasting(ids)
         return self._meant.run(lambda opened: delete_ids(opened.shards, ids))
+
+    def get(self, ids: Iterable[ItemId]) -> StoredItems:
+        """Read items by their ids: codes and payloads, of each item of one moment.
+
+        Returns:
+            Those that are there, in the order of the ids; of an id that comes more than once, one.
+
+        Raises:
+            InvalidInput, IndexMissing, IndexCorrupt, StoreUnavailable.
+        """
+        ids = _lasting(ids)
+        return self._meant.run(lambda opened: StoredItems(fetch_ids(opened.shards, ids)))
+
+    def ids(self, limit: int = 1000, cursor: str | None = None) -> IdPage:
+        """List ids, `limit` of them at most, from the first or from where another page ended.
+
+        Go on with the `cursor` of each page until that is None: then every item that was there all the time has come
+        exactly once, whatever was written meanwhile (splits included) and however long it took; an item that was added
+        or deleted meanwhile may have come or not, and none came twice. A cursor is a string of its own, of use to any
+        process; it belongs to one generation of the index.
+
+        Args:
+            limit: 1 to 100,000.
+            cursor: of the page before.
+
+        Raises:
+            InvalidInput: also where the index was dropped and made anew, or switched, since the cursor was given.
+            IndexMissing, IndexCorrupt, StoreUnavailable.
+        """
+        return self._meant.run(lambda opened: page_of_ids(opened.shards, limit, cursor))
+
+    def items(self) -> Iterator[StoredItems]:
+        """All items, some hundreds at a time, in bounded memory; the same is guaranteed as for `ids`.
+
+        Each comes with codes and payload of one moment. Where the index switches to another generation meanwhile, the
+        list goes on with the one that it began with.
+
+        Raises:
+            IndexMissing, IndexCorrupt, StoreUnavailable: while it is gone through.
+        """
+        return map(StoredItems, listed(self._shards))
+
+    def add_stored(self, items: StoredItems) -> Written:
+        """Write items that another index holds; see `add`.
+
+        Raises:
+            LayoutMismatch, StoreFull, IndexMissing, IndexCorrupt, StoreUnavailable, StoreError.
+        """
+        items.codes.check(self.layout, f"index {self._name!r}")
+        return self._meant.run(lambda opened: add_items(opened.shards, items.stored))
+
+    def load_stored(self, items: StoredItems) -> None:
+        """Load items that another index holds into this one, which must be empty; see `load`.
+
+        Raises:
+            InvalidInput, LayoutMismatch, StoreFull, IndexMissing, StoreUnavailable, StoreError.
+        """
+        items.codes.check(self.layout, f"index {self._name!r}")
+        self._meant.run(lambda opened: load_collection(opened.shards, items.stored))
+
+    def set_payloads(self, ids: Iterable[ItemId], payloads: Sequence[Mapping[str, Any] | None]) -> list[ItemId]:
+        """Give items other payloads; their codes stay. Batch by batch, each wholly or not at all.
+
+        Args:
+            ids: N ids; where one comes more than once, the last counts.
+            payloads: one JSON object per id, of 1 MiB at most; None takes the item's payload away.
+
+        Returns:
+            Those of the ids that are not there; they are passed over.
+
+        Raises:
+            InvalidInput: nothing was written.
+            StoreFull, IndexMissing, IndexCorrupt, StoreUnavailable: batches before may have been.
+        """
+        ids = _lasting(ids)
+        return self._meant.run(lambda opened: set_payloads(opened.shards, ids, payloads))
 
     def search(
         self,

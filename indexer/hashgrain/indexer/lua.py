@@ -8,6 +8,8 @@ from importlib import resources
 _STAND_ON = {
     "add": ("items",),
     "delete": ("items",),
+    "fetch": ("items",),
+    "payloads": ("items",),
     "split": ("items",),
     "widen": ("items",),
     "peek": ("items", "looks"),

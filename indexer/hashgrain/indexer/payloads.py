@@ -10,6 +10,9 @@ from hashgrain.codes.errors import IndexCorrupt, InvalidInput
 
 Payload = dict[str, Any]
 
+LARGEST_PAYLOAD = 1 << 20
+"""Bytes that a payload may take as JSON: what an item carries is read with every answer that it is in."""
+
 
 def encode_payloads(payloads: Sequence[Mapping[str, Any] | None] | None, ids: Sequence[object]) -> list[bytes]:
     """Encode one payload per item as JSON; empty bytes where an item has none.
@@ -54,6 +57,12 @@ def _encode(payload: object, name: object) -> bytes:
     if wrong is not None:
         raise InvalidInput(f"the payload of item {name!r} has the key {wrong!r}; keys must be strings")
     try:
-        return json.dumps(dict(payload), ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode()
+        encoded = json.dumps(dict(payload), ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode()
     except (TypeError, ValueError, RecursionError) as exc:
         raise InvalidInput(f"the payload of item {name!r} cannot be written as JSON: {exc}") from exc
+    if len(encoded) > LARGEST_PAYLOAD:
+        raise InvalidInput(
+            f"the payload of item {name!r} takes {len(encoded):,} bytes as JSON, at most {LARGEST_PAYLOAD:,} are "
+            "allowed; keep large things elsewhere and their address in the payload"
+        )
+    return encoded

@@ -1,0 +1,42 @@
+-- Read items by their handles, and one page of places, all at one moment.
+--
+-- KEYS, ARGV[1] to ARGV[3]: see items.lua
+-- ARGV[4]  the items: hash (4 bytes), handle (8)
+-- ARGV[5]  a hash (4 bytes) whose page is to be read, too; else empty
+--
+-- Returns {'ok', how many pages there are, the page, which items are there (a byte each: 1 or 0), the codes of those, their
+-- names (nil for those whose handle is no hash), their payloads (nil where there is none)}, or a refusal: {'missing', state},
+-- {'torn', key, length}.
+
+if not is_whole() then
+  return { 'missing', call('HGET', META, 'state') or '' }
+end
+local count = tonumber(call('HGET', META, 'pages'))
+local text = ''
+if ARGV[5] ~= '' then
+  local _, asked = read_pages(ARGV[5], 1, 4, count)
+  text = pages[asked[1]].text
+end
+local hashes, page_of_each = read_pages(ARGV[4], 1, 12, count)
+if broken then
+  return broken
+end
+
+local there, codes, names, handles, payloads = {}, {}, {}, {}, {}
+for item, hash in ipairs(hashes) do
+  local handle, page = sub(ARGV[4], 12 * item - 7, 12 * item), page_of_each[item]
+  local place, number, record = find(pages[page], hash, handle)
+  there[item] = place and '\1' or '\0'
+  if place then
+    local bucket = bucket_at(number)
+    local first = record * bucket.width
+    codes[#codes + 1] = call('GETRANGE', bucket.key, first, first + CODES - 1)
+    local hashed = string.byte(handle, 8)
+    names[#names + 1] = hashed >= 32 and hashed < 128 and call('HGET', names_key(page), handle)
+    handles[#handles + 1] = handle
+  end
+end
+for_each(handles, 'HMGET', nil, function(_, payload)
+  payloads[#payloads + 1] = payload
+end, PAYLOADS)
+return { 'ok', count, text, table.concat(there), table.concat(codes), names, payloads }
