@@ -5,6 +5,8 @@ from hashgrain.indexer.cache_size import CacheStats
 from hashgrain.indexer.check import CheckReport, Finding, check_index
 from hashgrain.indexer.connection import Timeouts
 from hashgrain.indexer.explaining import Explanation, Probe, Step
+from hashgrain.indexer.fields import Kind
+from hashgrain.indexer.filters import Filter
 from hashgrain.indexer.generations import Generations
 from hashgrain.indexer.health import BitHealth, IndexHealth
 from hashgrain.indexer.identifiers import ItemId
@@ -29,6 +31,7 @@ __all__ = [
     "CacheStats",
     "CheckReport",
     "Explanation",
+    "Filter",
     "Finding",
     "Generation",
     "Generations",
@@ -38,6 +41,7 @@ __all__ = [
     "IndexHealth",
     "IndexStats",
     "ItemId",
+    "Kind",
     "Probe",
     "Rank",
     "ReferenceIndex",

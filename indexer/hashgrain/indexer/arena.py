@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashgrain.codes.layout import CodeLayout
+from hashgrain.indexer.fields import fields_of
 from hashgrain.indexer.records import Records, needs_wide
 from hashgrain.indexer.spans import Span, coarse_type, narrow
 
@@ -49,6 +50,7 @@ class Arena:
         self._handle: NDArray[np.uint32] | NDArray[np.int64] = np.empty(0, np.uint32)
         self._coarse: NDArray[np.unsignedinteger] = np.empty(0, coarse_type(self._layout))
         self._fine: NDArray[np.uint8] = np.empty((0, self._layout.fine_bytes), np.uint8)
+        self._attributes: NDArray[np.uint8] = np.empty((0, fields_of(self._layout).bytes), np.uint8)
         self._start: NDArray[np.uint32] = np.empty(0, np.uint32)
         self._count: NDArray[np.int32] = np.empty(0, np.int32)
         self._used: NDArray[np.uint32] = np.empty(0, np.uint32)
@@ -58,12 +60,13 @@ class Arena:
     @property
     def nbytes(self) -> int:
         """Bytes of all arrays, garbage and room to grow included."""
-        return self._places_nbytes + self._handle.nbytes + self._coarse.nbytes + self._fine.nbytes
+        rows = self._handle.nbytes + self._coarse.nbytes + self._fine.nbytes + self._attributes.nbytes
+        return self._places_nbytes + rows
 
     @property
     def row_bytes(self) -> int:
         """Bytes of one row."""
-        return self._handle.itemsize + self._coarse.itemsize + self._layout.fine_bytes
+        return self._handle.itemsize + self._coarse.itemsize + self._layout.fine_bytes + self._attributes.shape[1]
 
     @property
     def _places_nbytes(self) -> int:
@@ -101,6 +104,8 @@ class Arena:
         self._handle[self._end : end] = records.handle
         self._coarse[self._end : end] = records.coarse
         self._fine[self._end : end] = records.fine
+        if records.attributes is not None:
+            self._attributes[self._end : end] = records.attributes
         count = np.bincount(records.bucket, minlength=len(numbers))
         self._start[numbers] = self._end + np.cumsum(count) - count
         self._count[numbers] = count
@@ -170,7 +175,8 @@ class Arena:
 
     def _span(self, positions: NDArray[np.int64], start: NDArray[np.uint32], count: NDArray[np.int32]) -> Span:
         where = start.astype(np.int64), count.astype(np.int64)
-        return Span(positions, *where, self._handle, self._coarse, self._fine)
+        attributes = self._attributes if self._attributes.shape[1] else None
+        return Span(positions, *where, self._handle, self._coarse, self._fine, attributes)
 
     def _order(self, size: int) -> None:
         """Have the rows of nearly all buckets, of which there are so many, follow upon each other: nearly one run."""
@@ -198,6 +204,7 @@ class Arena:
             handle = narrow(handle)
         self._handle = handle
         self._coarse, self._fine = _copied(self._coarse, runs, size), _copied(self._fine, runs, size)
+        self._attributes = _copied(self._attributes, runs, size)
         self._start[kept] = np.cumsum(count) - count
         self._end = self.held
 

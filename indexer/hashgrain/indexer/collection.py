@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from hashgrain.codes.errors import InvalidInput
 from hashgrain.codes.layout import HashCodes
+from hashgrain.indexer.fields import Fields
 from hashgrain.indexer.handles import FIRST_HASHED, handles_of
 from hashgrain.indexer.identifiers import ItemId, decode_id, encode_ids, last_of_each
 from hashgrain.indexer.payloads import encode_payloads
@@ -26,6 +27,7 @@ class Collection:
         packed_coarse: uint8 (N, coarse bytes).
         encoded: their encoded ids, or None where all handles are integer ids.
         payloads: JSON, or empty; None where no item has any.
+        attributes: uint8 (N, bytes), of an index with fields; None before `with_fields`, and without fields.
     """
 
     handles: NDArray[np.int64]
@@ -33,6 +35,7 @@ class Collection:
     packed_coarse: NDArray[np.uint8]
     encoded: Sequence[bytes] | None
     payloads: Sequence[bytes] | None
+    attributes: NDArray[np.uint8] | None = None
 
     def __len__(self) -> int:
         return len(self.handles)
@@ -88,7 +91,19 @@ class Collection:
             self.packed_coarse[rows],
             None if self.encoded is None else [self.encoded[n] for n in rows.tolist()],
             None if self.payloads is None else [self.payloads[n] for n in rows.tolist()],
+            None if self.attributes is None else self.attributes[rows],
         )
+
+    def with_fields(self, fields: Fields) -> Collection:
+        """The same items as an index with such fields takes them.
+
+        Raises:
+            InvalidInput: a payload has a value of another kind than its field.
+        """
+        if not fields:
+            return self
+        names = self.handles.tolist() if self.encoded is None else list(map(decode_id, self.encoded))
+        return replace(self, attributes=fields.pack(self.payloads, names))
 
     def _last_of_each(self) -> Collection:
         in_order = self.handles

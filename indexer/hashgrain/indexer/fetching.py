@@ -15,7 +15,7 @@ from hashgrain.indexer.handles import handle_of, handles_of, hashes_of, is_hashe
 from hashgrain.indexer.identifiers import INTEGER, ItemId, encode_ids
 from hashgrain.indexer.keys import PLACE_BYTES
 from hashgrain.indexer.lua import script
-from hashgrain.indexer.records import code_bytes
+from hashgrain.indexer.records import body_bytes, code_bytes, script_widths
 from hashgrain.indexer.shard import Shard
 from hashgrain.indexer.store_errors import translated
 
@@ -63,13 +63,13 @@ def fetch(shard: Shard, wanted: Sequence[Wanted]) -> list[Fetched]:
         IndexMissing: the index was dropped since it was opened.
         IndexCorrupt: a name is missing.
     """
-    first = (shard.header.incarnation, shard.keys.prefix, code_bytes(shard.header.layout))
+    first = (shard.header.incarnation, shard.keys.prefix, script_widths(shard.header.layout))
     run = shard.connection.client.register_script(script("fetch"))
     with translated(shard.connection.address):
         pipe: Any = shard.connection.client.pipeline(transaction=False)
         for one in wanted:
             of_page = b"" if one.hash is None else one.hash.to_bytes(4, "little")
-            run(keys=shard.keys.fixed(), args=[*first, keyed(one.handles), of_page], client=pipe)
+            run(keys=shard.keys.fixed(), args=[*first, keyed(one.handles).tobytes(), of_page], client=pipe)
         replies = pipe.execute()
     return [_fetched(shard, one, reply) for one, reply in zip(wanted, replies, strict=True)]
 
@@ -121,11 +121,11 @@ def encoded_of(items: Collection) -> Sequence[bytes]:
     return [INTEGER + b"%d" % handle for handle in items.handles.tolist()]
 
 
-def keyed(handles: NDArray[np.int64]) -> bytes:
-    """Items as scripts take them: hash (4 bytes) and handle (8) of each."""
+def keyed(handles: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """Items as scripts take them, uint8 (N, 12): hash (4 bytes) and handle (8) of each."""
     rows = np.empty(len(handles), np.dtype([("hash", "<u4"), ("handle", "<i8")]))
     rows["hash"], rows["handle"] = hashes_of(handles), handles
-    return rows.tobytes()
+    return rows.view(np.uint8).reshape(len(rows), 12)
 
 
 def refusal(shard: Shard, status: bytes, found: bytes, more: object = None) -> StoreError:
@@ -145,11 +145,11 @@ def _fetched(shard: Shard, wanted: Wanted, reply: Any) -> Fetched:
     layout = shard.header.layout
     present = np.frombuffer(there, np.uint8).astype(bool)
     handles = wanted.handles[present]
-    rows = np.frombuffer(codes, np.uint8).reshape(len(handles), code_bytes(layout))
+    rows = np.frombuffer(codes, np.uint8).reshape(len(handles), body_bytes(layout))
     items = Collection(
         handles,
         rows[:, : layout.fine_bytes].copy(),
-        rows[:, layout.fine_bytes :].copy(),
+        rows[:, layout.fine_bytes : code_bytes(layout)].copy(),
         _encoded(shard, handles, names),
         [payload or b"" for payload in payloads] if any(payloads) else None,
     )

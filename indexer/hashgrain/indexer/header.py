@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import secrets
 from collections.abc import Mapping
@@ -9,7 +10,8 @@ from dataclasses import dataclass
 
 from hashgrain.codes.errors import IndexCorrupt, InvalidInput, SchemaMismatch
 from hashgrain.codes.layout import CodeLayout
-from hashgrain.indexer.keys import SCHEMA_VERSION
+from hashgrain.indexer.fields import NO_FIELDS, Fields, fields_of, with_fields
+from hashgrain.indexer.keys import FIELDED_VERSION, SCHEMA_VERSION
 
 CREATING, LOADING, LIVE, DROPPING, PAST = "creating", "loading", "live", "dropping", "past"
 
@@ -30,7 +32,7 @@ class Header:
     """One shard's header.
 
     Attributes:
-        layout: the code lengths.
+        layout: the code lengths, and the fields of records that carry attributes (see `fields`).
         fingerprint: of the model whose codes the index holds, or None where none was given.
         shards: how many shards the index has.
         shard: which of them this is.
@@ -53,8 +55,9 @@ class Header:
 
     def to_fields(self) -> dict[str, str]:
         """The header as the fields of its hash."""
+        fields = fields_of(self.layout)
         return {
-            "schema": str(SCHEMA_VERSION),
+            "schema": str(FIELDED_VERSION if fields else SCHEMA_VERSION),
             "coarse_bits": str(self.layout.coarse_bits),
             "fine_bits": str(self.layout.fine_bits),
             "fingerprint": self.fingerprint or "",
@@ -65,6 +68,7 @@ class Header:
             "bucket_items": str(self.bucket_items),
             "live": str(self.live),
             "pages": str(self.pages),
+            **({"fields": json.dumps(fields.declared)} if fields else {}),
         }
 
     @classmethod
@@ -90,14 +94,17 @@ class Header:
                 ) from None
 
         schema = get("schema")
-        if schema != str(SCHEMA_VERSION):
+        if schema not in (str(SCHEMA_VERSION), str(FIELDED_VERSION)):
             raise SchemaMismatch(
-                f"{key} has schema version {schema}, this code knows {SCHEMA_VERSION}; "
+                f"{key} has schema version {schema}, this code knows {SCHEMA_VERSION} and {FIELDED_VERSION}; "
                 "use the hashgrain release that built the index, or build it again under another name"
             )
         try:
             return cls(
-                layout=CodeLayout(int(get("coarse_bits")), int(get("fine_bits"))),
+                layout=with_fields(
+                    CodeLayout(int(get("coarse_bits")), int(get("fine_bits"))),
+                    _read_fields(get("fields")) if schema == str(FIELDED_VERSION) else NO_FIELDS,
+                ),
                 fingerprint=get("fingerprint") or None,
                 shards=int(get("shards")),
                 shard=int(get("shard")),
@@ -113,6 +120,22 @@ class Header:
     def same_index(self, other: Header) -> bool:
         """Whether both headers belong to one index."""
         return (self.incarnation, self.layout, self.shards) == (other.incarnation, other.layout, other.shards)
+
+
+def _read_fields(stored: str) -> Fields:
+    """Fields as a header says them.
+
+    Raises:
+        ValueError: they cannot be read.
+    """
+    declared = json.loads(stored)
+    if (
+        not isinstance(declared, list)
+        or not declared
+        or any(not isinstance(one, list) or len(one) != 2 for one in declared)
+    ):
+        raise ValueError(f"fields {stored:.200}")
+    return Fields(tuple((name, kind) for name, kind in declared))
 
 
 def new_incarnation() -> int:

@@ -13,6 +13,8 @@ from hashgrain.indexer.cache_size import CacheStats, require_cache_bytes, requir
 from hashgrain.indexer.collection import Collection
 from hashgrain.indexer.connection import DEFAULT_TIMEOUTS, Connection, Timeouts
 from hashgrain.indexer.fetching import fetch_ids
+from hashgrain.indexer.fields import Fields, Kind, fields_of
+from hashgrain.indexer.filters import Filter
 from hashgrain.indexer.header import BUCKET_ITEMS
 from hashgrain.indexer.health import IndexHealth, index_health
 from hashgrain.indexer.identifiers import ItemId
@@ -61,6 +63,7 @@ class Index:
         fingerprint: str | None = None,
         shards: int = 1,
         bucket_items: int = BUCKET_ITEMS,
+        fields: Mapping[str, Kind] | None = None,
         timeouts: Timeouts = DEFAULT_TIMEOUTS,
         cache_bytes: int | None = None,
         max_staleness: float = 0.0,
@@ -75,6 +78,9 @@ class Index:
             shards: into how many parts, each atomic by itself, the items are divided.
             bucket_items: how many items a bucket may hold before it is split in two. Smaller buckets are compared at a
                 finer grain and cost more memory and commands.
+            fields: name and kind (`keyword`, `number`, `integer`, `boolean`) of the keys of payloads that searches may
+                filter by; see `fields` for what they cost. They stay what they are; an item whose payload has another
+                kind of value under such a key is refused.
             timeouts: deadlines of every call.
             cache_bytes, max_staleness: see `open`.
 
@@ -85,8 +91,11 @@ class Index:
         connection = Connection.to(redis_url, timeouts)
 
         def create() -> None:
-            create_shards(connection, require_new(connection, name), layout, fingerprint, shards, bucket_items)
+            create_shards(
+                connection, require_new(connection, name), layout, fingerprint, shards, bucket_items, declared
+            )
 
+        declared = Fields.of(fields)
         return cls._found(connection, name, create, cache_bytes, max_staleness)
 
     @classmethod
@@ -146,7 +155,13 @@ class Index:
     @property
     def layout(self) -> CodeLayout:
         """The lengths of the codes that it holds."""
-        return self._meant.now.layout
+        layout = self._meant.now.layout
+        return CodeLayout(layout.coarse_bits, layout.fine_bits)
+
+    @property
+    def fields(self) -> Mapping[str, Kind]:
+        """The fields that searches may filter by, and their kinds."""
+        return dict(fields_of(self._meant.now.layout).kinds)
 
     @property
     def fingerprint(self) -> str | None:
@@ -190,7 +205,7 @@ class Index:
 
         def write(opened: Opened) -> Written:
             self._require_codes(codes, fingerprint)
-            return add_items(opened.shards, Collection.of(ids, codes, payloads))
+            return add_items(opened.shards, Collection.of(ids, codes, payloads).with_fields(fields_of(opened.layout)))
 
         return self._meant.run(write)
 
@@ -226,7 +241,7 @@ class Index:
 
         def load(opened: Opened) -> int:
             self._require_codes(codes, fingerprint)
-            items = Collection.of(ids, codes, payloads)
+            items = Collection.of(ids, codes, payloads).with_fields(fields_of(opened.layout))
             load_collection(opened.shards, items)
             return len(items)
 
@@ -294,7 +309,9 @@ class Index:
             LayoutMismatch, StoreFull, IndexMissing, IndexCorrupt, StoreUnavailable, StoreError.
         """
         items.codes.check(self.layout, f"index {self._name!r}")
-        return self._meant.run(lambda opened: add_items(opened.shards, items.stored))
+        return self._meant.run(
+            lambda opened: add_items(opened.shards, items.stored.with_fields(fields_of(opened.layout)))
+        )
 
     def load_stored(self, items: StoredItems) -> None:
         """Load items that another index holds into this one, which must be empty; see `load`.
@@ -303,7 +320,9 @@ class Index:
             InvalidInput, LayoutMismatch, StoreFull, IndexMissing, StoreUnavailable, StoreError.
         """
         items.codes.check(self.layout, f"index {self._name!r}")
-        self._meant.run(lambda opened: load_collection(opened.shards, items.stored))
+        self._meant.run(
+            lambda opened: load_collection(opened.shards, items.stored.with_fields(fields_of(opened.layout)))
+        )
 
     def set_payloads(self, ids: Iterable[ItemId], payloads: Sequence[Mapping[str, Any] | None]) -> list[ItemId]:
         """Give items other payloads; their codes stay. Batch by batch, each wholly or not at all.
@@ -337,6 +356,7 @@ class Index:
         deadline: float | None = None,
         payloads: bool = False,
         explain: bool = False,
+        filter: Mapping[str, Any] | Filter | None = None,
         fingerprint: str | None = None,
     ) -> list[Hit]:
         """Find the k nearest items of every query.
@@ -364,6 +384,8 @@ class Index:
                 as long as `timeouts` say.
             payloads: give the items' payloads too. A payload is of the codes that were compared, or newer: of a later
                 write that gave the item the very same codes.
+            filter: answer with items that match it only, as `{"tenant": "acme", "price": {"lt": 20}}`; see `filters`.
+                All budgets count such items only, and the default one is 512 of them (at least k).
             explain: give each `Hit` an `Explanation` of how it came about; takes longer.
             fingerprint: of the model that made the codes; checked against the index's.
 
@@ -374,7 +396,10 @@ class Index:
             InvalidInput, LayoutMismatch, FingerprintMismatch, IndexMissing, IndexCorrupt.
             StoreUnavailable: also where the deadline passed before there was any answer to any query.
         """
-        request = SearchRequest(k, rank, candidates, probes, radius, exact, payloads, within, refine, deadline, explain)
+        by = None if filter is None else Filter.of(filter)
+        request = SearchRequest(
+            k, rank, candidates, probes, radius, exact, payloads, within, refine, deadline, explain, by
+        )
         return self.answer(codes, request, fingerprint)
 
     def require_queries(self, codes: HashCodes, request: SearchRequest, fingerprint: str | None) -> None:
@@ -385,6 +410,8 @@ class Index:
         """
         self._require_codes(codes, fingerprint)
         require_logits(codes, request)
+        if request.filter is not None:
+            request.filter.require(fields_of(self._meant.now.layout), f"index {self._name!r}")
 
     def answer(self, codes: HashCodes, request: SearchRequest, fingerprint: str | None = None) -> list[Hit]:
         """What `search` does with a request that has been made; see there."""

@@ -1,4 +1,4 @@
-"""The stored layout, schema version 3: the only place that spells a Redis key.
+"""The stored layout, schema versions 3 and 4: the only place that spells a Redis key.
 
 An index has S shards. All keys of shard s carry the hash tag `{name:s}`, so they live on one Redis Cluster node and
 one script changes them atomically. An item belongs to one shard, by its id (see `handles`). In a shard:
@@ -30,7 +30,8 @@ its coarse code within `coarse radius` bits (unsigned 8 bits), and its handle ta
 There is at least one bucket. A bucket that outgrows `bucket_items` is split in two: one half keeps the number, with
 a new centroid, the other takes the next number.
 
-A record is the packed fine code, the packed coarse code, and the item's *handle* (see `handles`), a signed number of
+A record is the packed fine code, the packed coarse code, in schema 4 the item's *attributes* (see `fields`; the header
+then has `fields`, a list of names and kinds as JSON), and the item's *handle* (see `handles`), a signed number of
 64 bits, little-endian; in a bucket of 4-byte handles, its lower half (the upper half is zero then). Where an item was
 taken away the record's handle is that of a *hole*, a value that no item has; its codes mean nothing. The next item
 that comes takes the place of a hole. `holes` says where they are, counting records from 0 (little-endian, in any
@@ -55,6 +56,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 SCHEMA_VERSION = 3
+
+FIELDED_VERSION = 4
+"""Of an index whose records carry attributes; all else is as in version 3."""
 
 HASH_BYTES = 4
 BUCKET_BYTES = 3

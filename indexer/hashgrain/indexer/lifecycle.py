@@ -10,6 +10,7 @@ from typing import Any
 from hashgrain.codes.errors import IndexCorrupt, IndexExists, IndexMissing, InvalidInput
 from hashgrain.codes.layout import CodeLayout
 from hashgrain.indexer.connection import DEFAULT_TIMEOUTS, Connection, Timeouts
+from hashgrain.indexer.fields import NO_FIELDS, Fields, with_fields
 from hashgrain.indexer.generations import Generations, read_generations, stored_name
 from hashgrain.indexer.header import (
     CREATING,
@@ -43,6 +44,7 @@ def create_shards(
     fingerprint: str | None,
     shards: int,
     bucket_items: int,
+    fields: Fields = NO_FIELDS,
 ) -> list[Shard]:
     """Create an index; over several shards it exists only when shard 0's header has been written last.
 
@@ -59,7 +61,15 @@ def create_shards(
     if fingerprint is not None and (not isinstance(fingerprint, str) or not fingerprint):
         raise InvalidInput(f"fingerprint must be a non-empty string or None, got {fingerprint!r}")
     state = LIVE if require_shards(shards) == 1 else CREATING
-    first = Header(layout, fingerprint, shards, 0, new_incarnation(), state, require_bucket_items(bucket_items))
+    first = Header(
+        with_fields(layout, fields),
+        fingerprint,
+        shards,
+        0,
+        new_incarnation(),
+        state,
+        require_bucket_items(bucket_items),
+    )
     headers = [first, *(replace(first, shard=shard, state=LIVE) for shard in range(1, shards))]
     keys = [ShardKeys(name, shard) for shard in range(shards)]
     with translated(connection.address):

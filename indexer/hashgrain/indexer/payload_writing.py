@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from hashgrain.indexer.fetching import keyed, refusal
+from hashgrain.indexer.fields import fields_of
 from hashgrain.indexer.handles import handles_of, is_hashed, shards_of
 from hashgrain.indexer.identifiers import ItemId, decode_id, encode_ids, last_of_each
 from hashgrain.indexer.lua import script
 from hashgrain.indexer.payloads import encode_payloads
-from hashgrain.indexer.records import code_bytes
+from hashgrain.indexer.records import script_widths
 from hashgrain.indexer.shard import Shard
 from hashgrain.indexer.store_errors import translated
 
@@ -38,13 +39,15 @@ def set_payloads(
     handles = handles_of(encoded)
     unknown: list[int] = []
     shard_of = shards_of(handles, len(shards))
+    attributes = fields_of(shards[0].header.layout).pack(stored, list(map(decode_id, encoded)))
     for number, shard in enumerate(shards):
         for batch in _batches([row for row in rows.tolist() if shard_of[row] == number], encoded, stored):
             named = is_hashed(handles[batch]).tolist()
             parts: list[bytes] = []
             for row, hashed in zip(batch, named, strict=True):
                 parts += (encoded[row] if hashed else b"", stored[row])
-            there = _run(shard, keyed(handles[batch]), parts)
+            items = keyed(handles[batch])
+            there = _run(shard, np.concatenate([items, attributes[batch]], axis=1).tobytes(), parts)
             unknown += [row for row, known in zip(batch, there, strict=True) if not known]
     return [decode_id(encoded[row]) for row in sorted(unknown)]
 
@@ -52,7 +55,7 @@ def set_payloads(
 def _run(shard: Shard, items: bytes, parts: Sequence[bytes]) -> bytes:
     """Run the script; returns a byte for each item, 1 where it is there."""
     client = shard.connection.client
-    first = (shard.header.incarnation, shard.keys.prefix, code_bytes(shard.header.layout))
+    first = (shard.header.incarnation, shard.keys.prefix, script_widths(shard.header.layout))
     with translated(shard.connection.address):
         reply: Any = client.register_script(script("payloads"))(keys=shard.keys.fixed(), args=[*first, items, *parts])
     if reply[0] != b"ok":

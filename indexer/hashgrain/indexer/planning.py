@@ -34,7 +34,7 @@ def reach_of(step: int, items: int, buckets: int, request: SearchRequest) -> int
     if request.deadline is not None:
         wanted = min(wanted, FIRST_STEP)
     first = int(_PREFETCH * wanted / max(items / max(buckets, 1), 1.0)) + 2
-    growth: int = (2 if request.deadline is None else _STEP_GROWTH) ** min(step, 32)
+    growth: int = (2 if request.deadline is None and request.filter is None else _STEP_GROWTH) ** min(step, 32)
     return min(first * growth, _EVERY)
 
 

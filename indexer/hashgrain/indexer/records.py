@@ -11,12 +11,23 @@ from numpy.typing import NDArray
 from hashgrain.codes.errors import IndexCorrupt
 from hashgrain.codes.layout import CodeLayout
 from hashgrain.codes.packing import coarse_keys
+from hashgrain.indexer.fields import fields_of
 from hashgrain.indexer.keys import HOLES, NARROW, WIDE, ShardKeys
 
 
 def code_bytes(layout: CodeLayout) -> int:
-    """Bytes of a record that its codes take: what precedes the handle."""
+    """Bytes of a record that its codes take, which are also those of a centroid."""
     return layout.fine_bytes + layout.coarse_bytes
+
+
+def body_bytes(layout: CodeLayout) -> int:
+    """Bytes of a record that its codes and attributes take: what precedes the handle."""
+    return code_bytes(layout) + fields_of(layout).bytes
+
+
+def script_widths(layout: CodeLayout) -> str:
+    """Both, as the scripts on items take them."""
+    return f"{code_bytes(layout)} {body_bytes(layout)}"
 
 
 def needs_wide(handles: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -26,7 +37,11 @@ def needs_wide(handles: NDArray[np.int64]) -> NDArray[np.bool_]:
 
 
 def pack_records(
-    fine: NDArray[np.uint8], coarse: NDArray[np.uint8], handles: NDArray[np.int64], handle_bytes: int
+    fine: NDArray[np.uint8],
+    coarse: NDArray[np.uint8],
+    handles: NDArray[np.int64],
+    handle_bytes: int,
+    attributes: NDArray[np.uint8] | None = None,
 ) -> NDArray[np.uint8]:
     """The records of some items of one bucket, uint8 (N, width).
 
@@ -35,9 +50,11 @@ def pack_records(
         coarse: uint8 (N, coarse bytes), packed.
         handles: int64 (N,); with 4 handle bytes, none that `needs_wide`.
         handle_bytes: 4 or 8.
+        attributes: uint8 (N, bytes), see `fields`; None where the index has none.
     """
     stored = handles.astype("<i8").view(np.uint8).reshape(-1, WIDE)[:, :handle_bytes]
-    return np.concatenate([fine, coarse, stored], axis=1)
+    parts = [fine, coarse, stored] if attributes is None else [fine, coarse, attributes, stored]
+    return np.concatenate(parts, axis=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,12 +66,14 @@ class Records:
         handle: int64 (N,), the items' handles.
         coarse: uint32 (N,), the coarse codes as numbers.
         fine: uint8 (N, fine bytes), the packed fine codes.
+        attributes: uint8 (N, bytes), see `fields`; None where the index has none.
     """
 
     bucket: NDArray[np.int64]
     handle: NDArray[np.int64]
     coarse: NDArray[np.uint32]
     fine: NDArray[np.uint8]
+    attributes: NDArray[np.uint8] | None = None
 
     def __len__(self) -> int:
         return len(self.handle)
@@ -87,7 +106,7 @@ class Records:
             IndexCorrupt: a bucket's length is no multiple of its record width.
         """
         lengths = np.fromiter(map(len, buckets), np.int64, len(buckets))
-        widths = code_bytes(layout) + handle_bytes.astype(np.int64)
+        widths = body_bytes(layout) + handle_bytes.astype(np.int64)
         if (lengths % widths).any():
             broken = int(np.flatnonzero(lengths % widths)[0])
             raise IndexCorrupt(
@@ -110,6 +129,7 @@ class Records:
             np.concatenate([part.handle for part in parts])[order],
             np.concatenate([part.coarse for part in parts])[order],
             np.concatenate([part.fine for part in parts])[order],
+            np.concatenate([part.attributes for part in parts])[order] if fields_of(layout) else None,  # type: ignore[misc]
         )
 
     @classmethod
@@ -121,6 +141,7 @@ class Records:
             handle=rows["handle"].astype(np.int64),
             coarse=coarse_keys(packed_codes(rows["coarse"]), layout.coarse_bits),
             fine=packed_codes(rows["fine"]),
+            attributes=packed_codes(rows["attributes"]) if fields_of(layout) else None,
         )
 
 
@@ -140,7 +161,9 @@ def live_rows(
 def _record_type(layout: CodeLayout, handle_bytes: int) -> np.dtype[np.void]:
     """A record as NumPy sees it: it copies fields far faster than columns of bytes."""
     handle = "<u4" if handle_bytes == NARROW else "<i8"
-    return np.dtype([("fine", f"V{layout.fine_bytes}"), ("coarse", f"V{layout.coarse_bytes}"), ("handle", handle)])
+    codes = [("fine", f"V{layout.fine_bytes}"), ("coarse", f"V{layout.coarse_bytes}")]
+    attributes = [("attributes", f"V{fields.bytes}")] if (fields := fields_of(layout)) else []
+    return np.dtype([*codes, *attributes, ("handle", handle)])
 
 
 def packed_codes(codes: NDArray[np.void]) -> NDArray[np.uint8]:

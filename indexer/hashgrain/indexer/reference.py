@@ -17,10 +17,12 @@ import numpy as np
 from hashgrain.codes.errors import InvalidInput
 from hashgrain.codes.layout import CodeLayout, HashCodes
 from hashgrain.codes.packing import unpack_bits
+from hashgrain.indexer.filters import Filter
 from hashgrain.indexer.handles import handle_of
 from hashgrain.indexer.identifiers import ItemId, decode_id, encode_ids
 from hashgrain.indexer.payloads import encode_payloads
 from hashgrain.indexer.queries import require_logits
+from hashgrain.indexer.reference_filter import matches
 from hashgrain.indexer.request import Rank, SearchRequest
 from hashgrain.indexer.results import Hit, Written
 
@@ -102,12 +104,13 @@ class ReferenceIndex:
         exact: bool = False,
         refine: int | None = None,
         payloads: bool = False,
+        filter: Mapping[str, Any] | None = None,
         buckets: Sequence[ReferenceBucket] | None = None,
     ) -> list[Hit]:
         """Find the k nearest items of every query; see `Index.search`. Nothing is late here, so no deadline is kept.
 
         Args:
-            codes, k, rank, candidates, probes, radius, within, exact, refine, payloads: as there.
+            codes, k, rank, candidates, probes, radius, within, exact, refine, payloads, filter: as there.
             buckets: how the items are partitioned, in the order of the buckets' positions. Without it all of them lie
                 in one bucket, which every search reads.
 
@@ -115,9 +118,20 @@ class ReferenceIndex:
             InvalidInput: as there; or `buckets` do not hold every item once.
         """
         codes.check(self.layout)
-        request = SearchRequest(k, rank, candidates, probes, radius, exact, payloads, within, refine)
+        request = SearchRequest(
+            k,
+            rank,
+            candidates,
+            probes,
+            radius,
+            exact,
+            payloads,
+            within,
+            refine,
+            filter=None if filter is None else Filter.of(filter),
+        )
         require_logits(codes, request)
-        shelves = self._shelves(self._one_bucket() if buckets is None else buckets)
+        shelves = self._shelves(self._one_bucket() if buckets is None else buckets, request.filter)
         return [self._search_one(query, request, shelves) for query in codes]
 
     def __len__(self) -> int:
@@ -128,7 +142,7 @@ class ReferenceIndex:
         coarse, fine = self.layout.coarse_bits, self.layout.fine_bits
         return [ReferenceBucket((0,) * coarse, (0,) * fine, coarse, fine, list(map(decode_id, self._items)))]
 
-    def _shelves(self, buckets: Sequence[ReferenceBucket]) -> list[_Shelf]:
+    def _shelves(self, buckets: Sequence[ReferenceBucket], by: Filter | None) -> list[_Shelf]:
         members = [encode_ids(bucket.members) for bucket in buckets]
         every = [item for encoded in members for item in encoded]
         if len(every) != len(self._items) or set(every) != set(self._items):
@@ -137,7 +151,11 @@ class ReferenceIndex:
                 f"{len(set(every) & set(self._items))} are items of the index; put each into one bucket"
             )
         return [
-            _Shelf(position, bucket, [self._items[item] for item in encoded])
+            _Shelf(
+                position,
+                bucket,
+                [self._items[item] for item in encoded if by is None or matches(self._items[item].payload, by.node)],
+            )
             for position, (bucket, encoded) in enumerate(zip(buckets, members, strict=True))
         ]
 

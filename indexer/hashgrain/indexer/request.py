@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, TypedDict, get_args
+from typing import Any, Literal, TypedDict, get_args
 
 import numpy as np
 
 from hashgrain.codes.errors import InvalidInput
+from hashgrain.indexer.filters import Filter
 
 Rank = Literal["total", "fine", "coarse"]
 RANKS: tuple[Rank, ...] = get_args(Rank)
 
 DEFAULT_CANDIDATES = 4096
+
+DEFAULT_MATCHES = 512
+"""The default budget of a search with a filter: items that match it."""
 
 _INTEGERS = (("k", 1), ("candidates", 1), ("probes", 1), ("radius", 0), ("within", 0), ("refine", 1))
 _INTEGER, _NUMBER = (int, np.integer), (int, float)
@@ -33,6 +38,7 @@ class SearchOptions(TypedDict, total=False):
     deadline: float | None
     payloads: bool
     explain: bool
+    filter: Mapping[str, Any] | Filter | None
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,7 @@ class SearchRequest:
         refine: order the best R of the ranking again by the query's margins, and answer with the k best of these.
         deadline: seconds after which the best so far is the answer.
         explain: whether the answer tells how it came about.
+        filter: which items it is about, see `filters`; budgets count these only.
 
     Raises:
         InvalidInput: a value is out of range, two of candidates, probes, radius, within and exact are given, or two
@@ -74,6 +81,7 @@ class SearchRequest:
     refine: int | None = None
     deadline: float | None = None
     explain: bool = False
+    filter: Filter | None = None
 
     def __post_init__(self) -> None:
         if self.rank not in RANKS:
@@ -85,8 +93,11 @@ class SearchRequest:
             raise InvalidInput(f"{' and '.join(given)} each say how far to look; give only one of them")
         if self.refine is not None and self.refine < self.k:
             raise InvalidInput(f"refine orders the best {self.refine} again, but k is {self.k}; refine k items or more")
+        if self.filter is not None:
+            object.__setattr__(self, "filter", Filter.of(self.filter))
         if not given:
-            object.__setattr__(self, "candidates", max(DEFAULT_CANDIDATES, self.depth))
+            default = DEFAULT_CANDIDATES if self.filter is None else DEFAULT_MATCHES
+            object.__setattr__(self, "candidates", max(default, self.depth))
 
     @property
     def depth(self) -> int:

@@ -23,6 +23,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hashgrain.codes.errors import StoreUnavailable
 from hashgrain.codes.layout import CodeLayout, HashCodes
@@ -30,6 +31,8 @@ from hashgrain.indexer.cores import in_threads
 from hashgrain.indexer.deadline import Deadline
 from hashgrain.indexer.directories import Directories
 from hashgrain.indexer.explaining import ANSWERED, CHANGED, SHORT, Trace
+from hashgrain.indexer.fields import fields_of
+from hashgrain.indexer.filters import Filter
 from hashgrain.indexer.fresh_reading import FreshReading
 from hashgrain.indexer.handles import FIRST_HASHED
 from hashgrain.indexer.hot_buckets import HotBuckets
@@ -42,7 +45,7 @@ from hashgrain.indexer.request import SearchRequest
 from hashgrain.indexer.results import Hit
 from hashgrain.indexer.selection import Selection, nothing_read
 from hashgrain.indexer.shard import Shard
-from hashgrain.indexer.spans import Candidates
+from hashgrain.indexer.spans import Candidates, Span
 from hashgrain.indexer.warming import warm_up
 
 GROUP = 64
@@ -154,7 +157,8 @@ class Searcher:
             return None
         if trace:
             trace.read(reading.fetched)
-        candidates = Candidates.of(plan.buckets, plan.begin, plan.end, reading.spans, request.candidates)
+        spans = reading.spans if request.filter is None else self._filtered(reading, whole, wanted, request.filter)
+        candidates = Candidates.of(plan.buckets, plan.begin, plan.end, spans, request.candidates)
         met = plan.met(candidates, request)
         rows: Sequence[int] = range(len(queries))
         if request.deadline is None and not all(met):
@@ -165,6 +169,13 @@ class Searcher:
         if trace:
             trace.ranked()
         return Taken(reading, rows, met, selection, whole, queries)
+
+    def _filtered(self, reading: Reading, whole: Directories, wanted: NDArray[np.int64], by: Filter) -> list[Span]:
+        """What a filter leaves of the buckets that are wanted."""
+        keep = partial(by.mask, fields=fields_of(self._layout))
+        return [
+            span.filtered(whole.shard_positions(wanted, number)[0], keep) for number, span in enumerate(reading.spans)
+        ]
 
     def _directories(self) -> Directories:
         found = self._known
@@ -243,7 +254,8 @@ class Taken:
         for number in np.unique(shard).tolist():
             mine = np.flatnonzero(shard == number)
             handles, first = np.unique(handle[mine], return_index=True)
-            found[number] = Asked(handles, row[mine[first]], bucket[mine[first]])
+            rows, origin = row[mine[first]], candidates.spans[number].origin
+            found[number] = Asked(handles, rows if origin is None else origin[rows], bucket[mine[first]])
         return found
 
 

@@ -18,7 +18,7 @@ from hashgrain.indexer.keys import PLACE_BYTES, ShardKeys
 from hashgrain.indexer.lua import script
 from hashgrain.indexer.partition import Partition
 from hashgrain.indexer.payloads import Payload, decode_payload
-from hashgrain.indexer.records import code_bytes
+from hashgrain.indexer.records import script_widths
 from hashgrain.indexer.store_errors import translated
 
 
@@ -70,7 +70,7 @@ class Shard:
             Superseded: the index was switched to another generation; nothing was written.
             StoreFull, IndexMissing, IndexCorrupt, InvalidInput, StoreError: nothing was written.
         """
-        first = (self.header.incarnation, self.keys.prefix, code_bytes(self.header.layout))
+        first = (self.header.incarnation, self.keys.prefix, script_widths(self.header.layout))
         with translated(self.connection.address):
             reply: list[Any] = self._scripts[name](keys=self.keys.fixed(), args=[*first, *arguments])
         if reply[0] == b"ok":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -40,6 +40,8 @@ class Span:
         handle: uint32 or int64 (rows,), the item's handle of each row.
         coarse: uint16 or uint32 (rows,), the coarse code of each row as a number; see `coarse_type`.
         fine: uint8 (rows, fine bytes), the packed fine code of each row.
+        attributes: uint8 (rows, bytes), see `fields`; None where the index has none.
+        origin: int64 (rows,), of what a filter has left of another span, the rows of that; else None.
     """
 
     buckets: NDArray[np.int64]
@@ -48,18 +50,53 @@ class Span:
     handle: NDArray[np.uint32] | NDArray[np.int64]
     coarse: NDArray[np.unsignedinteger]
     fine: NDArray[np.uint8]
+    attributes: NDArray[np.uint8] | None = None
+    origin: NDArray[np.int64] | None = None
 
     @classmethod
     def of(cls, buckets: NDArray[np.int64], records: Records, layout: CodeLayout) -> Span:
         """The records of some buckets, in their order; `records.bucket` counts along `buckets`."""
         bounds = np.searchsorted(records.bucket, np.arange(len(buckets) + 1))
         coarse = records.coarse.astype(coarse_type(layout))
-        return cls(buckets, bounds[:-1], bounds[1:] - bounds[:-1], narrow(records.handle), coarse, records.fine)
+        return cls(
+            buckets,
+            bounds[:-1],
+            bounds[1:] - bounds[:-1],
+            narrow(records.handle),
+            coarse,
+            records.fine,
+            records.attributes,
+        )
 
     @cached_property
     def words(self) -> NDArray[np.unsignedinteger]:
         """The fine codes, one after another, as the widest words that divide one of them."""
         return self.fine.reshape(-1).view(word_type(self.fine.shape[1]))
+
+    def filtered(self, wanted: NDArray[np.int64], keep: Callable[[NDArray[np.uint8]], NDArray[np.bool_]]) -> Span:
+        """The rows of some buckets that a filter keeps.
+
+        Args:
+            wanted: int64 (n,), positions, ascending.
+            keep: tells by the attributes of rows which are kept, bool.
+        """
+        start, count = self.locate(wanted)
+        before = np.cumsum(count) - count
+        rows = np.repeat(start - before, count) + np.arange(int(count.sum()))
+        assert self.attributes is not None
+        kept = keep(self.attributes[rows])
+        passed = np.concatenate([[0], np.cumsum(kept)])
+        left = passed[before + count] - passed[before]
+        origin = rows[kept]
+        return Span(
+            wanted,
+            np.cumsum(left) - left,
+            left,
+            self.handle[origin],
+            self.coarse[origin],
+            np.ascontiguousarray(self.fine[origin]),
+            origin=origin,
+        )
 
     def locate(self, wanted: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """First row and number of rows, int64 (P,), of other buckets in any order; none of what is not here."""

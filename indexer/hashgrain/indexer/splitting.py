@@ -22,7 +22,7 @@ from hashgrain.indexer.clustering import two_majority
 from hashgrain.indexer.handles import hashes_of
 from hashgrain.indexer.keys import MOST_BUCKETS
 from hashgrain.indexer.partition import Partition, entry_bytes, pack_entries
-from hashgrain.indexer.records import code_bytes, live_rows, packed_codes
+from hashgrain.indexer.records import body_bytes, live_rows, packed_codes
 from hashgrain.indexer.shard import Shard
 from hashgrain.indexer.store_errors import translated
 
@@ -99,7 +99,7 @@ def _an_empty_one(shard: Shard, number: int, entry: bytes) -> int | None:
             pipe.strlen(shard.keys.bucket(one))
         holes, *lengths = pipe.execute()
     for one, listed, length in zip(asked, holes, lengths, strict=True):
-        width = code_bytes(layout) + int(partition.handle_bytes[one])
+        width = body_bytes(layout) + int(partition.handle_bytes[one])
         if one != number and length == len(listed or b"") // 2 * width:
             return int(one)
     return None

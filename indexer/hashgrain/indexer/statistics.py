@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hashgrain.indexer.records import code_bytes
+from hashgrain.indexer.records import body_bytes
 from hashgrain.indexer.results import IndexStats
 from hashgrain.indexer.shard import Shard
 from hashgrain.indexer.store_errors import translated
@@ -66,7 +66,7 @@ def measure(shard: Shard) -> Measured:
     """
     directory = shard.directory()
     client, keys = shard.connection.client, shard.keys
-    widths = directory.partition.handle_bytes.astype(np.int64) + code_bytes(shard.header.layout)
+    widths = directory.partition.handle_bytes.astype(np.int64) + body_bytes(shard.header.layout)
     buckets = keys.buckets(range(len(widths)))
     with translated(shard.connection.address):
         holes: Any = client.hvals(keys.holes)

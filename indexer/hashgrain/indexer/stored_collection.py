@@ -23,7 +23,7 @@ from hashgrain.indexer.keys import (
     WIDE,
 )
 from hashgrain.indexer.partition import pack_entries
-from hashgrain.indexer.records import code_bytes, needs_wide, pack_records
+from hashgrain.indexer.records import body_bytes, needs_wide, pack_records
 
 if TYPE_CHECKING:
     from hashgrain.indexer.grouping import Grouping
@@ -52,7 +52,7 @@ def partition_of(groups: Grouping, widths: NDArray[np.int64]) -> bytes:
 def buckets_of(items: Collection, groups: Grouping, widths: NDArray[np.int64], layout: CodeLayout) -> Iterator[bytes]:
     """The records of every bucket, in order."""
     rows = {
-        width: _as_rows(pack_records(items.fine, items.packed_coarse, items.handles, width))
+        width: _as_rows(pack_records(items.fine, items.packed_coarse, items.handles, width, items.attributes))
         for width in np.unique(widths).tolist()
     }
     for first, last in _runs(groups.bounds):
@@ -60,7 +60,7 @@ def buckets_of(items: Collection, groups: Grouping, widths: NDArray[np.int64], l
         stored = {width: rows[width][members].tobytes() for width in np.unique(widths[first:last]).tolist()}
         bounds = (groups.bounds[first : last + 1] - groups.bounds[first]).tolist()
         for (low, high), width in zip(pairwise(bounds), widths[first:last].tolist(), strict=True):
-            record = code_bytes(layout) + width
+            record = body_bytes(layout) + width
             yield stored[width][low * record : high * record]
 
 

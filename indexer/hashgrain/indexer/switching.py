@@ -11,6 +11,7 @@ leaves readers of both generations; repeating it mends that.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ from typing import Any
 from hashgrain.codes.errors import IndexMissing, InvalidInput, StoreError
 from hashgrain.codes.layout import CodeLayout
 from hashgrain.indexer.connection import DEFAULT_TIMEOUTS, Connection, Timeouts
+from hashgrain.indexer.fields import Fields, Kind
 from hashgrain.indexer.generations import Generations, read_generations
 from hashgrain.indexer.header import BUCKET_ITEMS, LIVE, PAST, Header, require_name
 from hashgrain.indexer.index import Index
@@ -56,13 +58,14 @@ def create_generation(
     fingerprint: str | None = None,
     shards: int = 1,
     bucket_items: int = BUCKET_ITEMS,
+    fields: Mapping[str, Kind] | None = None,
     timeouts: Timeouts = DEFAULT_TIMEOUTS,
 ) -> Index:
     """Create the next generation of an index, empty, and open it; the live one stays live.
 
     Args:
         name: of an index that is there.
-        redis_url, layout, fingerprint, shards, bucket_items, timeouts: see `Index.create`.
+        redis_url, layout, fingerprint, shards, bucket_items, fields, timeouts: see `Index.create`.
 
     Raises:
         IndexMissing: there is no index of that name.
@@ -71,10 +74,11 @@ def create_generation(
     connection = Connection.to(redis_url, timeouts)
     try:
         open_shards(connection, require_name(name))
+        declared = Fields.of(fields)
         with translated(connection.address):
             number: Any = connection.client.eval(script("number"), 1, generations_key(name))
         stored = Generations(name).stored(number)
-        create_shards(connection, stored, layout, fingerprint, shards, bucket_items)
+        create_shards(connection, stored, layout, fingerprint, shards, bucket_items, declared)
     finally:
         connection.close()
     return Index.open(redis_url, stored, timeouts=timeouts)

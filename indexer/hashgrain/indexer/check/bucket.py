@@ -14,7 +14,7 @@ from hashgrain.indexer.check import kinds
 from hashgrain.indexer.check.kinds import Kind
 from hashgrain.indexer.keys import HOLES, NARROW
 from hashgrain.indexer.partition import pack_entries
-from hashgrain.indexer.records import code_bytes
+from hashgrain.indexer.records import body_bytes, code_bytes
 
 MOST_LISTED = 1 << 16
 """Positions of holes from here on are not listed."""
@@ -41,7 +41,7 @@ class Bucket:
     @property
     def width(self) -> int:
         """Bytes of a record."""
-        return code_bytes(self.layout) + self.entry[-1]
+        return body_bytes(self.layout) + self.entry[-1]
 
     @property
     def torn(self) -> int:
@@ -73,7 +73,7 @@ class Bucket:
 
     @cached_property
     def _stored(self) -> NDArray[np.int64]:
-        handles = np.ascontiguousarray(self.rows[:, code_bytes(self.layout) :])
+        handles = np.ascontiguousarray(self.rows[:, body_bytes(self.layout) :])
         return handles.view("<u4" if self.entry[-1] == NARROW else "<i8").ravel().astype(np.int64)
 
     def problems(self) -> list[tuple[Kind, str]]:

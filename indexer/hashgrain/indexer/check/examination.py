@@ -15,7 +15,7 @@ from hashgrain.indexer.identifiers import ItemId
 from hashgrain.indexer.keys import ShardKeys
 from hashgrain.indexer.lua import script
 from hashgrain.indexer.partition import entry_bytes
-from hashgrain.indexer.records import code_bytes
+from hashgrain.indexer.records import script_widths
 from hashgrain.indexer.store_errors import translated
 
 ATTEMPTS = 100
@@ -139,7 +139,7 @@ class Examination:
         with translated(self.connection.address):
             reply: list[Any] = self._scripts[name](
                 keys=self.keys.fixed(),
-                args=[self.header.incarnation, self.keys.prefix, code_bytes(self.header.layout), *arguments],
+                args=[self.header.incarnation, self.keys.prefix, script_widths(self.header.layout), *arguments],
             )
         if reply[0] == b"missing":
             raise IndexMissing(f"index {self.keys.name!r} was dropped while it was being checked")

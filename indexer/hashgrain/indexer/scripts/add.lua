@@ -3,7 +3,7 @@
 -- KEYS, ARGV[1] to ARGV[3]: see items.lua
 -- ARGV[4]  the buckets: number (4 bytes), centroid as the caller knows it, fine radius (2), coarse radius (1) that it
 --          must have for what it gets
--- ARGV[5]  the items: which of these buckets, counted from 0 (2 bytes), hash (4), handle (8), codes
+-- ARGV[5]  the items: which of these buckets, counted from 0 (2 bytes), hash (4), handle (8), codes and attributes
 -- ARGV[6...]  by threes, for items that have a name or a payload: which item, counted from 0; its encoded id where the
 --          handle is a hash, else empty; its payload as JSON, else empty
 --
@@ -51,7 +51,7 @@ for at = 6, #ARGV, 3 do
   extra[tonumber(ARGV[at])] = at
 end
 
-step = 14 + CODES
+step = 14 + BODY
 local hashes, page_of_each = read_pages(ARGV[5], 3, step, count)
 if broken then
   return broken

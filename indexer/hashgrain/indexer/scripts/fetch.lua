@@ -4,7 +4,7 @@
 -- ARGV[4]  the items: hash (4 bytes), handle (8)
 -- ARGV[5]  a hash (4 bytes) whose page is to be read, too; else empty
 --
--- Returns {'ok', how many pages there are, the page, which items are there (a byte each: 1 or 0), the codes of those, their
+-- Returns {'ok', how many pages there are, the page, which items are there (a byte each: 1 or 0), the codes and attributes of those, their
 -- names (nil for those whose handle is no hash), their payloads (nil where there is none)}, or a refusal: {'missing', state},
 -- {'torn', key, length}.
 
@@ -30,7 +30,7 @@ for item, hash in ipairs(hashes) do
   if place then
     local bucket = bucket_at(number)
     local first = record * bucket.width
-    codes[#codes + 1] = call('GETRANGE', bucket.key, first, first + CODES - 1)
+    codes[#codes + 1] = call('GETRANGE', bucket.key, first, first + BODY - 1)
     local hashed = string.byte(handle, 8)
     names[#names + 1] = hashed >= 32 and hashed < 128 and call('HGET', names_key(page), handle)
     handles[#handles + 1] = handle

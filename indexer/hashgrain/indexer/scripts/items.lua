@@ -10,13 +10,15 @@
 -- KEYS[5] payloads   handle → JSON                 (hash)
 -- ARGV[1] incarnation of the index that the caller opened
 -- ARGV[2] what every key of the shard begins with; they share the hash tag of KEYS
--- ARGV[3] bytes of a record's codes, which are also those of a centroid
+-- ARGV[3] bytes of a record's codes, which are also those of a centroid; and, after a space, of codes and attributes
 -- ARGV[4...] see the script itself
 --
 -- Numbers in binary are little-endian. See keys.py for the layout.
 
 local META, STAMP, PARTITION, HOLES, PAYLOADS = unpack(KEYS)
-local INCARNATION, PREFIX, CODES = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local INCARNATION, PREFIX = ARGV[1], ARGV[2]
+local CODES, BODY = string.match(ARGV[3], '(%d+) (%d+)')
+CODES, BODY = tonumber(CODES), tonumber(BODY)
 local ENTRY = CODES + 4
 local PLACE = 8
 local PAGE_ITEMS = 96
@@ -114,7 +116,7 @@ local function bucket_at(number)
       or call('GETRANGE', PARTITION, first, first + ENTRY - 1)
     local handle = string.byte(entry, ENTRY)
     bucket = {
-      number = number, key = bucket_key(number), entry = entry, handle = handle, width = CODES + (handle or 0),
+      number = number, key = bucket_key(number), entry = entry, handle = handle, width = BODY + (handle or 0),
       free = false, writes = false, added = false, length = false, touched = false, taken = 0, radii = false,
     } -- all fields at once, as a table that grows is laid out anew
     buckets[number] = bucket
@@ -189,12 +191,12 @@ local function record_of(number, handle, hint)
   end
   local first = NEAR * hint * bucket.width
   local near = call('GETRANGE', bucket.key, first, first + NEAR * bucket.width - 1)
-  local at = seek(near, bytes, bucket.width, CODES + 1, CODES + 1)
+  local at = seek(near, bytes, bucket.width, BODY + 1, BODY + 1)
   if at then
-    return NEAR * hint + (at - CODES - 1) / bucket.width
+    return NEAR * hint + (at - BODY - 1) / bucket.width
   end
-  at = seek(call('GET', bucket.key) or '', bytes, bucket.width, CODES + 1, CODES + 1)
-  return at and (at - CODES - 1) / bucket.width
+  at = seek(call('GET', bucket.key) or '', bytes, bucket.width, BODY + 1, BODY + 1)
+  return at and (at - BODY - 1) / bucket.width
 end
 
 -- Where an item lies, once its page is read: the position of its place in the page, its bucket's number, and the
@@ -233,7 +235,7 @@ end
 
 -- Plan to make a hole of a record.
 local function take_away(bucket, record)
-  bucket.writes[#bucket.writes + 1] = { record * bucket.width + CODES, HOLE[bucket.handle] }
+  bucket.writes[#bucket.writes + 1] = { record * bucket.width + BODY, HOLE[bucket.handle] }
   bucket.touched = true
   bucket.taken = bucket.taken + 1
   if record < LISTED then
@@ -246,7 +248,7 @@ local function compact(bucket)
   local text, hole = call('GET', bucket.key), HOLE[bucket.handle]
   local kept = {}
   for at = 1, #text, bucket.width do
-    if sub(text, at + CODES, at + bucket.width - 1) ~= hole then
+    if sub(text, at + BODY, at + bucket.width - 1) ~= hole then
       kept[#kept + 1] = sub(text, at, at + bucket.width - 1)
     end
   end

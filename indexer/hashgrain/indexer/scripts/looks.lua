@@ -27,12 +27,12 @@ local function look(how, key, field)
   local entries, total = call('GET', key) or '', 0
   for at = ENTRY, #entries, ENTRY do
     local bucket, handle = bucket_key(at / ENTRY - 1), string.byte(entries, at)
-    local width, length = CODES + handle, redis.pcall('STRLEN', bucket)
+    local width, length = BODY + handle, redis.pcall('STRLEN', bucket)
     local count = type(length) == 'number' and math.floor(length / width) or 0
     total = total + count
     if count > LISTED then
       local text = call('GET', bucket)
-      for from = LISTED * width + CODES + 1, #text, width do
+      for from = LISTED * width + BODY + 1, #text, width do
         total = total - (sub(text, from, from + handle - 1) == HOLE[handle] and 1 or 0)
       end
     end

@@ -1,7 +1,7 @@
 -- Give items other payloads; unknown ids are passed over.
 --
 -- KEYS, ARGV[1] to ARGV[3]: see items.lua
--- ARGV[4]  the items, each once: hash (4 bytes), handle (8)
+-- ARGV[4]  the items, each once: hash (4 bytes), handle (8), attributes
 -- ARGV[5...]  by twos for every item: its encoded id where the handle is a hash, else empty; its payload as JSON, empty to
 --          take it away
 --
@@ -11,17 +11,24 @@
 if not is_live() then
   return { 'missing', call('HGET', META, 'state') or '' }
 end
-local hashes, page_of_each = read_pages(ARGV[4], 1, 12, tonumber(call('HGET', META, 'pages')))
+local step = 12 + BODY - CODES
+local hashes, page_of_each = read_pages(ARGV[4], 1, step, tonumber(call('HGET', META, 'pages')))
 if broken then
   return broken
 end
 
-local there, given, without = {}, {}, {}
+local there, given, without, attributes = {}, {}, {}, {}
 for item, hash in ipairs(hashes) do
-  local handle, page = sub(ARGV[4], 12 * item - 7, 12 * item), page_of_each[item]
+  local at = (item - 1) * step
+  local handle, page = sub(ARGV[4], at + 5, at + 12), page_of_each[item]
   local name, payload = ARGV[3 + 2 * item], ARGV[4 + 2 * item]
-  local known = find(pages[page], hash, handle) and (name == '' or call('HGET', names_key(page), handle) == name)
+  local place, holder, record = find(pages[page], hash, handle)
+  local known = place and (name == '' or call('HGET', names_key(page), handle) == name)
   there[item] = known and '\1' or '\0'
+  if known and step > 12 then
+    local bucket = bucket_at(holder)
+    attributes[#attributes + 1] = { bucket.key, record * bucket.width + CODES, sub(ARGV[4], at + 13, at + step) }
+  end
   if known and payload ~= '' then
     given[#given + 1] = handle
     given[#given + 1] = payload
@@ -33,4 +40,7 @@ end
 -- First what Redis refuses when `maxmemory` is reached: it decides for the whole script.
 on_fields('HSET', PAYLOADS, given)
 on_fields('HDEL', PAYLOADS, without)
+for _, one in ipairs(attributes) do
+  call('SETRANGE', unpack(one))
+end
 return { 'ok', table.concat(there) }

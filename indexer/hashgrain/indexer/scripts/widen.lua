@@ -23,8 +23,8 @@ elseif #text % bucket.width ~= 0 then
 end
 local wide = {}
 for at = 1, #text, bucket.width do
-  local handle = sub(text, at + CODES, at + bucket.width - 1)
-  wide[#wide + 1] = sub(text, at, at + CODES - 1)
+  local handle = sub(text, at + BODY, at + bucket.width - 1)
+  wide[#wide + 1] = sub(text, at, at + BODY - 1)
   wide[#wide + 1] = handle == HOLE[4] and HOLE[8] or handle .. '\0\0\0\0'
 end
 call('SET', bucket_key(number), table.concat(wide))
