@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from hashgrain.codes.errors import IndexCorrupt, IndexMissing
-from hashgrain.indexer import Index, ItemId, StoredItems
+from hashgrain.indexer import Index, ItemId, StoredItems, create_generation, switch_generation
 from hashgrain.indexer.connection import Connection
 from hashgrain.indexer.lifecycle import open_shards
 from hashgrain.indexer.listing import listed
@@ -107,9 +107,20 @@ def writers(url: str, replaced: list[ItemId]) -> Iterator[None]:
     assert not failures, failures
 
 
+def test_a_list_goes_on_with_the_generation_that_it_began_with(redis_url: str) -> None:
+    with Index.create(redis_url, "photos", LAYOUT, shards=2) as index:
+        write(index, range(3000), range(3000))
+        items = index.items()
+        found = [next(items)]
+        create_generation(redis_url, "photos", LAYOUT)
+        switch_generation(redis_url, "photos")
+        assert versions_of([*found, *items]) == {n: n for n in range(3000)}
+        assert list(index.items()) == []
+
+
 def test_a_list_ends_with_an_error_where_the_index_is_dropped(redis_url: str) -> None:
     with Index.create(redis_url, "photos", LAYOUT) as index:
-        write(index, range(500), range(500))
+        write(index, range(2500), range(2500))
         items = in_small_ranges(redis_url, "photos")
         next(items)
         index.drop()
