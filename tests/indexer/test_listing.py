@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 
-import numpy as np
 import pytest
 import redis
 
@@ -15,7 +12,7 @@ from hashgrain.indexer import Index, ItemId, StoredItems, create_generation, swi
 from hashgrain.indexer.connection import Connection
 from hashgrain.indexer.lifecycle import open_shards
 from hashgrain.indexer.listing import listed
-from listed_items import LAYOUT, versions_of, write
+from listed_items import LAYOUT, versions_of, write, writers
 
 MIXED: list[ItemId] = [*range(-50, 400), *(f"item {n}" for n in range(300)), -(1 << 63), (1 << 63) - 1, "5", "é"]
 
@@ -69,42 +66,6 @@ def test_under_writers_each_item_that_stays_comes_once_in_a_state_that_it_had(re
                 assert set(replaced) <= set(found)
                 assert all(isinstance(id_, int) and id_ >= 1_000_000 for id_ in set(found) - {*still, *replaced})
         assert index.stats().buckets > before + 20, "no splits happened: nothing was tested"
-
-
-@contextmanager
-def writers(url: str, replaced: list[ItemId]) -> Iterator[None]:
-    over, failures = threading.Event(), []
-
-    def run(work: object) -> None:
-        step = 0
-        with Index.open(url, "photos") as index:
-            while not over.is_set():
-                step += 1
-                try:
-                    work(index, step)  # type: ignore[operator]
-                except BaseException as exc:
-                    failures.append(exc)
-                    return
-
-    def replace(index: Index, step: int) -> None:
-        some = list(np.random.default_rng(step).permutation(len(replaced))[:50])
-        write(index, [replaced[n] for n in some], [10_000 + step * 50 + n for n in range(50)])
-
-    def come_and_go(index: Index, step: int) -> None:
-        first = 1_000_000 + 50 * step
-        write(index, range(first, first + 50), range(first, first + 50))
-        index.delete(range(first - 500, first - 475))
-
-    threads = [threading.Thread(target=run, args=(work,)) for work in (replace, come_and_go)]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        for thread in threads:
-            thread.join()
-    assert not failures, failures
 
 
 def test_a_list_goes_on_with_the_generation_that_it_began_with(redis_url: str) -> None:

@@ -27,7 +27,7 @@ from hashgrain.codes.errors import (
 from hashgrain.indexer import Index, ItemId, check_index, list_indexes
 from hashgrain.transfer import dump_file, dump_index, load, load_index
 from hashgrain.transfer.dump_file import DumpReader
-from listed_items import LAYOUT, versions_of, write
+from listed_items import LAYOUT, versions_of, write, writers
 from random_codes import random_codes
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "dump_v1.parquet"
@@ -82,6 +82,20 @@ def test_layouts_and_sizes(redis_url: str, tmp_path: Path, layout: CodeLayout, i
         assert np.array_equal(got.codes.fine, codes.fine)
         assert np.array_equal(got.codes.coarse, codes.coarse)
         assert got.payloads == payloads
+
+
+def test_a_dump_of_an_index_in_use_holds_what_stays_once_and_nothing_torn(redis_url: str, tmp_path: Path) -> None:
+    still: list[ItemId] = [*range(300), *(f"still {n}" for n in range(100))]
+    with Index.create(redis_url, "photos", LAYOUT, shards=2, bucket_items=16) as index:
+        write(index, still, range(len(still)))
+        write(index, range(1000, 1100), [10_000] * 100)
+        with writers(redis_url, list(range(1000, 1100))):
+            dump_index(redis_url, "photos", tmp_path / "d.parquet")
+    load_index(redis_url, "copy", tmp_path / "d.parquet")
+    with Index.open(redis_url, "copy") as copy:
+        found = versions_of(list(copy.items()))
+    assert {id_: found.get(id_) for id_ in still} == {id_: n for n, id_ in enumerate(still)}
+    assert set(range(1000, 1100)) <= set(found)
 
 
 def test_an_empty_index_that_is_there_is_filled(redis_url: str, dump: Path) -> None:
