@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -40,3 +42,41 @@ def versions_of(parts: Sequence[StoredItems], layout: CodeLayout = LAYOUT) -> di
             assert id_ not in found, f"{id_!r} came twice"
             found[id_] = version
     return found
+
+
+@contextmanager
+def writers(url: str, replaced: list[ItemId]) -> Iterator[None]:
+    """Have the index `photos` written to: items come (buckets split, pages are made) and go, from id 1,000,000 on, and
+    some are replaced again and again (they move to other buckets)."""
+    over, failures = threading.Event(), []
+
+    def run(work: object) -> None:
+        step = 0
+        with Index.open(url, "photos") as index:
+            while not over.is_set():
+                step += 1
+                try:
+                    work(index, step)  # type: ignore[operator]
+                except BaseException as exc:
+                    failures.append(exc)
+                    return
+
+    def replace(index: Index, step: int) -> None:
+        some = list(np.random.default_rng(step).permutation(len(replaced))[:50])
+        write(index, [replaced[n] for n in some], [10_000 + step * 50 + n for n in range(50)])
+
+    def come_and_go(index: Index, step: int) -> None:
+        first = 1_000_000 + 50 * step
+        write(index, range(first, first + 50), range(first, first + 50))
+        index.delete(range(first - 500, first - 475))
+
+    threads = [threading.Thread(target=run, args=(work,)) for work in (replace, come_and_go)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+    assert not failures, failures

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from hashgrain.cli.main import main
+from called_here import Run, called_here
 from hashgrain.client.codes_file import CodesFile
 from hashgrain.codes import CodeLayout
 from hashgrain.indexer import Index, list_indexes
@@ -18,21 +17,12 @@ from tiny_model import write_tiny_repository
 
 LAYOUT = CodeLayout(12, 64)
 
-Run = Callable[..., tuple[int, str, str]]
-
 
 @pytest.fixture
 def run(redis_url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run a command against the test's Redis; gives exit code, standard output and standard error."""
     monkeypatch.setenv("HASHGRAIN_REDIS", redis_url)
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as exited:
-            main([str(argument) for argument in arguments])
-        output = capsys.readouterr()
-        return int(exited.value.code or 0), output.out, output.err
-
-    return call
+    return called_here(capsys)
 
 
 @pytest.fixture

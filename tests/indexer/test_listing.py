@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 
-import numpy as np
 import pytest
 import redis
 
 from hashgrain.codes.errors import IndexCorrupt, IndexMissing
-from hashgrain.indexer import Index, ItemId, StoredItems
+from hashgrain.indexer import Index, ItemId, StoredItems, create_generation, switch_generation
 from hashgrain.indexer.connection import Connection
 from hashgrain.indexer.lifecycle import open_shards
 from hashgrain.indexer.listing import listed
-from listed_items import LAYOUT, versions_of, write
+from listed_items import LAYOUT, versions_of, write, writers
 
 MIXED: list[ItemId] = [*range(-50, 400), *(f"item {n}" for n in range(300)), -(1 << 63), (1 << 63) - 1, "5", "é"]
 
@@ -71,45 +68,20 @@ def test_under_writers_each_item_that_stays_comes_once_in_a_state_that_it_had(re
         assert index.stats().buckets > before + 20, "no splits happened: nothing was tested"
 
 
-@contextmanager
-def writers(url: str, replaced: list[ItemId]) -> Iterator[None]:
-    over, failures = threading.Event(), []
-
-    def run(work: object) -> None:
-        step = 0
-        with Index.open(url, "photos") as index:
-            while not over.is_set():
-                step += 1
-                try:
-                    work(index, step)  # type: ignore[operator]
-                except BaseException as exc:
-                    failures.append(exc)
-                    return
-
-    def replace(index: Index, step: int) -> None:
-        some = list(np.random.default_rng(step).permutation(len(replaced))[:50])
-        write(index, [replaced[n] for n in some], [10_000 + step * 50 + n for n in range(50)])
-
-    def come_and_go(index: Index, step: int) -> None:
-        first = 1_000_000 + 50 * step
-        write(index, range(first, first + 50), range(first, first + 50))
-        index.delete(range(first - 500, first - 475))
-
-    threads = [threading.Thread(target=run, args=(work,)) for work in (replace, come_and_go)]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        for thread in threads:
-            thread.join()
-    assert not failures, failures
+def test_a_list_goes_on_with_the_generation_that_it_began_with(redis_url: str) -> None:
+    with Index.create(redis_url, "photos", LAYOUT, shards=2) as index:
+        write(index, range(3000), range(3000))
+        items = index.items()
+        found = [next(items)]
+        create_generation(redis_url, "photos", LAYOUT)
+        switch_generation(redis_url, "photos")
+        assert versions_of([*found, *items]) == {n: n for n in range(3000)}
+        assert list(index.items()) == []
 
 
 def test_a_list_ends_with_an_error_where_the_index_is_dropped(redis_url: str) -> None:
     with Index.create(redis_url, "photos", LAYOUT) as index:
-        write(index, range(500), range(500))
+        write(index, range(2500), range(2500))
         items = in_small_ranges(redis_url, "photos")
         next(items)
         index.drop()

@@ -1,39 +1,37 @@
-"""`hashgrain index`: create, fill, look into, check and drop indexes in Redis."""
+"""`hashgrain index`: create, fill, look into, check, dump and drop indexes in Redis."""
 
 from __future__ import annotations
 
 import dataclasses
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from hashgrain.cli.ids_given import integers_option, read_ids
 from hashgrain.cli.index_acl import acl
 from hashgrain.cli.index_check import check
 from hashgrain.cli.index_generations import generations, rollback, switch
 from hashgrain.cli.index_health import health
+from hashgrain.cli.index_items import get, ids, payload
+from hashgrain.cli.index_transfer import dump, load
 from hashgrain.cli.main import echo_json
 from hashgrain.cli.options import json_option, redis_option, triton_option
+from hashgrain.cli.progress import items_done
 from hashgrain.codes import CodeLayout
-from hashgrain.codes.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from hashgrain.indexer import IndexStats, ItemId
+    from hashgrain.indexer import IndexStats
 
 ROWS_AT_ONCE = 10_000
 
 
 @click.group()
 def index() -> None:
-    """Create, fill, look into, check and drop indexes in Redis."""
+    """Create, fill, look into, check, dump and drop indexes in Redis."""
 
 
-for command in (acl, check, health, generations, switch, rollback):
+for command in (acl, check, dump, generations, get, health, ids, load, payload, rollback, switch):
     index.add_command(command)
 
 
@@ -99,7 +97,7 @@ def add(name: str, codes_file: Path, redis: str | None, as_json: bool) -> None:
     stored = read_codes(codes_file)
     payloads = [payload or None for payload in stored.payloads]
     added = replaced = 0
-    with Index.open(resolve_redis(redis), name) as opened, _progress(len(stored.ids)) as advance:
+    with Index.open(resolve_redis(redis), name) as opened, items_done(len(stored.ids)) as advance:
         for start in range(0, len(stored.ids), ROWS_AT_ONCE):
             rows = slice(start, start + ROWS_AT_ONCE)
             written = opened.add(stored.ids[rows], stored.codes[rows], payloads[rows], fingerprint=stored.fingerprint)
@@ -114,7 +112,7 @@ def add(name: str, codes_file: Path, redis: str | None, as_json: bool) -> None:
 @index.command()
 @click.argument("name")
 @click.argument("ids", metavar="ID...", nargs=-1, required=True)
-@click.option("--integers", is_flag=True, help="The ids are integers: 5 is not the same id as the string '5'.")
+@integers_option
 @redis_option
 @json_option
 def delete(name: str, ids: tuple[str, ...], integers: bool, redis: str | None, as_json: bool) -> None:
@@ -125,7 +123,7 @@ def delete(name: str, ids: tuple[str, ...], integers: bool, redis: str | None, a
     from hashgrain.indexer import Index
     from hashgrain.runtime.addresses import resolve_redis
 
-    wanted = _read_ids(ids, integers)
+    wanted = read_ids(ids, integers)
     with Index.open(resolve_redis(redis), name) as opened:
         deleted = opened.delete(wanted)
     if as_json:
@@ -200,24 +198,6 @@ def _ask_encoder(triton: str | None) -> tuple[CodeLayout, str]:
         return encoder.layout, encoder.fingerprint
 
 
-def _read_ids(ids: tuple[str, ...], integers: bool) -> list[ItemId]:
-    texts = [text for given in ids for text in (_lines() if given == "-" else [given])]
-    if not integers:
-        return list(texts)
-    return [_integer(text) for text in texts]
-
-
-def _integer(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise InvalidInput(f"{text!r} is no integer; leave out --integers where ids are strings") from None
-
-
-def _lines() -> list[str]:
-    return [line.rstrip("\r\n") for line in sys.stdin if line.strip()]
-
-
 def _model(fingerprint: str | None) -> str:
     return f"model {fingerprint[:12]}" if fingerprint else "of any model"
 
@@ -225,12 +205,3 @@ def _model(fingerprint: str | None) -> str:
 def _stats_as_json(found: IndexStats) -> dict[str, object]:
     figures = dataclasses.asdict(found)
     return {"name": figures.pop("name"), **figures.pop("layout"), **figures}
-
-
-@contextmanager
-def _progress(rows: int) -> Iterator[Callable[[int], object]]:
-    """A progress bar on standard error where that is a terminal."""
-    from tqdm import tqdm
-
-    with tqdm(total=rows, unit=" items", disable=not sys.stderr.isatty(), leave=False) as bar:
-        yield bar.update

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -20,6 +19,7 @@ import pyarrow.parquet as pq
 from hashgrain.client.codes_table import StoredCodes, columns_of, schema_of, stored_codes
 from hashgrain.client.npy_file import NpyWriter
 from hashgrain.client.sources import ItemId
+from hashgrain.client.unfinished_file import UnfinishedFile
 from hashgrain.codes import CodeLayout, HashCodes
 from hashgrain.codes.errors import DataError
 
@@ -52,22 +52,16 @@ class CodesFile:
     """
 
     def __init__(self, path: Path, layout: CodeLayout, fingerprint: str) -> None:
-        if path.is_dir():
-            raise DataError(f"{path} is a folder; give a file to write the codes to")
-        if path.suffix.lower() not in _WRITERS:
+        if not path.is_dir() and path.suffix.lower() not in _WRITERS:
             raise DataError(f"{path} has no suffix that stands for a format; give one of {', '.join(_WRITERS)}")
+        self._unfinished = UnfinishedFile(path)
         self._path = path
-        self._unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
         self._layout = layout
         self._fingerprint = fingerprint
         self._schema: pa.Schema | None = None
         self._writer: Any = None
         self._held: list[pa.Table] = []
         self._held_rows = 0
-        try:
-            self._file = self._unfinished.open("wb")
-        except OSError as exc:
-            raise DataError(f"{path} cannot be written ({exc.strerror}); give a folder that exists") from exc
 
     @property
     def target(self) -> None:
@@ -96,18 +90,13 @@ class CodesFile:
         try:
             assert self._writer is not None
             self._writer.close()
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            self._file.close()
-            self._unfinished.replace(self._path)
         except OSError as exc:
-            raise self._cannot_write(exc) from exc
+            raise self._unfinished.cannot_write(exc) from exc
+        self._unfinished.commit()
 
     def discard(self) -> None:
         """Leave nothing behind; after `commit` this does nothing."""
-        with suppress(OSError):  # what a full disk has no room for is not wanted any more
-            self._file.close()
-        self._unfinished.unlink(missing_ok=True)
+        self._unfinished.discard()
 
     def _table(self, ids: list[ItemId], codes: HashCodes, payloads: list[dict[str, Any]]) -> pa.Table:
         columns = columns_of(ids, codes, payloads)
@@ -124,15 +113,12 @@ class CodesFile:
     def _flush(self) -> None:
         try:
             if self._writer is None:
-                self._writer = _WRITERS[self._path.suffix.lower()](self._file, self._schema)
+                self._writer = _WRITERS[self._path.suffix.lower()](self._unfinished.file, self._schema)
             if self._held:
                 self._writer.write_table(pa.concat_tables(self._held))
         except OSError as exc:
-            raise self._cannot_write(exc) from exc
+            raise self._unfinished.cannot_write(exc) from exc
         self._held, self._held_rows = [], 0
-
-    def _cannot_write(self, exc: OSError) -> DataError:
-        return DataError(f"{self._path} cannot be written ({exc}); free some space or give another place")
 
     def __enter__(self) -> Self:
         return self

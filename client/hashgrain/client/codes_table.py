@@ -55,8 +55,8 @@ def columns_of(ids: list[ItemId], codes: HashCodes, payloads: list[dict[str, Any
     """
     columns = {
         "id": _id_array(ids),
-        "coarse": _binary_array(codes.coarse),
-        "fine": _binary_array(codes.fine),
+        "coarse": binary_array(codes.coarse),
+        "fine": binary_array(codes.fine),
         "payload": pa.array([json.dumps(payload) if payload else None for payload in payloads], pa.string()),
     }
     for name, logits in (("coarse_logits", codes.coarse_logits), ("fine_logits", codes.fine_logits)):
@@ -81,8 +81,8 @@ def stored_codes(table: pa.Table, source: str) -> StoredCodes:
     metadata = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
     layout, fingerprint = _read_metadata(metadata, source)
     codes = HashCodes(
-        _bytes_matrix(table["coarse"], layout.coarse_bytes),
-        _bytes_matrix(table["fine"], layout.fine_bytes),
+        bytes_matrix(table["coarse"], layout.coarse_bytes),
+        bytes_matrix(table["fine"], layout.fine_bytes),
         _float_matrix(table, "coarse_logits", layout.coarse_bits),
         _float_matrix(table, "fine_logits", layout.fine_bits),
     )
@@ -123,12 +123,18 @@ def _id_array(ids: list[ItemId]) -> pa.Array:
         raise DataError(f"ids must be all strings or all integers of 64 bits ({exc})") from exc
 
 
-def _binary_array(codes: NDArray[np.uint8]) -> pa.Array:
+def binary_array(codes: NDArray[np.uint8]) -> pa.Array:
+    """Packed codes, uint8 (N, bytes), as a column of binary values of fixed size."""
     rows, width = codes.shape
     return pa.FixedSizeBinaryArray.from_buffers(pa.binary(width), rows, [None, pa.py_buffer(codes.tobytes())])
 
 
-def _bytes_matrix(column: pa.ChunkedArray, width: int) -> NDArray[np.uint8]:
+def bytes_matrix(column: pa.ChunkedArray, width: int) -> NDArray[np.uint8]:
+    """Such a column as an array again, uint8 (N, width).
+
+    Raises:
+        ValueError: its values have another size.
+    """
     return np.frombuffer(b"".join(column.to_pylist()), np.uint8).reshape(len(column), width)
 
 

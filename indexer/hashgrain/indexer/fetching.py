@@ -93,6 +93,7 @@ def fetch_ids(shards: Sequence[Shard], ids: Iterable[ItemId]) -> Collection:
             for members, reply in zip(some, fetch(shard, [Wanted(handles[one]) for one in some]), strict=True):
                 found.append(reply.items)
                 places.append(members[reply.there])
+        shard.count()  # whether this is still the index that is meant
     items, place = joined(found), np.concatenate(places)
     names = encoded_of(items)
     # Another id may have the same hash: then its item is not the one that is asked for.

@@ -19,7 +19,7 @@ from hashgrain.indexer.header import BUCKET_ITEMS
 from hashgrain.indexer.health import IndexHealth, index_health
 from hashgrain.indexer.identifiers import ItemId
 from hashgrain.indexer.lifecycle import create_shards, drop_shards, open_shards, require_new
-from hashgrain.indexer.listing import listed
+from hashgrain.indexer.listing import for_good, listed
 from hashgrain.indexer.opened import Followed, Opened
 from hashgrain.indexer.paging import IdPage, page_of_ids
 from hashgrain.indexer.payload_writing import set_payloads
@@ -169,6 +169,11 @@ class Index:
         return self._meant.now.fingerprint
 
     @property
+    def shards(self) -> int:
+        """Into how many parts its items are divided."""
+        return len(self._shards)
+
+    @property
     def incarnation(self) -> str:
         """A random number in hexadecimal, drawn at creation: a later index of the same name has another."""
         return f"{self._shards[0].header.incarnation:010x}"
@@ -300,7 +305,7 @@ class Index:
         Raises:
             IndexMissing, IndexCorrupt, StoreUnavailable: while it is gone through.
         """
-        return map(StoredItems, listed(self._shards))
+        return map(StoredItems, self._meant.run(lambda opened: listed(for_good(opened.shards))))
 
     def add_stored(self, items: StoredItems) -> Written:
         """Write items that another index holds; see `add`.

@@ -79,6 +79,17 @@ def listed(shards: Sequence[Shard], after: Position = Position(), gathered: int 
             start, behind = found.end, Position.handle
 
 
+def for_good(shards: Sequence[Shard]) -> list[Shard]:
+    """The same shards, to be read to the end, though another generation may become the live one.
+
+    Raises:
+        IndexMissing: they are no longer those of the index that is meant.
+    """
+    for shard in shards:
+        shard.count()
+    return [Shard(shard.connection, shard.keys, shard.header, follows=False) for shard in shards]
+
+
 def position_of(handle: int, shards: int) -> Position:
     """The position behind an item of an index that has so many shards."""
     one = np.array([handle], np.int64)
