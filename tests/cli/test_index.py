@@ -65,6 +65,17 @@ def test_create_has_defaults_and_prints_json(run: Run) -> None:
     }
 
 
+def test_create_declares_fields(run: Run, redis_url: str) -> None:
+    assert run("index", "create", "photos", "--field", "price:number", "--field", "tenant:keyword")[0] == 0
+    with Index.open(redis_url, "photos") as index:
+        assert index.fields == {"price": "number", "tenant": "keyword"}
+    for wrong, said in (("price", "must be NAME:KIND"), ("price:float", "it can be keyword, number")):
+        code, _, err = run("index", "create", "other", "--field", wrong)
+        assert code > 0
+        assert said in err
+    assert run("index", "create", "other", "--field", "a:number", "--field", "a:keyword")[0] == 2
+
+
 def test_create_takes_everything_from_the_encoder(run: Run, redis_url: str, tmp_path: Path) -> None:
     contract = write_tiny_repository(tmp_path / "models", LAYOUT)
     assert run("index", "create", "photos", "--from-encoder", "--triton", tmp_path / "models")[0] == 0

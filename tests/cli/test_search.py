@@ -124,6 +124,23 @@ def test_an_answer_that_the_deadline_cut_short_says_so(
     assert re.search(r"\(\d+ candidates in 2 buckets, complete within .+, stopped at the deadline\)", out)
 
 
+def test_filtered_it_shows_what_matches(run: Run, redis_url: str, models: Path, pictures: list[Path]) -> None:
+    with (
+        HashEncoder(models) as encoder,
+        Index.create(
+            redis_url, "shop", encoder.layout, fingerprint=encoder.fingerprint, fields={"price": "integer"}
+        ) as index,
+    ):
+        index.add(range(10), encoder.encode(pictures[:10]), [{"price": n} for n in range(10)])
+    code, out, _ = run("shop", pictures[0], "--filter", '{"price": {"gte": 7}}', "--json")
+    assert code == 0
+    assert sorted(row["id"] for row in json.loads(out)["queries"][0]["neighbours"]) == [7, 8, 9]
+    for wrong, said in (("{", "no JSON"), ('{"prize": 1}', "has no field 'prize'"), ('{"price": "x"}', "integers")):
+        code, _, err = run("shop", pictures[0], "--filter", wrong)
+        assert code == 1
+        assert said in err
+
+
 def test_explained_it_tells_each_bucket_and_the_proof(run: Run, index: Index, pictures: list[Path]) -> None:
     code, out, _ = run("photos", pictures[0], "--k", 1, "--probes", 2, "--explain")
     assert code == 0

@@ -15,7 +15,7 @@ from tritonclient.utils import InferenceServerException
 from embedded_servers import EmbeddedServers
 from hashgrain.client import HashEncoder
 from hashgrain.codes import CodeLayout
-from hashgrain.indexer import Hit, Index
+from hashgrain.indexer import Hit, Index, Kind
 from image_search_client import RefusedError, by_client, by_json
 from pictures import arrays, file_bytes
 
@@ -265,3 +265,25 @@ def test_an_index_that_was_created_anew_is_found_again(
             created.drop()
         with pytest.raises(RefusedError, match="no index 'image_search_anew'"):
             nearest()
+
+
+def test_a_filter_is_a_parameter(triton: EmbeddedServers, encoder: HashEncoder) -> None:
+    fields: dict[str, Kind] = {"shelf": "keyword", "price": "number"}
+    with Index.create(
+        triton.redis, "filtered", encoder.layout, fingerprint=encoder.fingerprint, fields=fields
+    ) as index:
+        payloads = [{"shelf": "ab"[n % 2], "price": n} for n in range(20)]
+        index.add(range(20), encoder.encode(arrays(20)), payloads)
+        asked = {"index": "filtered", "k": 5, "filter": json.dumps({"shelf": "b", "price": {"lt": 6}})}
+        for ask, address in ((by_json, triton.http), (by_client, triton.grpc)):
+            answer = ask(address, {"image": arrays(2)}, asked)
+            assert [sorted(row) for row in answer["ids"].tolist()] == [["", "", "1", "3", "5"]] * 2
+        for wrong, said in (
+            ("{", "no JSON"),
+            ('{"colour": 1}', "has no field 'colour'"),
+            (5, "JSON object in a string"),
+        ):
+            with pytest.raises(RefusedError, match=said) as refused:
+                by_json(triton.http, {"image": arrays(1)}, {**asked, "filter": wrong})
+            assert refused.value.status == 400
+        index.drop()

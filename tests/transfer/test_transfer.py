@@ -24,7 +24,7 @@ from hashgrain.codes.errors import (
     LayoutMismatch,
     StoreFull,
 )
-from hashgrain.indexer import Index, ItemId, check_index, list_indexes
+from hashgrain.indexer import Index, ItemId, Kind, check_index, list_indexes
 from hashgrain.transfer import dump_file, dump_index, load, load_index
 from hashgrain.transfer.dump_file import DumpReader
 from listed_items import LAYOUT, versions_of, write, writers
@@ -82,6 +82,20 @@ def test_layouts_and_sizes(redis_url: str, tmp_path: Path, layout: CodeLayout, i
         assert np.array_equal(got.codes.fine, codes.fine)
         assert np.array_equal(got.codes.coarse, codes.coarse)
         assert got.payloads == payloads
+
+
+def test_fields_go_with_the_dump(redis_url: str, tmp_path: Path) -> None:
+    fields: dict[str, Kind] = {"price": "number", "tenant": "keyword"}
+    payloads = [{"price": n, "tenant": f"t{n % 2}"} for n in range(50)]
+    with Index.create(redis_url, "photos", LAYOUT, fields=fields) as index:
+        index.add(range(50), random_codes(50, LAYOUT), payloads)
+    dump_index(redis_url, "photos", tmp_path / "d.parquet")
+    load_index(redis_url, "copy", tmp_path / "d.parquet")
+    with Index.open(redis_url, "copy") as copy:
+        assert copy.fields == fields
+        found = copy.search(random_codes(1, LAYOUT), 50, exact=True, filter={"price": {"lt": 10}, "tenant": "t1"})[0]
+        assert sorted(found.ids) == [1, 3, 5, 7, 9]
+    assert check_index(redis_url, "copy").clean
 
 
 def test_a_dump_of_an_index_in_use_holds_what_stays_once_and_nothing_torn(redis_url: str, tmp_path: Path) -> None:

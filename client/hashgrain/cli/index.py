@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -43,6 +43,13 @@ for command in (acl, check, dump, generations, get, health, ids, load, payload, 
 @click.option("--from-encoder", is_flag=True, help="Take lengths and fingerprint from the model that Triton serves.")
 @click.option("--shards", type=int, default=1, show_default=True, help="Parts, each atomic by itself, 1 to 1024.")
 @click.option(
+    "--field",
+    "fields",
+    metavar="NAME:KIND",
+    multiple=True,
+    help="A key of payloads that searches may filter by: of the kind keyword, number, integer or boolean. Repeatable.",
+)
+@click.option(
     "--generation", is_flag=True, help="The next one of an index that is there, to be filled and switched to."
 )
 @triton_option
@@ -55,6 +62,7 @@ def create(
     fingerprint: str | None,
     from_encoder: bool,
     shards: int,
+    fields: tuple[str, ...],
     generation: bool,
     triton: str | None,
     redis: str | None,
@@ -71,8 +79,9 @@ def create(
     else:
         given = {"coarse_bits": coarse_bits, "fine_bits": fine_bits}
         layout = CodeLayout(**{field: bits for field, bits in given.items() if bits is not None})
+    declared = _fields(fields)
     make = create_generation if generation else Index.create
-    with make(resolve_redis(redis), name, layout, fingerprint=fingerprint, shards=shards) as created:
+    with make(resolve_redis(redis), name, layout, fingerprint=fingerprint, shards=shards, fields=declared) as created:
         if as_json:
             echo_json(_stats_as_json(created.stats()))
         else:
@@ -188,6 +197,16 @@ def drop(name: str, yes: bool, redis: str | None) -> None:
         click.confirm(f"Drop index {name} with all its items?", abort=True, err=True)
     drop_index(resolve_redis(redis), name)
     click.echo(f"dropped index {name}")
+
+
+def _fields(given: tuple[str, ...]) -> dict[str, Any]:
+    pairs = [field.rpartition(":") for field in given]
+    for (name, _, _), field in zip(pairs, given, strict=True):
+        if not name:
+            raise click.UsageError(f"--field {field} must be NAME:KIND, such as --field price:number")
+    if len({name for name, _, _ in pairs}) < len(pairs):
+        raise click.UsageError("--field names a field twice")
+    return {name: kind for name, _, kind in pairs}
 
 
 def _ask_encoder(triton: str | None) -> tuple[CodeLayout, str]:

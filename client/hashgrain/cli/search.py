@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 @click.option("--exact", is_flag=True, help="Read all buckets.")
 @click.option("--refine", type=int, help="Order this many of the best again by the image's own logits, before --k.")
 @click.option("--deadline", type=float, help="Seconds after which the best so far is shown. [default: none]")
+@click.option("--filter", metavar="JSON", help='Only items that match, as \'{"tenant": "acme", "price": {"lt": 20}}\'.')
 @click.option("--payloads", is_flag=True, help="Show the items' payloads too.")
 @click.option("--explain", is_flag=True, help="Show which buckets were read and why, and what each step cost.")
 @triton_option
@@ -55,9 +56,10 @@ def search(
     Images that cannot be read are told at the end, with exit code 1; the others are searched for all the same.
     """
     from hashgrain.client import HashEncoder
-    from hashgrain.indexer import Index, SearchRequest
+    from hashgrain.indexer import Filter, Index, SearchRequest
     from hashgrain.runtime.addresses import resolve_redis, resolve_triton
 
+    asked["filter"] = None if asked["filter"] is None else Filter.parse(asked["filter"])
     SearchRequest(**asked)  # refuse what cannot be asked before any server is
     with Index.open(resolve_redis(redis), name) as opened, HashEncoder(resolve_triton(triton)) as encoder:
         opened.require_fingerprint(encoder.fingerprint)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from hashgrain.indexer import Index, Timeouts
 from hashgrain.indexer.connection import DEFAULT_TIMEOUTS
+from hashgrain.indexer.fields import Fields
 from hashgrain.transfer.dump_file import DumpHeader, DumpWriter
 
 
@@ -48,7 +49,7 @@ def dump_index(
         InvalidInput, IndexMissing, IndexCorrupt, StoreUnavailable: nothing is left of the file.
     """
     with Index.open(redis_url, name, timeouts=timeouts) as index:
-        header = DumpHeader(index.name, index.layout, index.fingerprint, index.shards)
+        header = DumpHeader(index.name, index.layout, index.fingerprint, index.shards, Fields.of(index.fields))
         items = index.items()
         with DumpWriter(path, header) as dump:
             for some in items:

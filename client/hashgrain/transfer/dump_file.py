@@ -7,6 +7,7 @@ pages are compressed and carry checksums of their own. The footer's metadata:
     hashgrain.index           the name of the index
     hashgrain.coarse_bits, .fine_bits, .shards
     hashgrain.fingerprint     of the model; absent where the index knows none
+    hashgrain.fields          names and kinds of its fields, as JSON; absent where it has none
     hashgrain.items           how many
     hashgrain.checksum        SHA-256, in hexadecimal digits, over all of these and over the items (see `Checksum`)
 
@@ -17,6 +18,7 @@ version.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -33,6 +35,7 @@ from hashgrain.codes import CodeLayout
 from hashgrain.codes.errors import DataError, InvalidInput
 from hashgrain.indexer.collection import Collection
 from hashgrain.indexer.fetching import joined
+from hashgrain.indexer.fields import NO_FIELDS, Fields
 from hashgrain.transfer.dump_table import content_of, items_of, schema_of, table_of
 
 DUMP_VERSION = 1
@@ -53,12 +56,14 @@ class DumpHeader:
         layout: the code lengths.
         fingerprint: of the model, or None.
         shards: how many it had.
+        fields: that searches could filter by.
     """
 
     index: str
     layout: CodeLayout
     fingerprint: str | None
     shards: int
+    fields: Fields = NO_FIELDS
 
     def to_metadata(self) -> dict[str, str]:
         """As the file's metadata."""
@@ -71,6 +76,8 @@ class DumpHeader:
         }
         if self.fingerprint is not None:
             fields["fingerprint"] = self.fingerprint
+        if self.fields:
+            fields["fields"] = json.dumps(self.fields.declared)
         return {f"hashgrain.{name}": value for name, value in fields.items()}
 
 
@@ -256,6 +263,11 @@ def _header(metadata: Mapping[str, str], path: str) -> DumpHeader:
             f"{path} has version {version} of the format, this code reads {DUMP_VERSION}; use the release that wrote it"
         )
     layout = CodeLayout(int(metadata["hashgrain.coarse_bits"]), int(metadata["hashgrain.fine_bits"]))
+    fields = Fields(tuple(map(tuple, json.loads(metadata.get("hashgrain.fields", "[]")))))
     return DumpHeader(
-        metadata["hashgrain.index"], layout, metadata.get("hashgrain.fingerprint"), int(metadata["hashgrain.shards"])
+        metadata["hashgrain.index"],
+        layout,
+        metadata.get("hashgrain.fingerprint"),
+        int(metadata["hashgrain.shards"]),
+        fields,
     )

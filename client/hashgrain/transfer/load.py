@@ -76,7 +76,13 @@ def load_index(
             known = dump.header
             made = known.shards if shards is None else shards
             created = Index.create(
-                redis_url, name, known.layout, fingerprint=known.fingerprint, shards=made, timeouts=timeouts
+                redis_url,
+                name,
+                known.layout,
+                fingerprint=known.fingerprint,
+                shards=made,
+                fields=known.fields.kinds,
+                timeouts=timeouts,
             )
             with created:
                 _fill(created, dump, advance, created.drop)

@@ -130,4 +130,5 @@ class OpenIndexes:
             refine=asked.refine,
             deadline=asked.deadline,
             payloads=asked.payloads,
+            filter=asked.filter,
         )

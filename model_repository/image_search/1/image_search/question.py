@@ -6,10 +6,10 @@ import json
 from dataclasses import dataclass
 
 from hashgrain.codes.errors import InvalidInput
-from hashgrain.indexer import SearchRequest
+from hashgrain.indexer import Filter, SearchRequest
 from image_search.settings import Settings
 
-PARAMETERS = ("k", "rank", "candidates", "probes", "radius", "within", "exact", "refine", "deadline", "index")
+PARAMETERS = ("k", "rank", "candidates", "probes", "radius", "within", "exact", "refine", "deadline", "filter", "index")
 """The request parameters; see README.md beside config.pbtxt."""
 
 
@@ -41,6 +41,10 @@ def read_question(parameters: str, settings: Settings, payloads: bool) -> Questi
     index = given.pop("index", settings.index)
     if not isinstance(index, str):
         raise InvalidInput(f"index must be the name of an index, got {index!r}")
+    if (by := given.pop("filter", None)) is not None:
+        if not isinstance(by, str):
+            raise InvalidInput(f"filter must be a JSON object in a string, got {by!r}")
+        given["filter"] = Filter.parse(by)
     search = SearchRequest(**given, payloads=payloads)
     if search.k > settings.max_k:
         raise InvalidInput(
