@@ -148,7 +148,7 @@ def test_bytes_of_attributes_are_pinned() -> None:
     stored = FIELDS.pack([json.dumps(payload).encode(), b""], [1, 2])
     assert stored[0].tobytes().hex() == "302657b33c4da2810000000000002340e80700000000000001"
     assert stored[1].tobytes().hex() == "0000000000000000000000000000f87f0000000000000080ff"
-    assert FIELDS.bytes == 25
+    assert FIELDS.size == 25
     assert set(KINDS) == set(FIELDS.kinds.values())
 
 

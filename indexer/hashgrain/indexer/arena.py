@@ -50,7 +50,7 @@ class Arena:
         self._handle: NDArray[np.uint32] | NDArray[np.int64] = np.empty(0, np.uint32)
         self._coarse: NDArray[np.unsignedinteger] = np.empty(0, coarse_type(self._layout))
         self._fine: NDArray[np.uint8] = np.empty((0, self._layout.fine_bytes), np.uint8)
-        self._attributes: NDArray[np.uint8] = np.empty((0, fields_of(self._layout).bytes), np.uint8)
+        self._attributes: NDArray[np.uint8] = np.empty((0, fields_of(self._layout).size), np.uint8)
         self._start: NDArray[np.uint32] = np.empty(0, np.uint32)
         self._count: NDArray[np.int32] = np.empty(0, np.int32)
         self._used: NDArray[np.uint32] = np.empty(0, np.uint32)
@@ -66,7 +66,8 @@ class Arena:
     @property
     def row_bytes(self) -> int:
         """Bytes of one row."""
-        return self._handle.itemsize + self._coarse.itemsize + self._layout.fine_bytes + self._attributes.shape[1]
+        codes = self._coarse.itemsize + self._layout.fine_bytes
+        return self._handle.itemsize + codes + fields_of(self._layout).size
 
     @property
     def _places_nbytes(self) -> int:

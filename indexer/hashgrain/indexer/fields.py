@@ -92,7 +92,7 @@ class Fields:
         return np.dtype([(name, _STORED[kind]) for name, kind in self.declared])
 
     @property
-    def bytes(self) -> int:
+    def size(self) -> int:
         """Bytes of a record's attributes."""
         return self.type.itemsize if self.declared else 0
 
@@ -118,7 +118,7 @@ class Fields:
                     raise InvalidInput(
                         f"item {name!r} has {payload[field]!r:.80} in the field {field!r}, which holds {exc}"
                     ) from None
-        return rows.view(np.uint8).reshape(len(rows), self.bytes)
+        return rows.view(np.uint8).reshape(len(rows), self.size)
 
 
 NO_FIELDS = Fields()

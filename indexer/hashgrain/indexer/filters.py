@@ -184,12 +184,12 @@ def _matching(column: NDArray[Any], kind: Kind, condition: Any) -> NDArray[np.bo
     values = condition if isinstance(condition, list) else [condition]
     wanted = np.array([stored_value(kind, value) for value in values if value is not None], column.dtype)
     found = there & (column == wanted[0] if len(wanted) == 1 else np.isin(column, wanted))
-    return found | ~there if None in values else found
+    return np.asarray(found | ~there if None in values else found)
 
 
 def _there(column: NDArray[Any], kind: Kind) -> NDArray[np.bool_]:
     """Which values are not missing."""
     if kind == "number":
-        return ~np.isnan(column)
+        return np.asarray(~np.isnan(column))
     missing = {"keyword": 0, "integer": NO_INTEGER, "boolean": NO_BOOLEAN}[kind]
     return np.asarray(column != np.array(missing, column.dtype))

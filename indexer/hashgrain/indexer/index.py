@@ -401,9 +401,8 @@ class Index:
             InvalidInput, LayoutMismatch, FingerprintMismatch, IndexMissing, IndexCorrupt.
             StoreUnavailable: also where the deadline passed before there was any answer to any query.
         """
-        by = None if filter is None else Filter.of(filter)
         request = SearchRequest(
-            k, rank, candidates, probes, radius, exact, payloads, within, refine, deadline, explain, by
+            k, rank, candidates, probes, radius, exact, payloads, within, refine, deadline, explain, filter
         )
         return self.answer(codes, request, fingerprint)
 
@@ -415,8 +414,8 @@ class Index:
         """
         self._require_codes(codes, fingerprint)
         require_logits(codes, request)
-        if request.filter is not None:
-            request.filter.require(fields_of(self._meant.now.layout), f"index {self._name!r}")
+        if request.by is not None:
+            request.by.require(fields_of(self._meant.now.layout), f"index {self._name!r}")
 
     def answer(self, codes: HashCodes, request: SearchRequest, fingerprint: str | None = None) -> list[Hit]:
         """What `search` does with a request that has been made; see there."""

@@ -22,7 +22,7 @@ def code_bytes(layout: CodeLayout) -> int:
 
 def body_bytes(layout: CodeLayout) -> int:
     """Bytes of a record that its codes and attributes take: what precedes the handle."""
-    return code_bytes(layout) + fields_of(layout).bytes
+    return code_bytes(layout) + fields_of(layout).size
 
 
 def script_widths(layout: CodeLayout) -> str:
@@ -129,7 +129,7 @@ class Records:
             np.concatenate([part.handle for part in parts])[order],
             np.concatenate([part.coarse for part in parts])[order],
             np.concatenate([part.fine for part in parts])[order],
-            np.concatenate([part.attributes for part in parts])[order] if fields_of(layout) else None,  # type: ignore[misc]
+            np.concatenate([part.attributes for part in parts])[order] if fields_of(layout) else None,
         )
 
     @classmethod
@@ -162,7 +162,7 @@ def _record_type(layout: CodeLayout, handle_bytes: int) -> np.dtype[np.void]:
     """A record as NumPy sees it: it copies fields far faster than columns of bytes."""
     handle = "<u4" if handle_bytes == NARROW else "<i8"
     codes = [("fine", f"V{layout.fine_bytes}"), ("coarse", f"V{layout.coarse_bytes}")]
-    attributes = [("attributes", f"V{fields.bytes}")] if (fields := fields_of(layout)) else []
+    attributes = [("attributes", f"V{fields.size}")] if (fields := fields_of(layout)) else []
     return np.dtype([*codes, *attributes, ("handle", handle)])
 
 

@@ -128,10 +128,10 @@ class ReferenceIndex:
             payloads,
             within,
             refine,
-            filter=None if filter is None else Filter.of(filter),
+            filter=filter,
         )
         require_logits(codes, request)
-        shelves = self._shelves(self._one_bucket() if buckets is None else buckets, request.filter)
+        shelves = self._shelves(self._one_bucket() if buckets is None else buckets, request.by)
         return [self._search_one(query, request, shelves) for query in codes]
 
     def __len__(self) -> int:

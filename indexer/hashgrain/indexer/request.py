@@ -81,7 +81,7 @@ class SearchRequest:
     refine: int | None = None
     deadline: float | None = None
     explain: bool = False
-    filter: Filter | None = None
+    filter: Mapping[str, Any] | Filter | None = None
 
     def __post_init__(self) -> None:
         if self.rank not in RANKS:
@@ -98,6 +98,11 @@ class SearchRequest:
         if not given:
             default = DEFAULT_CANDIDATES if self.filter is None else DEFAULT_MATCHES
             object.__setattr__(self, "candidates", max(default, self.depth))
+
+    @property
+    def by(self) -> Filter | None:
+        """The filter, checked."""
+        return self.filter if isinstance(self.filter, Filter) else None
 
     @property
     def depth(self) -> int:

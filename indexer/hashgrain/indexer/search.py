@@ -157,7 +157,7 @@ class Searcher:
             return None
         if trace:
             trace.read(reading.fetched)
-        spans = reading.spans if request.filter is None else self._filtered(reading, whole, wanted, request.filter)
+        spans = reading.spans if request.by is None else self._filtered(reading, whole, wanted, request.by)
         candidates = Candidates.of(plan.buckets, plan.begin, plan.end, spans, request.candidates)
         met = plan.met(candidates, request)
         rows: Sequence[int] = range(len(queries))
