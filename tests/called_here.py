@@ -12,12 +12,12 @@ Run = Callable[..., tuple[int, str, str]]
 """Takes the words of a command; gives exit code, standard output and standard error."""
 
 
-def called_here(capsys: pytest.CaptureFixture[str]) -> Run:
-    """What runs a command."""
+def called_here(capsys: pytest.CaptureFixture[str], *first: str) -> Run:
+    """What runs a command, of which the first words are given here."""
 
     def call(*arguments: object) -> tuple[int, str, str]:
         with pytest.raises(SystemExit) as exited:
-            main([str(argument) for argument in arguments])
+            main([*first, *map(str, arguments)])
         output = capsys.readouterr()
         return int(exited.value.code or 0), output.out, output.err
 

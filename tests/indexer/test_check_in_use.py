@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 import redis
 
-import hashgrain.indexer.check.buckets as buckets_module
 import hashgrain.indexer.check.examination as examination_module
-import hashgrain.indexer.check.items as items_module
 import hashgrain.indexer.writing as writing_module
 from damaged_index import CODES, LAYOUT, NAME, UNKNOWN, Stored, build, hash_bytes, record, require_equal, wide_bucket
 from hashgrain.codes import HashCodes
@@ -21,15 +19,7 @@ from hashgrain.indexer import Index, check_index
 from hashgrain.indexer.check.examination import Examination
 from random_codes import random_codes
 
-
-@pytest.fixture(autouse=True, scope="module")
-def small_groups() -> Iterator[None]:
-    """Groups so small that every example crosses their borders."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(buckets_module, "GROUP_RECORDS", 60)
-        patch.setattr(items_module, "AT_ONCE", 2)
-        patch.setattr(items_module, "FEW", 3)
-        yield
+pytestmark = pytest.mark.usefixtures("small_groups")
 
 
 def test_writes_between_any_two_commands_give_no_false_alarm(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -12,23 +11,13 @@ import redis
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import hashgrain.indexer.check.buckets as buckets_module
-import hashgrain.indexer.check.items as items_module
 from damaged_index import CODES, ENTRY, NAME, UNKNOWN, Stored, build, record
 from hashgrain.indexer import Index, check_index
 from hashgrain.indexer.handles import FIRST_HASHED, handle_of, hashes_of, page_of
 from hashgrain.indexer.keys import HOLES, ShardKeys
 from random_codes import random_codes
 
-
-@pytest.fixture(autouse=True, scope="module")
-def small_groups() -> Iterator[None]:
-    """Groups so small that every example crosses their borders."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(buckets_module, "GROUP_RECORDS", 60)
-        patch.setattr(items_module, "AT_ONCE", 2)
-        patch.setattr(items_module, "FEW", 3)
-        yield
+pytestmark = pytest.mark.usefixtures("small_groups")
 
 
 def sound_items(stored: Stored) -> dict[int, bytes]:

