@@ -50,7 +50,7 @@ def same(left: HashCodes, right: HashCodes) -> bool:
 
 def test_the_public_names() -> None:
     assert sorted(hashgrain.client.__all__) == [
-        "Encoded", "HashEncoder", "ImageLike", "Logits", "Served", "Timeouts", "Transport",
+        "AsyncHashEncoder", "Encoded", "HashEncoder", "ImageLike", "Logits", "Served", "Timeouts", "Transport",
     ]  # fmt: skip
 
 

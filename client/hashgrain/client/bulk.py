@@ -17,11 +17,11 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 
 from hashgrain.client.ahead import Ahead
+from hashgrain.client.decoding import Named
 from hashgrain.client.delivery import Delivery
 from hashgrain.client.encoded import Encoded, Logits
 from hashgrain.client.encoder import HashEncoder
 from hashgrain.client.ledger import Ledger
-from hashgrain.client.pipeline import Named
 from hashgrain.client.plan import Batch, Plan
 from hashgrain.client.reading import Reader
 from hashgrain.client.receipt import Receipt
