@@ -95,11 +95,12 @@ class AsyncHashEncoder(Described):
         except BaseException:
             await transport.close()
             raise
+        self._in_flight = settings.requests(transport.first_in_flight, transport.most_in_flight)
         self._opened = AsyncPipeline(
             transport,
             self.contract,
             str(self._address),
-            settings.requests(transport.first_in_flight, transport.most_in_flight),
+            self._in_flight,
             settings.threads(),
             settings.timeouts.request,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hashgrain.client.address import Address
+from hashgrain.client.in_flight import InFlight
 from hashgrain.client.transport import Served
 from hashgrain.codes import CodeLayout, EncoderContract
 from hashgrain.codes.errors import EncoderError
@@ -14,6 +15,7 @@ class Described:
     _address: Address
     _served: Served | None = None
     _batch_size: int
+    _in_flight: InFlight
 
     @property
     def contract(self) -> EncoderContract:
@@ -46,6 +48,11 @@ class Described:
     def batch_size(self) -> int:
         """Images of one request."""
         return self._batch_size
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that may be under way at a time, now."""
+        return self._in_flight.limit
 
     def _not_connected(self) -> EncoderError:
         return EncoderError(f"the encoder for {self._address} is not connected; use it in an `async with`")

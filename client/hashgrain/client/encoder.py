@@ -72,11 +72,12 @@ class HashEncoder(Described):
         except BaseException:
             transport.close()
             raise
+        self._in_flight = settings.requests(transport.first_in_flight, transport.most_in_flight)
         self._pipeline = Pipeline(
             transport,
             self.contract,
             str(self._address),
-            settings.requests(transport.first_in_flight, transport.most_in_flight),
+            self._in_flight,
             settings.threads(),
             settings.timeouts.request,
         )

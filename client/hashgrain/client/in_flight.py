@@ -12,11 +12,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-LOW, HIGH = 1.5, 4.0
+LOW, HIGH = 2.5, 5.0
 """Between these nothing changes: for so many times its own computation a request waits on average.
 
-Whatever the number of instances and the size of requests, at 1 a full execution is ready whenever one ends; LOW leaves
-something for jitter on the way. HIGH is far enough from it that two clients need not go down to one request each.
+Whatever the number of instances and the size of requests: Triton has one execution under way and forms the next one in
+advance from what is there. Requests that wait for both, and for no more, may still fill up a third, since Triton joins
+small ones up to the model's largest batch; beyond that, more of them only wait longer. HIGH is far enough from LOW that
+two clients need not fall back to one request each.
 """
 
 SHRINK, SHRINK_REJECTED = 0.7, 0.5
