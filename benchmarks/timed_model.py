@@ -2,8 +2,8 @@
 
 On a machine without a GPU, server and clients compete for the processors, and every number of requests under way looks
 like every other. This model answers with zeros after 10 ms and 0.1 ms for each image, which is small so that sending it
-costs little; all else is a real Triton. It has two instances, as on a GPU, also because Triton 2.51 loses wake-ups of a
-single instance behind a queue policy, and then looks only every half second (fixed by triton-inference-server/core#509).
+costs little; all else is a real Triton. It has two instances, as on a GPU, and since Triton 2.51 loses wake-ups of an
+instance that is alone behind a queue policy, and then looks only every half second (triton-inference-server/core#509).
 """
 
 from __future__ import annotations

@@ -85,7 +85,7 @@ def test_a_thousand_calls_at_a_time_are_as_many_requests_as_may_be_under_way(
     images = arrays(1000)
     codes = expected(images)
     under_way = most = places = 0
-    encode, send = AsyncPipeline._encode, AsyncPipeline._send
+    send = AsyncPipeline._send
 
     async def watched(self: AsyncPipeline, *arguments: Any) -> Any:
         nonlocal under_way, most
@@ -106,7 +106,6 @@ def test_a_thousand_calls_at_a_time_are_as_many_requests_as_may_be_under_way(
         assert threading.active_count() - threads <= 2 + 8 + 1  # batches, decoding, and the network in process
         assert all(np.array_equal(one.fine[0], row) for one, row in zip(found, codes.fine, strict=True))
 
-    assert encode is AsyncPipeline._encode
     run(address, work)
     assert 1 <= most <= places
 

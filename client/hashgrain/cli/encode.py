@@ -27,7 +27,9 @@ from hashgrain.cli.options import json_option, redis_option, triton_option
     "--batch", type=click.IntRange(min=1), help="Images of one request. [default: the model's most, 128 at most]"
 )
 @click.option(
-    "--in-flight", type=click.IntRange(min=1), help="Requests under way at a time. [default: 4; in process 1]"
+    "--in-flight",
+    type=click.IntRange(min=1),
+    help="Requests under way at a time. [default: as many as keep the server busy, 16 at most; in process 1]",
 )
 @click.option("--logits", is_flag=True, help="Write the logits to the file too.")
 @click.option(

@@ -5,6 +5,7 @@ sink, all at the same time. In memory at a time are at most:
 
     32                    image files on their way from the disk or the network
     in_flight + 6         batches, each of at most batch_size pictures, or 64 MiB of their files and one file more;
+                          where the encoder finds the number in flight itself, that is 16 at most, in process 1;
                           a picture counts as its file until it is decoded, then as S x S x 3 bytes until it is encoded
     16 * batch_size       items in each batch whose codes are known: id, payload and a few digests
     all                   rejected pictures, id and reason, for the receipt

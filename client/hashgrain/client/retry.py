@@ -33,9 +33,9 @@ def retry_unavailable(call: Callable[[float], _T], seconds: float, waiting: str 
 
     Raises:
         ServerUnavailable: the last attempt's.
-        DeadlineExceeded: the server's queue was full to the end; ServerBusy is its cause.
+        DeadlineExceeded: no answer in time, or the server's queue was full to the end; ServerBusy is then its cause.
     """
-    with _no_place_is_late(seconds, waiting):
+    with _said_what_waited(seconds, waiting):
         return retry(call, seconds, _may_come_back)
 
 
@@ -44,7 +44,7 @@ async def retry_unavailable_async(
 ) -> _T:
     """`retry_unavailable` for calls that are awaited."""
     attempts = Attempts(seconds, _may_come_back)
-    with _no_place_is_late(seconds, waiting):
+    with _said_what_waited(seconds, waiting):
         while True:
             try:
                 return await call(attempts.left())
@@ -104,10 +104,13 @@ def _may_come_back(error: Exception) -> bool:
 
 
 @contextmanager
-def _no_place_is_late(seconds: float, waiting: str) -> Iterator[None]:
+def _said_what_waited(seconds: float, waiting: str) -> Iterator[None]:
     begun = time.monotonic()
     try:
         yield
+    except DeadlineExceeded as exc:
+        waited = time.monotonic() - begun
+        raise DeadlineExceeded(f"{waiting} waited {waited:.3g} of {seconds:.3g} s: {exc}") from exc.__cause__
     except ServerBusy as exc:
         raise DeadlineExceeded(
             f"{waiting} waited {time.monotonic() - begun:.3g} of {seconds:.3g} s for a place in the queue and found "
