@@ -142,13 +142,12 @@ def test_a_client_comes_back_until_there_is_room(slow: TritonRecord, scheme: str
         assert len(encoder.encode(arrays(8))) == 8
 
 
-@GRPC_AND_HTTP
-def test_two_bulk_clients_come_down_to_what_a_queue_takes(slow: TritonRecord, scheme: str) -> None:
+def test_two_bulk_clients_come_down_to_what_a_queue_takes(slow: TritonRecord) -> None:
     """One runs and two have a place: eight requests under way would be rejected time and again."""
     named = [("picture", arrays(1)[0])] * 12
     with (
-        HashEncoder(address(slow, scheme)) as first,
-        HashEncoder(address(slow, scheme)) as second,
+        HashEncoder(slow.address) as first,
+        HashEncoder(slow.address) as second,
         ThreadPoolExecutor(2) as pool,
     ):
         assert (first.in_flight, second.in_flight) == (4, 4)
