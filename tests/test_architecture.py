@@ -63,7 +63,7 @@ ONLY_IN = {
     ("client", "grpc"): {"grpc.py", "transport_errors.py"},
     ("export", "timm"): {"timm_backbone.py"},
     ("client", "fsspec"): {"remote.py"},
-    ("client", "aiohttp"): {"remote.py"},
+    ("client", "aiohttp"): {"remote.py", "async_http.py", "transport_errors.py"},
     ("indexer", "numba"): {"compiled.py"},
 }
 """Modules of a part that alone may import a package, where not all of them may."""

@@ -18,7 +18,7 @@ import hashgrain.client
 from embedded_servers import EmbeddedServers
 from hashgrain.client import HashEncoder
 from hashgrain.codes import HashCodes, pack_logits
-from hashgrain.codes.errors import EncoderError, ImageRejected, InvalidInput
+from hashgrain.codes.errors import EncoderError, ImageRejected, InvalidInput, ServerUnavailable
 from pictures import arrays, file_bytes
 
 MAX = 128
@@ -50,7 +50,7 @@ def same(left: HashCodes, right: HashCodes) -> bool:
 
 def test_the_public_names() -> None:
     assert sorted(hashgrain.client.__all__) == [
-        "Encoded", "HashEncoder", "ImageLike", "Logits", "Served", "Timeouts", "Transport",
+        "AsyncHashEncoder", "Encoded", "HashEncoder", "ImageLike", "Logits", "Served", "Timeouts", "Transport",
     ]  # fmt: skip
 
 
@@ -218,6 +218,107 @@ def test_a_stream_counts_positions_from_its_first_picture(encoder: HashEncoder) 
     parts = list(encoder.encode_stream(given))
     assert np.concatenate([part.kept for part in parts]).tolist() == [*range(MAX), *range(MAX + 1, MAX + 4)]
     assert [rejected.name for part in parts for rejected in part.rejected] == [f"p{MAX}"]
+
+
+def test_a_stream_says_which_picture_a_row_belongs_to_and_which_are_left_out(encoder: HashEncoder) -> None:
+    images = arrays(2 * MAX + 5)
+    named: list[tuple[str, Any]] = [(f"p{n}", image) for n, image in enumerate(images)]
+    for bad in (3, MAX, MAX + 1):
+        named[bad] = (f"p{bad}", b"text")
+    expected = encoder.encode(images)
+    for ordered in (True, False):
+        parts = list(encoder.encode_stream(iter(named), ordered=ordered))
+        assert sorted(part.start for part in parts) == [0, MAX, 2 * MAX]
+        for part in parts:
+            assert part.names == tuple(f"p{n}" for n in part.kept)
+            assert np.array_equal(part.codes.fine, expected.fine[part.kept])
+            assert [rejected.name for rejected in part.rejected] == [f"p{n}" for n in part.left_out]
+        assert sorted(n for part in parts for n in part.left_out.tolist()) == [3, MAX, MAX + 1]
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_a_strict_stream_ends_at_the_first_picture_that_cannot_be_read(encoder: HashEncoder, ordered: bool) -> None:
+    named = [("good", arrays(1)[0])] * (2 * MAX) + [("bad", b""), ("worse", b"text")]
+    found = []
+    with pytest.raises(ImageRejected, match="2 of 2 images cannot be read: bad: the file is empty; worse: "):
+        found.extend(encoder.encode_stream(iter(named), strict=True, ordered=ordered))
+    assert len(found) <= 2
+
+
+class Stalling:
+    """A transport that holds a batch of black pictures back until it may go."""
+
+    def __init__(self, transport: Any) -> None:
+        self._transport = transport
+        self.go = threading.Event()
+
+    def infer(self, batch: Any, *arguments: Any) -> Any:
+        assert batch.any() or self.go.wait(20)
+        return self._transport.infer(batch, *arguments)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_behind_a_slow_batch_a_stream_waits_or_overtakes_and_takes_no_more_than_it_may(
+    triton: EmbeddedServers, ordered: bool
+) -> None:
+    taken = 0
+    most: list[int] = []
+    image = arrays(1)[0]
+
+    def pictures() -> Iterator[tuple[str, Any]]:
+        nonlocal taken
+        for taken in range(1, 401):
+            yield f"p{taken}", np.zeros_like(image) if taken <= 4 else image
+
+    with HashEncoder(triton.grpc, batch_size=4, in_flight=3) as encoder:
+        encoder._pipeline._transport = slow = Stalling(encoder._pipeline._transport)  # type: ignore[assignment]
+        parts = encoder.encode_stream(pictures(), ordered=ordered)
+        if ordered:
+            threading.Timer(0.3, lambda: (most.append(taken), slow.go.set())).start()
+            assert next(parts).start == 0
+            assert most[0] <= 4 * (3 + 1)
+        else:
+            overtakers = [next(parts).start for _ in range(20)]
+            assert 0 not in overtakers
+            assert taken <= 4 * (20 + 3 + 1)
+            slow.go.set()
+        assert sum(part.total for part in parts) == 400 - 4 * (1 if ordered else 20)
+
+
+def test_the_number_under_way_follows_the_server_unless_it_is_given(triton: EmbeddedServers) -> None:
+    with HashEncoder(triton.grpc) as free, HashEncoder(triton.grpc, in_flight=3) as fixed:
+        assert (free.in_flight, fixed.in_flight) == (4, 3)
+        before = free._pipeline._transport.queue_times(5)
+        free.encode(arrays(MAX))
+        after = free._pipeline._transport.queue_times(5)
+    assert before is not None
+    assert after is not None
+    assert after.compute_ns > before.compute_ns
+    with HashEncoder(triton.http) as web, HashEncoder(triton.repository) as own:
+        assert web._pipeline._transport.queue_times(5) == after
+        assert own.in_flight == 1
+        assert own._pipeline._transport.queue_times(5) is None
+
+
+def test_a_server_that_does_not_tell_is_followed_by_round_trips(
+    triton: EmbeddedServers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hashgrain.client.in_flight.ROUND_S", 0.0)
+    asked = 0
+
+    def refused(self: Any, seconds: float) -> Any:
+        nonlocal asked
+        asked += 1
+        raise ServerUnavailable("This protocol is restricted")
+
+    monkeypatch.setattr("hashgrain.client.grpc.GrpcTransport.queue_times", refused)
+    with HashEncoder(triton.grpc, batch_size=2) as encoder:
+        assert len(encoder.encode(arrays(100))) == 100
+        assert 1 <= encoder.in_flight <= 16
+    assert asked
 
 
 def test_an_error_in_the_callers_iterator_reaches_the_caller(encoder: HashEncoder) -> None:

@@ -13,9 +13,9 @@ import pytest
 
 from hashgrain.client import HashEncoder, reading
 from hashgrain.client.bulk import encode_collection
+from hashgrain.client.decoding import Named
 from hashgrain.client.encoded import Encoded
 from hashgrain.client.ledger import Ledger
-from hashgrain.client.pipeline import Named
 from hashgrain.client.plan import packed
 from hashgrain.client.receipt import Receipt
 from hashgrain.client.sources import FolderSource, Item, ItemId

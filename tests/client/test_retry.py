@@ -1,11 +1,12 @@
 """Only an unavailable or a busy server is asked again, never past the deadline."""
 
+import asyncio
 from collections.abc import Callable
 
 import pytest
 
 from hashgrain.client import retry
-from hashgrain.client.retry import ATTEMPTS, retry_unavailable
+from hashgrain.client.retry import ATTEMPTS, retry_unavailable, retry_unavailable_async
 from hashgrain.codes.errors import DeadlineExceeded, HashgrainError, InferenceFailed, ServerBusy, ServerUnavailable
 
 
@@ -48,6 +49,26 @@ def test_other_errors_are_raised_at_once(error: HashgrainError) -> None:
     with pytest.raises(type(error)):
         retry_unavailable(call, 10)
     assert len(left) == 1
+
+
+def test_a_deadline_says_what_waited() -> None:
+    call, _ = failing(DeadlineExceeded("no answer"), 1)
+    with pytest.raises(DeadlineExceeded, match=r"^128 images waited .* of 10 s: no answer$"):
+        retry_unavailable(call, 10, "128 images")
+
+
+def test_who_awaits_is_retried_as_who_waits() -> None:
+    call, left = failing(ServerBusy("full"), 2 * ATTEMPTS)
+
+    async def awaited(seconds: float) -> str:
+        return call(seconds)
+
+    assert asyncio.run(retry_unavailable_async(awaited, 10)) == "answer"
+    assert len(left) == 2 * ATTEMPTS + 1
+    call, left = failing(ServerUnavailable("gone"), ATTEMPTS)
+    with pytest.raises(ServerUnavailable, match="gone"):
+        asyncio.run(retry_unavailable_async(awaited, 10))
+    assert len(left) == ATTEMPTS
 
 
 def test_no_attempt_begins_after_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:

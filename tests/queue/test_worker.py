@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from hashgrain.client import HashEncoder
+from hashgrain.client.decoding import Named
 from hashgrain.client.encoded import Encoded
 from hashgrain.client.open_source import Part, named_parts
-from hashgrain.client.pipeline import Named
 from hashgrain.client.sources import ItemId
 from hashgrain.codes import HashCodes
 from hashgrain.codes.errors import HashgrainError, InferenceFailed, ServerUnavailable

@@ -142,6 +142,20 @@ def test_a_client_comes_back_until_there_is_room(slow: TritonRecord, scheme: str
         assert len(encoder.encode(arrays(8))) == 8
 
 
+def test_two_bulk_clients_come_down_to_what_a_queue_takes(slow: TritonRecord) -> None:
+    """One runs and two have a place: eight requests under way would be rejected time and again."""
+    named = [("picture", arrays(1)[0])] * 12
+    with (
+        HashEncoder(slow.address) as first,
+        HashEncoder(slow.address) as second,
+        ThreadPoolExecutor(2) as pool,
+    ):
+        assert (first.in_flight, second.in_flight) == (4, 4)
+        found = list(pool.map(lambda encoder: list(encoder.encode_stream(named)), (first, second)))
+        assert [sum(len(part.codes) for part in parts) for parts in found] == [12, 12]
+        assert first.in_flight + second.in_flight <= 5
+
+
 @GRPC_AND_HTTP
 def test_a_client_gives_up_at_its_deadline_and_says_what_was_waiting(
     slow: TritonRecord, transports: dict[str, Transport], scheme: str

@@ -8,8 +8,8 @@ import click
 
 from hashgrain.cli.encode_alone import AloneSettings, encode_alone
 from hashgrain.cli.encode_output import require_folder
-from hashgrain.cli.encode_queue import CHUNK, CLAIM_AFTER_S, QueueSettings, encode_by_queue
-from hashgrain.cli.index_sink import IndexSink
+from hashgrain.cli.encode_queue import encode_by_queue
+from hashgrain.cli.encode_share import CHUNK, CLAIM_AFTER_S, ShareSettings
 from hashgrain.cli.options import json_option, redis_option, triton_option
 
 
@@ -27,7 +27,9 @@ from hashgrain.cli.options import json_option, redis_option, triton_option
     "--batch", type=click.IntRange(min=1), help="Images of one request. [default: the model's most, 128 at most]"
 )
 @click.option(
-    "--in-flight", type=click.IntRange(min=1), help="Requests under way at a time. [default: 4; in process 1]"
+    "--in-flight",
+    type=click.IntRange(min=1),
+    help="Requests under way at a time. [default: as many as keep the server busy, 16 at most; in process 1]",
 )
 @click.option("--logits", is_flag=True, help="Write the logits to the file too.")
 @click.option(
@@ -89,6 +91,11 @@ from hashgrain.cli.options import json_option, redis_option, triton_option
     type=click.IntRange(1, 10_000),
     help="With --queue: pictures that are handed out together. [default: 512]",
 )
+@click.option(
+    "--processes",
+    type=click.IntRange(min=1),
+    help="With --queue: processes of this machine that take part, where one cannot keep the server busy. [default: 1]",
+)
 @click.option("--anew", is_flag=True, help="With --queue: begin the job anew, even where it is under way.")
 @json_option
 def encode(
@@ -113,6 +120,7 @@ def encode(
     job: str | None,
     claim_after: float | None,
     chunk: int | None,
+    processes: int | None,
     anew: bool,
     as_json: bool,
 ) -> None:
@@ -140,8 +148,8 @@ def encode(
         raise click.UsageError("--verify and --retry-rejected go with --ledger FILE")
     if logits and ledger_file is not None:
         raise click.UsageError("--logits goes without --ledger: a ledger keeps codes only")
-    if queue_url is None and (job or claim_after or chunk or anew):
-        raise click.UsageError("--job, --claim-after, --chunk and --anew go with --queue URL")
+    if queue_url is None and (job or claim_after or chunk or processes or anew):
+        raise click.UsageError("--job, --claim-after, --chunk, --processes and --anew go with --queue URL")
     if queue_url is not None and (out or ledger_file or report_file):
         raise click.UsageError(
             "--queue goes with --index NAME, and without --out, --ledger and --report: what is done stands in the queue"
@@ -150,37 +158,45 @@ def encode(
         if file is not None:
             require_folder(file)
     columns = ParquetColumns(image_column, id_column, payload_columns)
-    source = None if queue_url is not None else open_sources(sources, columns)
-    with HashEncoder(resolve_triton(triton), batch_size=batch, in_flight=in_flight) as encoder:
-        if source is not None:
-            encode_alone(
-                AloneSettings(
-                    out=out,
-                    index=index_name,
-                    redis=redis,
-                    logits=logits,
-                    ledger=ledger_file,
-                    verify=verify,
-                    retry_rejected=retry_rejected,
-                    report=report_file,
-                ),
-                source,
-                encoder,
-                patience=patience,
-                rejected_file=rejected_file,
-                as_json=as_json,
-            )
-            return
-        assert queue_url is not None
+    if queue_url is not None:
         assert index_name is not None
-        with IndexSink(resolve_redis(redis), index_name, encoder) as index:
-            encode_by_queue(
-                QueueSettings(queue_url, job or index_name, claim_after or CLAIM_AFTER_S, chunk or CHUNK, anew),
-                sources,
-                columns,
-                encoder,
-                index,
+        encode_by_queue(
+            ShareSettings(
+                triton=resolve_triton(triton),
+                redis=resolve_redis(redis),
+                index=index_name,
+                batch=batch,
+                in_flight=in_flight,
+                sources=sources,
+                columns=columns,
+                queue=queue_url,
+                job=job or index_name,
+                claim_after=claim_after or CLAIM_AFTER_S,
+                chunk=chunk or CHUNK,
+                anew=anew,
                 patience=patience,
-                rejected_file=rejected_file,
-                as_json=as_json,
-            )
+            ),
+            processes=processes or 1,
+            rejected_file=rejected_file,
+            as_json=as_json,
+        )
+        return
+    source = open_sources(sources, columns)
+    with HashEncoder(resolve_triton(triton), batch_size=batch, in_flight=in_flight) as encoder:
+        encode_alone(
+            AloneSettings(
+                out=out,
+                index=index_name,
+                redis=redis,
+                logits=logits,
+                ledger=ledger_file,
+                verify=verify,
+                retry_rejected=retry_rejected,
+                report=report_file,
+            ),
+            source,
+            encoder,
+            patience=patience,
+            rejected_file=rejected_file,
+            as_json=as_json,
+        )

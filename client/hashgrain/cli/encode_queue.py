@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,74 +10,35 @@ from typing import TYPE_CHECKING
 import click
 
 from hashgrain.cli.encode_output import progress_bar, write_rejected
+from hashgrain.cli.encode_processes import companions
+from hashgrain.cli.encode_share import ShareSettings, opened
 from hashgrain.cli.main import echo_json
 from hashgrain.codes.errors import DataError
 
 if TYPE_CHECKING:
-    from hashgrain.cli.index_sink import IndexSink
     from hashgrain.client import HashEncoder
-    from hashgrain.client.open_source import ParquetColumns
     from hashgrain.queue import JobQueue, JobReport
 
 SHOWN = 10
-CLAIM_AFTER_S = 60.0
-CHUNK = 512
 
 
-@dataclass(frozen=True)
-class QueueSettings:
-    """What the options of `--queue` say.
-
-    Attributes:
-        url: Redis' address.
-        job: the job's name.
-        claim_after: seconds of silence after which a process' work is taken over.
-        chunk: pictures that are handed out together.
-        anew: begin the job anew.
-    """
-
-    url: str
-    job: str
-    claim_after: float
-    chunk: int
-    anew: bool
-
-
-def encode_by_queue(
-    settings: QueueSettings,
-    sources: tuple[str, ...],
-    columns: ParquetColumns,
-    encoder: HashEncoder,
-    sink: IndexSink,
-    *,
-    patience: float,
-    rejected_file: Path | None,
-    as_json: bool,
-) -> None:
-    """Take part until the job has ended, and print what came of it.
+def encode_by_queue(settings: ShareSettings, *, processes: int, rejected_file: Path | None, as_json: bool) -> None:
+    """Take part until the job has ended, with so many processes of this machine, and print what came of it.
 
     Raises:
         DataError: some of it could not be done; that is told before.
         InvalidInput: a job of that name is under way, with another model, index or source.
     """
-    from hashgrain.client.open_source import named_parts
-    from hashgrain.queue import Job, JobQueue, Options, take_part
-    from hashgrain.queue.work import shared_parts
-
-    parts = shared_parts(named_parts(sources, columns))
-    sink.require_index()  # first of all, since a job is bound to one index in one of its lives
-    job = Job(settings.job, encoder.fingerprint, str(sink.target), _sources_text(sources, columns))
-    with (
-        JobQueue(settings.url, job, silence=settings.claim_after, anew=settings.anew) as queue,
-        progress_bar(None) as progress,
-    ):
-        report = take_part(queue, encoder, parts, sink, Options(settings.chunk, patience, progress))
+    with opened(settings) as share:
+        with companions(processes - 1, settings), progress_bar(None) as progress:
+            share.do(progress)
+        report = share.queue.report()
         if rejected_file is not None:
-            write_rejected(rejected_file, queue.rejected())
+            write_rejected(rejected_file, share.queue.rejected())
         if as_json:
-            _print_as_json(queue, report)
+            _print_as_json(share.queue, report)
         else:
-            _print(queue, report, encoder, sink.name)
+            _print(share.queue, report, share.encoder, settings.index)
     if report.aside:
         raise DataError(
             f"{report.aside} of {report.handed_out} chunks could not be done; mend what is wrong with them and run the "
@@ -86,14 +46,6 @@ def encode_by_queue(
         )
     if report.rejected and report.rejected == report.images:
         raise DataError(f"none of {report.images} images can be read")
-
-
-def _sources_text(sources: tuple[str, ...], columns: ParquetColumns) -> str:
-    from hashgrain.client.location import Location
-
-    names = [name if Location(name).is_remote else str(Path(name).absolute()) for name in sources]
-    named = {key: value for key, value in asdict(columns).items() if value}
-    return json.dumps([*names, named] if named else names)
 
 
 def _print(queue: JobQueue, report: JobReport, encoder: HashEncoder, index: str) -> None:

@@ -5,6 +5,7 @@ sink, all at the same time. In memory at a time are at most:
 
     32                    image files on their way from the disk or the network
     in_flight + 6         batches, each of at most batch_size pictures, or 64 MiB of their files and one file more;
+                          where the encoder finds the number in flight itself, that is 16 at most, in process 1;
                           a picture counts as its file until it is decoded, then as S x S x 3 bytes until it is encoded
     16 * batch_size       items in each batch whose codes are known: id, payload and a few digests
     all                   rejected pictures, id and reason, for the receipt
@@ -17,11 +18,11 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 
 from hashgrain.client.ahead import Ahead
+from hashgrain.client.decoding import Named
 from hashgrain.client.delivery import Delivery
 from hashgrain.client.encoded import Encoded, Logits
 from hashgrain.client.encoder import HashEncoder
 from hashgrain.client.ledger import Ledger
-from hashgrain.client.pipeline import Named
 from hashgrain.client.plan import Batch, Plan
 from hashgrain.client.reading import Reader
 from hashgrain.client.receipt import Receipt

@@ -30,16 +30,50 @@ class Encoded:
         codes: one row per picture that could be read.
         kept: int64 (len(codes),), the position of each row's picture among all that were given, ascending.
         rejected: the others, in the order in which they were given.
+        start: position of the first picture of this run; other than 0 only in a stream.
+        names: of each row's picture, where the caller gave names.
     """
 
     codes: HashCodes
     kept: NDArray[np.int64]
     rejected: tuple[ImageRejected, ...] = ()
+    start: int = 0
+    names: tuple[str, ...] = ()
 
     @property
     def total(self) -> int:
         """Pictures given: kept and rejected."""
         return len(self.kept) + len(self.rejected)
+
+    @property
+    def left_out(self) -> NDArray[np.int64]:
+        """int64 (len(rejected),), the position of each rejected picture."""
+        return np.setdiff1d(np.arange(self.start, self.start + self.total, dtype=np.int64), self.kept)
+
+    @classmethod
+    def joined(cls, parts: list[Encoded], layout: CodeLayout, outputs: tuple[str, ...]) -> Encoded:
+        """The parts of one run in their order, possibly none, as one."""
+        if not parts:
+            return cls(no_codes(layout, outputs), np.empty(0, np.int64))
+        return cls(
+            HashCodes.concatenate([part.codes for part in parts]),
+            np.concatenate([part.kept for part in parts]),
+            tuple(rejected for part in parts for rejected in part.rejected),
+        )
+
+    def all_or_nothing(self) -> HashCodes:
+        """The codes, of every picture that was given.
+
+        Raises:
+            ImageRejected: pictures were rejected; it names each of them with the reason.
+        """
+        if len(self.rejected) == 1:
+            raise self.rejected[0]
+        if self.rejected:
+            raise ImageRejected(
+                f"{len(self.rejected)} of {self.total} images cannot be read", "; ".join(map(str, self.rejected))
+            )
+        return self.codes
 
 
 def outputs_for(logits: Logits) -> tuple[str, ...]:

@@ -6,34 +6,27 @@ import os
 from collections.abc import Iterable, Iterator
 from functools import partial
 from types import TracebackType
-from typing import Any, Literal, Self, TypeAlias
+from typing import Any, Self
 
-import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from hashgrain.client.address import parse_address, with_version
-from hashgrain.client.encoded import Encoded, Logits, no_codes, outputs_for
-from hashgrain.client.images import ImageLike, default_name
+from hashgrain.client.decoding import Named, Pictures, batches_of_pictures
+from hashgrain.client.described import Described
+from hashgrain.client.encoded import Encoded, Logits, outputs_for
+from hashgrain.client.given import batches_of
+from hashgrain.client.images import ImageLike
 from hashgrain.client.outage import require_same_model
-from hashgrain.client.pipeline import Concurrency, Named, Pipeline, Run
+from hashgrain.client.pipeline import Pipeline
+from hashgrain.client.run import Run
+from hashgrain.client.settings import Priority, Settings
 from hashgrain.client.stage_clock import StageClock
 from hashgrain.client.timeouts import Timeouts
-from hashgrain.client.transport import Served, open_transport
-from hashgrain.client.vectors import prepare_vectors
-from hashgrain.codes import CodeLayout, EncoderContract, HashCodes
-from hashgrain.codes.contract import BULK, ONLINE
-from hashgrain.codes.cores import usable_cores
-from hashgrain.codes.errors import ImageRejected, InvalidInput
-
-DEFAULT_BATCH_SIZE = 128
-
-Priority: TypeAlias = Literal["online", "bulk"]
-
-_LEVELS: dict[str, int] = {"online": ONLINE, "bulk": BULK}
+from hashgrain.client.transport import open_transport
+from hashgrain.codes import HashCodes
 
 
-class HashEncoder:
+class HashEncoder(Described):
     """A hashing network, wherever it runs; the codes are the same over every way.
 
     It connects on construction and checks the model's contract. Threads may share it. Close it, or use it in a `with`.
@@ -44,7 +37,8 @@ class HashEncoder:
             ``?version=2`` behind a server's address pins a version of the model, as `version` does.
         timeouts: deadlines in seconds.
         batch_size: images of one request; by default the server's largest, 128 at most.
-        in_flight: requests under way at a time; by default 4 to a server, 1 in process.
+        in_flight: requests under way at a time. By default 1 in process; to a server between 1 and 16, as many as keep
+            it busy and no more, by how long requests wait there (see `in_flight.InFlight`).
         decode_threads: threads that decode pictures; by default one per core, 8 at most.
         version: number of the model's version, where several are served side by side; by default the newest.
         priority: which of a server's queues requests wait in: "online" goes first, "bulk" when there is time. By
@@ -69,56 +63,24 @@ class HashEncoder:
         version: int | None = None,
         priority: Priority | None = None,
     ) -> None:
-        timeouts = timeouts or Timeouts()
-        if priority is not None and priority not in _LEVELS:
-            raise InvalidInput(f'priority is "online" or "bulk", got {priority!r}')
-        for name, number in (("batch_size", batch_size), ("in_flight", in_flight), ("decode_threads", decode_threads)):
-            _require_positive(name, number)
+        self._settings = settings = Settings(timeouts or Timeouts(), batch_size, in_flight, decode_threads, priority)
         self._address = with_version(parse_address(address), version)
-        self._online, self._bulk = (_LEVELS[priority or usual] for usual in ("online", "bulk"))
-        self._timeouts = timeouts
         transport = open_transport(self._address)
         try:
-            self._served = transport.connect(timeouts.connect)
-            self._concurrency = concurrency = Concurrency(
-                batch_size=_batch_size(batch_size, self._served, str(self._address)),
-                in_flight=in_flight or transport.in_flight,
-                decode_threads=decode_threads or min(8, usable_cores()),
-            )
+            self._served = transport.connect(settings.timeouts.connect)
+            self._batch_size = settings.batch(self._served, str(self._address))
         except BaseException:
             transport.close()
             raise
-        self._pipeline = Pipeline(transport, self._served, str(self._address), concurrency, timeouts.request)
-
-    @property
-    def contract(self) -> EncoderContract:
-        """What the model says of itself."""
-        return self._served.contract
-
-    @property
-    def layout(self) -> CodeLayout:
-        """The code lengths."""
-        return self.contract.layout
-
-    @property
-    def input_size(self) -> int:
-        """S, the side of the network's square input in pixels; 0 for a model of vectors."""
-        return self.contract.input_size
-
-    @property
-    def fingerprint(self) -> str:
-        """Hex digest over graph and weights; codes are comparable only where it is equal."""
-        return self.contract.fingerprint
-
-    @property
-    def served(self) -> Served:
-        """Name and version of the server, version and largest batch of the model."""
-        return self._served
-
-    @property
-    def batch_size(self) -> int:
-        """Images of one request."""
-        return self._concurrency.batch_size
+        self._in_flight = settings.requests(transport.first_in_flight, transport.most_in_flight)
+        self._pipeline = Pipeline(
+            transport,
+            self.contract,
+            str(self._address),
+            self._in_flight,
+            settings.threads(),
+            settings.timeouts.request,
+        )
 
     def encode(self, images: Iterable[ImageLike] | NDArray[Any], *, logits: Logits = False) -> HashCodes:
         """Codes of some pictures, all or nothing: row n belongs to image n.
@@ -137,10 +99,7 @@ class HashEncoder:
             InvalidInput: `images` is a single picture, or not a collection.
             EncoderError: see `HashEncoder`; also InferenceFailed, where the server answers with an error.
         """
-        encoded = self.encode_readable(images, logits=logits)
-        if encoded.rejected:
-            raise _joined(encoded)
-        return encoded.codes
+        return self.encode_readable(images, logits=logits).all_or_nothing()
 
     def encode_readable(self, images: Iterable[ImageLike] | NDArray[Any], *, logits: Logits = False) -> Encoded:
         """Codes of those pictures that can be read, with their positions, and the others with the reason; see `encode`.
@@ -148,30 +107,32 @@ class HashEncoder:
         Raises:
             InvalidInput, EncoderError: as `encode` does; ImageRejected never.
         """
-        outputs = outputs_for(logits)
-        parts = list(self._run(images, Run(outputs, self._online)))
-        if not parts:
-            return Encoded(no_codes(self.layout, outputs), np.empty(0, np.int64))
-        return Encoded(
-            HashCodes.concatenate([part.codes for part in parts]),
-            np.concatenate([part.kept for part in parts]),
-            tuple(rejected for part in parts for rejected in part.rejected),
-        )
+        run = Run(outputs_for(logits), self._settings.level("online"))
+        parts = self._pipeline.run(batches_of(images, self.contract, self.batch_size), run)
+        return Encoded.joined(list(parts), self.layout, run.outputs)
 
-    def encode_stream(self, pictures: Iterable[Named], *, logits: Logits = False) -> Iterator[Encoded]:
+    def encode_stream(
+        self, pictures: Iterable[Named], *, logits: Logits = False, ordered: bool = True, strict: bool = False
+    ) -> Iterator[Encoded]:
         """Encode any number of pictures in bounded memory, at the lower priority.
 
         Args:
-            pictures: pairs of a name for the errors and a picture; read as the work goes on, a few batches ahead.
+            pictures: pairs of a name and a picture; read as the work goes on, a few batches ahead. No more are read
+                while (requests under way + 1) batches are at work or wait to be taken, whatever the order.
             logits: see `encode`.
+            ordered: whether batches come in the order of the pictures; else each comes as soon as it is done.
+            strict: whether the first picture that cannot be read ends the stream; else it is named in the `Encoded` of
+                its batch, and the rest goes on.
 
         Yields:
-            One `Encoded` per batch, in order; positions are counted from the first picture of all.
+            One `Encoded` per batch, with the pictures' names; positions are counted from the first picture of all.
 
         Raises:
+            ImageRejected: the stream is strict; it names the pictures of the batch that cannot be read.
             EncoderError: as `encode` does.
         """
-        return self._pipeline.run(pictures, Run(outputs_for(logits), self._bulk))
+        run = Run(outputs_for(logits), self._settings.level("bulk"), ordered, strict)
+        return self._pipeline.run(batches_of_pictures(pictures, self.batch_size), run)
 
     def encode_batches(
         self,
@@ -196,30 +157,18 @@ class HashEncoder:
         Raises:
             EncoderError: as `encode` does; ContractViolation where the server comes back with another model.
         """
-        require_back = partial(require_same_model, self._address, self.contract, self._timeouts.connect)
-        run = Run(outputs_for(logits), self._bulk, patience, require_back, clock or StageClock())
-        return self._pipeline.run_batches(batches, run)
+        run = Run(
+            outputs_for(logits),
+            self._settings.level("bulk"),
+            patience=patience,
+            require_back=partial(require_same_model, self._address, self.contract, self._settings.timeouts.connect),
+            clock=clock or StageClock(),
+        )
+        return self._pipeline.run((Pictures(0, batch) for batch in batches), run)
 
     def close(self) -> None:
         """Wait for requests under way and let go of threads and connections; calling it twice does no harm."""
         self._pipeline.close()
-
-    def _run(self, images: Iterable[ImageLike] | NDArray[Any], run: Run) -> Iterator[Encoded]:
-        if self.contract.takes_vectors:
-            return self._pipeline.run_prepared(prepare_vectors(images, self.contract.vector_width), run)
-        if isinstance(images, np.ndarray) and images.dtype != object and images.dtype.kind != "U":
-            _require_batch(images)
-            if images.shape[1:] == (self.input_size, self.input_size, 3):
-                return self._pipeline.run_prepared(images, run)
-        elif isinstance(images, str | os.PathLike | bytes | bytearray | memoryview | Image.Image):
-            raise InvalidInput(f"images is one {type(images).__name__}; give a list of them: encode([image])")
-        elif not isinstance(images, Iterable):
-            raise InvalidInput(
-                f"images is a {type(images).__name__}; give a list of paths, bytes, PIL images or arrays"
-            )
-        return self._pipeline.run(
-            ((default_name(image, position), image) for position, image in enumerate(images)), run
-        )
 
     def __enter__(self) -> Self:
         return self
@@ -228,41 +177,3 @@ class HashEncoder:
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
-
-    def __repr__(self) -> str:
-        return f"HashEncoder({str(self._address)!r}: {self.layout}, model {self.fingerprint[:12]})"
-
-
-def _require_positive(name: str, number: int | None) -> None:
-    if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < 1):
-        raise InvalidInput(f"{name} must be a whole number of at least 1, got {number!r}")
-
-
-def _batch_size(wanted: int | None, served: Served, source: str) -> int:
-    limit = served.max_batch_size
-    if wanted is None:
-        return min(limit or DEFAULT_BATCH_SIZE, DEFAULT_BATCH_SIZE)
-    if limit and wanted > limit:
-        raise InvalidInput(
-            f"batch_size {wanted} is more than {source} takes, {limit}; lower it, or raise max_batch_size in the "
-            "model's config.pbtxt"
-        )
-    return wanted
-
-
-def _require_batch(images: NDArray[Any]) -> None:
-    if images.dtype != np.uint8:
-        raise InvalidInput(f"arrays must be uint8 from 0 to 255, got {images.dtype}; scale and convert it first")
-    if images.ndim != 4:
-        raise InvalidInput(
-            f"one array for many images has the shape (N, H, W, 3), got {images.shape}; for one image give [image]"
-        )
-
-
-def _joined(encoded: Encoded) -> ImageRejected:
-    """One error that names every rejected picture."""
-    if len(encoded.rejected) == 1:
-        return encoded.rejected[0]
-    return ImageRejected(
-        f"{len(encoded.rejected)} of {encoded.total} images cannot be read", "; ".join(map(str, encoded.rejected))
-    )

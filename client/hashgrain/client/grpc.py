@@ -1,16 +1,26 @@
-"""Triton over gRPC: one channel for the encoder's life, shared by its threads."""
+"""Triton over gRPC: one channel for the encoder's life, shared by its threads, or by its tasks."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Generator
+from typing import Any, TypeAlias
 
 import tritonclient.grpc as triton
+import tritonclient.grpc.aio as triton_aio
 from numpy.typing import NDArray
 
 from hashgrain.client.address import Address
+from hashgrain.client.conversation import hold, hold_async
+from hashgrain.client.in_flight import QueueTimes
 from hashgrain.client.transport import Served
 from hashgrain.client.transport_errors import grpc_errors
-from hashgrain.client.triton_model import chosen_version, queue_microseconds, read_served, require_ready
+from hashgrain.client.triton_model import (
+    chosen_version,
+    queue_microseconds,
+    read_queue_times,
+    read_served,
+    require_ready,
+)
 from hashgrain.codes.contract import ENCODER_MODEL, ONLINE, input_tensor
 
 # channel_args replace all of tritonclient's own, so its message sizes and keepalive are repeated here. What is added:
@@ -28,11 +38,14 @@ _CHANNEL = [
     ("grpc.use_local_subchannel_pool", 1),
 ]
 
+_Question: TypeAlias = tuple[str, dict[str, Any]]
+"""A method of tritonclient's, the same in both of its clients, and its arguments."""
+
 
 class GrpcTransport:
     """A `Transport` over gRPC; see there."""
 
-    in_flight = 4
+    first_in_flight, most_in_flight = 4, 16
 
     def __init__(self, address: Address) -> None:
         self._address = address
@@ -41,37 +54,100 @@ class GrpcTransport:
 
     def connect(self, seconds: float) -> Served:
         """See `Transport`."""
-        client = self._client
-        with grpc_errors(self._address, seconds):
-            ready = client.is_server_ready(client_timeout=seconds)
-            model = ready and client.is_model_ready(ENCODER_MODEL, client_timeout=seconds)
-            require_ready(self._address, server=ready, model=model)
-            server = client.get_server_metadata(as_json=True, client_timeout=seconds)
-            newest = client.get_model_metadata(ENCODER_MODEL, as_json=True, client_timeout=seconds)
-            version = chosen_version(self._address, newest)
-            metadata = client.get_model_metadata(ENCODER_MODEL, version, as_json=True, client_timeout=seconds)
-            config = client.get_model_config(ENCODER_MODEL, version, as_json=True, client_timeout=seconds)["config"]
-        self._version = version
-        return read_served(self._address, server, metadata, config, version)
+        served = hold(_introduction(self._address), lambda question: self._ask(question, seconds))
+        self._version = served.model_version
+        return served
 
     def infer(
         self, batch: NDArray[Any], outputs: tuple[str, ...], seconds: float, priority: int = ONLINE
     ) -> dict[str, NDArray[Any]]:
         """See `Transport`."""
-        name, datatype = input_tensor(batch)
         with grpc_errors(self._address, seconds):
-            tensor = triton.InferInput(name, batch.shape, datatype).set_data_from_numpy(batch)
-            result = self._client.infer(
-                ENCODER_MODEL,
-                [tensor],
-                model_version=self._version,
-                outputs=[triton.InferRequestedOutput(name) for name in outputs],
-                priority=priority,
-                timeout=queue_microseconds(seconds),
-                client_timeout=seconds,
-            )
+            result = self._client.infer(**_request(batch, self._version, outputs, seconds, priority))
             return {name: result.as_numpy(name) for name in outputs}
+
+    def queue_times(self, seconds: float) -> QueueTimes:
+        """See `Transport`."""
+        return read_queue_times(self._ask(_statistics(self._version), seconds))
 
     def close(self) -> None:
         """Close the channel; calls under way end with an error."""
         self._client.close()
+
+    def _ask(self, question: _Question, seconds: float) -> Any:
+        method, arguments = question
+        with grpc_errors(self._address, seconds):
+            return getattr(self._client, method)(**arguments, client_timeout=seconds)
+
+
+class AsyncGrpcTransport:
+    """An `AsyncTransport` over gRPC; see there. It belongs to the event loop in which it is made."""
+
+    first_in_flight, most_in_flight = GrpcTransport.first_in_flight, GrpcTransport.most_in_flight
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self._version = ""
+        self._client = triton_aio.InferenceServerClient(address.target, ssl=address.secure, channel_args=_CHANNEL)
+
+    async def connect(self, seconds: float) -> Served:
+        """See `Transport`."""
+        served = await hold_async(_introduction(self._address), lambda question: self._ask(question, seconds))
+        self._version = served.model_version
+        return served
+
+    async def infer(
+        self, batch: NDArray[Any], outputs: tuple[str, ...], seconds: float, priority: int = ONLINE
+    ) -> dict[str, NDArray[Any]]:
+        """See `Transport`; cancelled, it takes the request back from the server."""
+        with grpc_errors(self._address, seconds):
+            result = await self._client.infer(**_request(batch, self._version, outputs, seconds, priority))
+            return {name: result.as_numpy(name) for name in outputs}
+
+    async def queue_times(self, seconds: float) -> QueueTimes:
+        """See `Transport`."""
+        return read_queue_times(await self._ask(_statistics(self._version), seconds))
+
+    async def close(self) -> None:
+        """Close the channel; calls under way end with an error."""
+        await self._client.close()
+
+    async def _ask(self, question: _Question, seconds: float) -> Any:
+        method, arguments = question
+        with grpc_errors(self._address, seconds):
+            return await getattr(self._client, method)(**arguments, client_timeout=seconds)
+
+
+def _introduction(address: Address) -> Generator[_Question, Any, Served]:
+    """What is asked on connecting."""
+    model = {"model_name": ENCODER_MODEL}
+    ready = yield "is_server_ready", {}
+    require_ready(address, server=ready, model=bool(ready and (yield "is_model_ready", model)))
+    server = yield "get_server_metadata", {"as_json": True}
+    newest = yield "get_model_metadata", {**model, "as_json": True}
+    version = chosen_version(address, newest)
+    chosen = {**model, "model_version": version, "as_json": True}
+    metadata = yield "get_model_metadata", chosen
+    config = yield "get_model_config", chosen
+    return read_served(address, server, metadata, config["config"], version)
+
+
+def _request(
+    batch: NDArray[Any], version: str, outputs: tuple[str, ...], seconds: float, priority: int
+) -> dict[str, Any]:
+    """The arguments of `infer`."""
+    name, datatype = input_tensor(batch)
+    return {
+        "model_name": ENCODER_MODEL,
+        "inputs": [triton.InferInput(name, batch.shape, datatype).set_data_from_numpy(batch)],
+        "model_version": version,
+        "outputs": [triton.InferRequestedOutput(name) for name in outputs],
+        "priority": priority,
+        "timeout": queue_microseconds(seconds),
+        "client_timeout": seconds,
+    }
+
+
+def _statistics(version: str) -> _Question:
+    arguments = {"model_name": ENCODER_MODEL, "model_version": version, "as_json": True}
+    return "get_inference_statistics", arguments

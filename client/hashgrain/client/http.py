@@ -6,16 +6,25 @@ https://kserve.github.io/website/docs/concepts/architecture/data-plane/v2-protoc
 from __future__ import annotations
 
 import json
+from collections.abc import Generator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hashgrain.client.address import Address
+from hashgrain.client.conversation import hold
 from hashgrain.client.http_connection import HttpConnections, Reply
+from hashgrain.client.in_flight import QueueTimes
 from hashgrain.client.transport import Served
 from hashgrain.client.transport_errors import http_errors, http_status_error
-from hashgrain.client.triton_model import chosen_version, queue_microseconds, read_served, require_ready
+from hashgrain.client.triton_model import (
+    chosen_version,
+    queue_microseconds,
+    read_queue_times,
+    read_served,
+    require_ready,
+)
 from hashgrain.codes.contract import ENCODER_MODEL, ONLINE, input_tensor
 
 _HEADER_LENGTH = "Inference-Header-Content-Length"
@@ -25,63 +34,74 @@ _DTYPES = {"UINT8": np.uint8, "FP32": np.float32}
 class HttpTransport:
     """A `Transport` over HTTP; see there."""
 
-    in_flight = 4
+    first_in_flight, most_in_flight = 4, 16
 
     def __init__(self, address: Address) -> None:
         self._address = address
-        self._model = f"v2/models/{ENCODER_MODEL}"
+        self._model = ""
         self._connections = HttpConnections(address)
 
     def connect(self, seconds: float) -> Served:
         """See `Transport`."""
         with http_errors(self._address, seconds):
-            ready = self._get("v2/health/ready", seconds).status == 200
-            model = ready and self._get(f"{self._model}/ready", seconds).status == 200
-            require_ready(self._address, server=ready, model=model)
-            server = self._ask("v2", seconds)
-            version = chosen_version(self._address, self._ask(self._model, seconds))
-            if version:
-                self._model += f"/versions/{version}"
-            metadata = self._ask(self._model, seconds)
-            config = self._ask(f"{self._model}/config", seconds)
-            return read_served(self._address, server, metadata, config, version)
+            served = hold(introduction(self._address), lambda path: self._connections.exchange("GET", path, seconds))
+        self._model = model_path(served.model_version)
+        return served
 
     def infer(
         self, batch: NDArray[Any], outputs: tuple[str, ...], seconds: float, priority: int = ONLINE
     ) -> dict[str, NDArray[Any]]:
         """See `Transport`."""
-        header = _request_header(batch, outputs, seconds, priority)
+        header, headers = request_header(batch, outputs, seconds, priority)
         with http_errors(self._address, seconds):
-            reply = self._connections.exchange(
-                "POST",
-                f"{self._model}/infer",
-                seconds,
-                body=(header, batch.data.cast("B")),
-                headers={"Content-Type": "application/octet-stream", _HEADER_LENGTH: str(len(header))},
-            )
-            self._require_ok(reply)
-            return _read_tensors(reply, outputs)
+            body = (header, batch.data.cast("B"))
+            reply = self._connections.exchange("POST", f"{self._model}/infer", seconds, body=body, headers=headers)
+            return read_tensors(self._address, reply, outputs)
+
+    def queue_times(self, seconds: float) -> QueueTimes:
+        """See `Transport`."""
+        with http_errors(self._address, seconds):
+            reply = self._connections.exchange("GET", f"{self._model}/stats", seconds)
+            return read_queue_times(read_json(self._address, reply))
 
     def close(self) -> None:
         """See `Transport`; no request may be under way."""
         self._connections.close()
 
-    def _get(self, path: str, seconds: float) -> Reply:
-        return self._connections.exchange("GET", path, seconds)
 
-    def _ask(self, path: str, seconds: float) -> dict[str, Any]:
-        reply = self._get(path, seconds)
-        self._require_ok(reply)
-        answer: dict[str, Any] = json.loads(reply.body)
-        return answer
-
-    def _require_ok(self, reply: Reply) -> None:
-        if reply.status != 200:
-            raise http_status_error(self._address, reply.status, reply.body)
+def model_path(version: str) -> str:
+    """Below the server's address."""
+    return f"v2/models/{ENCODER_MODEL}" + (f"/versions/{version}" if version else "")
 
 
-def _request_header(batch: NDArray[Any], outputs: tuple[str, ...], seconds: float, priority: int) -> bytes:
-    """The JSON in front of the tensor."""
+def introduction(address: Address) -> Generator[str, Reply, Served]:
+    """What is asked on connecting: paths to GET, and their replies."""
+    ready = (yield "v2/health/ready").status == 200
+    require_ready(address, server=ready, model=ready and (yield f"{model_path('')}/ready").status == 200)
+    server = read_json(address, (yield "v2"))
+    version = chosen_version(address, read_json(address, (yield model_path(""))))
+    metadata = read_json(address, (yield model_path(version)))
+    config = read_json(address, (yield f"{model_path(version)}/config"))
+    return read_served(address, server, metadata, config, version)
+
+
+def read_json(address: Address, reply: Reply) -> dict[str, Any]:
+    """An answer in JSON.
+
+    Raises:
+        EncoderError: its status is not 200.
+        ValueError: it is no JSON.
+    """
+    if reply.status != 200:
+        raise http_status_error(address, reply.status, reply.body)
+    answer: dict[str, Any] = json.loads(reply.body)
+    return answer
+
+
+def request_header(
+    batch: NDArray[Any], outputs: tuple[str, ...], seconds: float, priority: int
+) -> tuple[bytes, dict[str, str]]:
+    """The JSON in front of the tensor, and HTTP's headers."""
     name, datatype = input_tensor(batch)
     tensor = {
         "name": name,
@@ -91,15 +111,19 @@ def _request_header(batch: NDArray[Any], outputs: tuple[str, ...], seconds: floa
     }
     wanted = [{"name": name, "parameters": {"binary_data": True}} for name in outputs]
     queue = {"priority": priority, "timeout": queue_microseconds(seconds)}
-    return json.dumps({"inputs": [tensor], "outputs": wanted, "parameters": queue}).encode()
+    header = json.dumps({"inputs": [tensor], "outputs": wanted, "parameters": queue}).encode()
+    return header, {"Content-Type": "application/octet-stream", _HEADER_LENGTH: str(len(header))}
 
 
-def _read_tensors(reply: Reply, outputs: tuple[str, ...]) -> dict[str, NDArray[Any]]:
+def read_tensors(address: Address, reply: Reply, outputs: tuple[str, ...]) -> dict[str, NDArray[Any]]:
     """The tensors that stand one after the other behind the reply's JSON.
 
     Raises:
+        EncoderError: its status is not 200.
         ValueError, LookupError: the reply contradicts itself.
     """
+    if reply.status != 200:
+        raise http_status_error(address, reply.status, reply.body)
     offset = int(reply.headers.get(_HEADER_LENGTH, len(reply.body)))
     tensors: dict[str, NDArray[Any]] = {}
     for tensor in json.loads(reply.body[:offset])["outputs"]:

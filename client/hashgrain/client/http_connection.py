@@ -12,7 +12,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from email.message import Message
 from functools import partial
@@ -32,7 +32,7 @@ class Reply:
     """
 
     status: int
-    headers: Message
+    headers: Mapping[str, str] | Message
     body: bytes
 
 

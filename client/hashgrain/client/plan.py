@@ -13,9 +13,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from hashgrain.client.decoding import Named
 from hashgrain.client.encoded import Encoded
 from hashgrain.client.ledger import Ledger
-from hashgrain.client.pipeline import Named
 from hashgrain.client.reading import ITEMS_AHEAD, Content
 from hashgrain.client.sources import Item, ItemId
 from hashgrain.codes import HashCodes

@@ -7,9 +7,11 @@ errors would come back the same and are raised at once.
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from hashgrain.codes.errors import DeadlineExceeded, ServerBusy, ServerUnavailable
@@ -31,16 +33,26 @@ def retry_unavailable(call: Callable[[float], _T], seconds: float, waiting: str 
 
     Raises:
         ServerUnavailable: the last attempt's.
-        DeadlineExceeded: the server's queue was full to the end; ServerBusy is its cause.
+        DeadlineExceeded: no answer in time, or the server's queue was full to the end; ServerBusy is then its cause.
     """
-    begun = time.monotonic()
-    try:
-        return retry(call, seconds, lambda error: isinstance(error, ServerUnavailable))
-    except ServerBusy as exc:
-        raise DeadlineExceeded(
-            f"{waiting} waited {time.monotonic() - begun:.3g} of {seconds:.3g} s for a place in the queue and found "
-            f"none; the last time: {exc}; or give a longer Timeouts(request=...)"
-        ) from exc
+    with _said_what_waited(seconds, waiting):
+        return retry(call, seconds, _may_come_back)
+
+
+async def retry_unavailable_async(
+    call: Callable[[float], Awaitable[_T]], seconds: float, waiting: str = "a request"
+) -> _T:
+    """`retry_unavailable` for calls that are awaited."""
+    attempts = Attempts(seconds, _may_come_back)
+    with _said_what_waited(seconds, waiting):
+        while True:
+            try:
+                return await call(attempts.left())
+            except Exception as exc:
+                pause = attempts.pause_after(exc)
+                if pause is None:
+                    raise
+                await asyncio.sleep(pause)
 
 
 def retry(call: Callable[[float], _T], seconds: float, passes: Callable[[Exception], bool]) -> _T:
@@ -54,18 +66,56 @@ def retry(call: Callable[[float], _T], seconds: float, passes: Callable[[Excepti
     Raises:
         Exception: the last attempt's.
     """
-    deadline = time.monotonic() + seconds
-    failed = rejected = 0
+    attempts = Attempts(seconds, passes)
     while True:
         try:
-            return call(deadline - time.monotonic())
+            return call(attempts.left())
         except Exception as exc:
-            busy = isinstance(exc, ServerBusy)
-            failed, rejected = failed + (not busy), rejected + busy
-            pause = _pause(rejected if busy else failed)
-            if not passes(exc) or failed == ATTEMPTS or time.monotonic() + pause >= deadline:
+            pause = attempts.pause_after(exc)
+            if pause is None:
                 raise
             time.sleep(pause)
+
+
+class Attempts:
+    """What to do after each attempt, for those who wait in a thread and those who await; see `retry`."""
+
+    def __init__(self, seconds: float, passes: Callable[[Exception], bool]) -> None:
+        self._deadline = time.monotonic() + seconds
+        self._passes = passes
+        self._failed = self._rejected = 0
+
+    def left(self) -> float:
+        """Seconds until the deadline."""
+        return self._deadline - time.monotonic()
+
+    def pause_after(self, error: Exception) -> float | None:
+        """Seconds to wait until the next attempt; None where this was the last."""
+        busy = isinstance(error, ServerBusy)
+        self._failed, self._rejected = self._failed + (not busy), self._rejected + busy
+        pause = _pause(self._rejected if busy else self._failed)
+        if not self._passes(error) or self._failed == ATTEMPTS or pause >= self.left():
+            return None
+        return pause
+
+
+def _may_come_back(error: Exception) -> bool:
+    return isinstance(error, ServerUnavailable)
+
+
+@contextmanager
+def _said_what_waited(seconds: float, waiting: str) -> Iterator[None]:
+    begun = time.monotonic()
+    try:
+        yield
+    except DeadlineExceeded as exc:
+        waited = time.monotonic() - begun
+        raise DeadlineExceeded(f"{waiting} waited {waited:.3g} of {seconds:.3g} s: {exc}") from exc.__cause__
+    except ServerBusy as exc:
+        raise DeadlineExceeded(
+            f"{waiting} waited {time.monotonic() - begun:.3g} of {seconds:.3g} s for a place in the queue and found "
+            f"none; the last time: {exc}; or give a longer Timeouts(request=...)"
+        ) from exc
 
 
 def _pause(attempts: int) -> float:

@@ -9,8 +9,12 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from hashgrain.client.address import Address
+from hashgrain.client.in_flight import QueueTimes
 from hashgrain.codes.contract import ONLINE, EncoderContract
 from hashgrain.codes.errors import MissingDependency
+
+STATISTICS_S = 1.0
+"""How long to wait for a server's statistics: whoever asks has an answer in hand that he could hand on."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +39,9 @@ class Served:
 class Transport(Protocol):
     """One way to run the network. `infer` may be called from several threads at a time."""
 
-    in_flight: int
-    """Batches worth having under way at once."""
+    first_in_flight: int
+    most_in_flight: int
+    """Requests under way, to begin with and at most; see `InFlight`."""
 
     def connect(self, seconds: float) -> Served:
         """Ask the other end who it is, `seconds` at most for each question.
@@ -69,14 +74,50 @@ class Transport(Protocol):
             InferenceFailed: the server answered with an error.
         """
 
+    def queue_times(self, seconds: float) -> QueueTimes | None:
+        """How long requests have waited for the model and were computed; None where nobody counts.
+
+        Raises:
+            EncoderError: the server does not tell, or not in time.
+        """
+
     def close(self) -> None:
         """Let go of connections; calling it twice does no harm."""
+
+
+class AsyncTransport(Protocol):
+    """A `Transport` for the tasks of one event loop; the same arguments, answers and errors, see there.
+
+    A call that is cancelled leaves the others as they are.
+    """
+
+    first_in_flight: int
+    most_in_flight: int
+
+    async def connect(self, seconds: float) -> Served:
+        """See `Transport`."""
+
+    async def infer(
+        self, batch: NDArray[Any], outputs: tuple[str, ...], seconds: float, priority: int = ONLINE
+    ) -> dict[str, NDArray[Any]]:
+        """See `Transport`."""
+
+    async def queue_times(self, seconds: float) -> QueueTimes | None:
+        """See `Transport`."""
+
+    async def close(self) -> None:
+        """See `Transport`."""
 
 
 _TRANSPORTS = {
     "grpc": ("hashgrain.client.grpc", "GrpcTransport", "client"),
     "http": ("hashgrain.client.http", "HttpTransport", "client"),
     "in_process": ("hashgrain.client.in_process", "InProcessTransport", "cpu"),
+}
+_ASYNC_TRANSPORTS = {
+    "grpc": ("hashgrain.client.grpc", "AsyncGrpcTransport", "client"),
+    "http": ("hashgrain.client.async_http", "AsyncHttpTransport", "aiohttp"),
+    "in_process": ("hashgrain.client.in_process", "AsyncInProcessTransport", "cpu"),
 }
 
 
@@ -87,12 +128,22 @@ def open_transport(address: Address) -> Transport:
         MissingDependency: they are not installed.
         InvalidInput: a path holds no model.
     """
-    module, name, extra = _TRANSPORTS[address.kind]
+    opened: Transport = _opened(address, _TRANSPORTS)
+    return opened
+
+
+def open_async_transport(address: Address) -> AsyncTransport:
+    """`open_transport` for the event loop that runs."""
+    opened: AsyncTransport = _opened(address, _ASYNC_TRANSPORTS)
+    return opened
+
+
+def _opened(address: Address, transports: dict[str, tuple[str, str, str]]) -> Any:
+    module, name, extra = transports[address.kind]
     try:
-        transport: type[Any] = getattr(importlib.import_module(module), name)
+        transport = getattr(importlib.import_module(module), name)
     except ModuleNotFoundError as exc:
         raise MissingDependency(
             f'{address} needs the package {exc.name}; install it with: pip install "hashgrain[{extra}]"'
         ) from exc
-    opened: Transport = transport(address)
-    return opened
+    return transport(address)

@@ -39,9 +39,16 @@ def grpc_errors(address: Address, seconds: float) -> Iterator[None]:
     except InferenceServerException as exc:
         raise _from_grpc_status(address, seconds, exc.status(), exc.message()) from exc
     except grpc.RpcError as exc:  # tritonclient turns these into its own, except where it forgets to
-        code = exc.code() if isinstance(exc, grpc.Call) else None
+        code = exc.code() if isinstance(exc, grpc.Call | grpc.aio.AioRpcError) else None
         raise _from_grpc_status(address, seconds, str(code), str(exc)) from exc
-    except (ValueError, grpc.FutureCancelledError, grpc.FutureTimeoutError) as exc:
+    except (
+        ValueError,
+        grpc.FutureCancelledError,
+        grpc.FutureTimeoutError,
+        grpc.aio.BaseError,
+        grpc.aio.InternalError,
+        grpc.aio.UsageError,
+    ) as exc:
         # ValueError: "Cannot invoke RPC on closed channel!", or a message beyond protobuf's 2 GB
         raise InferenceFailed(f"the request to {address} could not be sent: {exc}") from exc
 
@@ -61,6 +68,22 @@ def http_errors(address: Address, seconds: float) -> Iterator[None]:
         raise InferenceFailed(
             f"the answer of {address} could not be read ({type(exc).__name__}: {exc}); is it a Triton server?"
         ) from exc
+
+
+@contextmanager
+def aiohttp_errors(address: Address, seconds: float) -> Iterator[None]:
+    """`http_errors` and what aiohttp raises beside."""
+    import aiohttp
+
+    with http_errors(address, seconds):
+        try:
+            yield
+        except aiohttp.InvalidURL as exc:
+            raise InferenceFailed(f"the request to {address} could not be sent: {exc!r}") from exc
+        except aiohttp.ClientError as exc:
+            if isinstance(exc, TimeoutError):
+                raise _late(address, seconds) from exc
+            raise _nobody(address, str(exc) or type(exc).__name__) from exc
 
 
 def http_status_error(address: Address, status: int, body: bytes) -> EncoderError:

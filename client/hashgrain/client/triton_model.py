@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hashgrain.client.address import Address
+from hashgrain.client.in_flight import QueueTimes
 from hashgrain.client.transport import Served
 from hashgrain.codes.contract import ENCODER_MODEL, EncoderContract
 from hashgrain.codes.errors import InvalidInput, ServerUnavailable
@@ -60,6 +61,20 @@ def chosen_version(address: Address, metadata: Mapping[str, Any]) -> str:
             f"{address.version}; put it into the model's folder and name it in config.pbtxt's version_policy"
         )
     return address.version
+
+
+def read_queue_times(statistics: Mapping[str, Any]) -> QueueTimes:
+    """Of the reply to ModelStatistics as JSON, for one version of the model (gRPC leaves out what is 0).
+
+    https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_statistics.md
+    """
+    (model,) = statistics["model_stats"]
+    times = model.get("inference_stats", {})
+
+    def nanoseconds(*names: str) -> int:
+        return sum(int(times.get(name, {}).get("ns", 0)) for name in names)
+
+    return QueueTimes(nanoseconds("queue"), nanoseconds("compute_input", "compute_infer", "compute_output"))
 
 
 def queue_microseconds(seconds: float) -> int:
