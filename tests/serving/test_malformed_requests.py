@@ -89,7 +89,6 @@ def test_each_of_many_malformed_requests_is_refused_in_words(client: RawClient) 
         ("image_search", Tensor("image_bytes", "BYTES", (-(2**63), 1), [b"x"]), b"image_bytes has an empty batch"),
         ("hash_encoder", Tensor("image", "UINT8", (0, 32, 32, 3), [0] * 3072), b"Invalid rank for input: image"),
     ],
-    ids=str,
 )
 def test_an_empty_batch_that_triton_lets_through_is_refused(
     client: RawClient, model: str, tensor: Tensor, words: bytes
@@ -97,6 +96,13 @@ def test_an_empty_batch_that_triton_lets_through_is_refused(
     """Over gRPC it hands the models a tensor without the first dimension, and takes what it says for a batch."""
     answer = client.send(written(Request(model, (tensor,), parameters={"index": NAME}), "grpc"))
     assert (answer.status, words in answer.content) == ("INVALID_ARGUMENT", True), answer
+
+
+def test_words_about_a_long_value_fit_into_what_grpc_carries(client: RawClient) -> None:
+    pixel = Tensor("image", "UINT8", (1, 1, 1, 3), [0] * 3)
+    answer = client.send(written(Request("image_search", (pixel,), parameters={"index": "☃" * 10_000}), "grpc"))
+    assert answer.status == "INVALID_ARGUMENT"
+    assert re.fullmatch("'☃+ ... ☃+' cannot name an index.*", answer.content.decode())
 
 
 def test_bombs_do_not_blow_up_the_servers_memory(client: RawClient, group: int) -> None:
