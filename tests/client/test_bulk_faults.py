@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bulk_into_index import into_index, require_kept, require_whole
 from durable_server import DurableServer
 from hashgrain.cli.index_sink import IndexSink
 from hashgrain.client import HashEncoder
@@ -22,11 +23,9 @@ from hashgrain.client.ledger import Ledger
 from hashgrain.client.receipt import Receipt
 from hashgrain.client.sources import FolderSource
 from hashgrain.codes.errors import DataError, EmbeddedServerError, ServerUnavailable, StoreUnavailable
-from hashgrain.indexer import Index
 from hashgrain.runtime import servers
 from pictures import arrays, write_tree
 from process_state import wait_until_group_is_gone
-from stored_codes import stored_codes
 
 IMAGES = 400
 
@@ -36,28 +35,6 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("collection") / "photos"
     write_tree(root, arrays(IMAGES))
     return root
-
-
-def into_index(
-    photos: Path, redis_url: str, encoder: HashEncoder, ledger: Path, progress: Callable[[int], object] | None = None
-) -> Receipt:
-    with (
-        IndexSink(redis_url, "photos", encoder) as sink,
-        Ledger(ledger, encoder.fingerprint, encoder.layout) as opened,
-    ):
-        return encode_collection(encoder, FolderSource(photos), sink, ledger=opened, patience=60, progress=progress)
-
-
-def require_whole(redis_url: str, photos: Path, encoder: HashEncoder) -> None:
-    """Every picture's code is in the index, as the encoder gives it."""
-    names = [item.id for item in FolderSource(photos)]
-    codes = encoder.encode([photos / str(name) for name in names])
-    with Index.open(redis_url, "photos") as index:
-        found = stored_codes(index)
-    expected = np.concatenate([codes.coarse, codes.fine], 1)
-    assert {name: code for name, (code, _) in found.items()} == {
-        name: row.tobytes() for name, row in zip(names, expected, strict=True)
-    }
 
 
 def test_redis_killed_in_the_middle(photos: Path, model: Path, tmp_path: Path) -> None:
@@ -75,6 +52,7 @@ def test_redis_killed_in_the_middle(photos: Path, model: Path, tmp_path: Path) -
             into_index(photos, server.url, encoder, tmp_path / "ledger", kill_halfway)
         assert done == 160
         server.start()
+        require_kept(server.url, tmp_path / "ledger", encoder)
         receipt = into_index(photos, server.url, encoder, tmp_path / "ledger")
         assert (receipt.encoded, receipt.unchanged) == (IMAGES - 160, 160)
         require_whole(server.url, photos, encoder)

@@ -23,7 +23,11 @@ from tiny_model import SIZE
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 NAME, COUNT = "examples", 40
 
-SEARCHES = {"sh": ["sh", "search.sh"], "node": ["node", "search.mjs"], "java": ["java", "-XX:TieredStopAtLevel=1", "Search.java"]}
+SEARCHES = {
+    "sh": ["sh", "search.sh"],
+    "node": ["node", "search.mjs"],
+    "java": ["java", "-XX:TieredStopAtLevel=1", "Search.java"],
+}
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,10 @@
-"""Triton over gRPC: one channel for the encoder's life, shared by its threads."""
+"""Triton over gRPC: one channel, shared by the encoder's threads, for as long as it is answered in time."""
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import tritonclient.grpc as triton
@@ -12,6 +15,7 @@ from hashgrain.client.transport import Served
 from hashgrain.client.transport_errors import grpc_errors
 from hashgrain.client.triton_model import chosen_version, queue_microseconds, read_served, require_ready
 from hashgrain.codes.contract import ENCODER_MODEL, ONLINE, input_tensor
+from hashgrain.codes.errors import DeadlineExceeded
 
 # channel_args replace all of tritonclient's own, so its message sizes and keepalive are repeated here. What is added:
 # a server that comes back is found within two seconds (the default backs off to two minutes), and the connection is
@@ -37,7 +41,8 @@ class GrpcTransport:
     def __init__(self, address: Address) -> None:
         self._address = address
         self._version = ""
-        self._client = triton.InferenceServerClient(address.target, ssl=address.secure, channel_args=_CHANNEL)
+        self._client = self._open()
+        self._renewing = threading.Lock()
 
     def connect(self, seconds: float) -> Served:
         """See `Transport`."""
@@ -59,9 +64,9 @@ class GrpcTransport:
     ) -> dict[str, NDArray[Any]]:
         """See `Transport`."""
         name, datatype = input_tensor(batch)
-        with grpc_errors(self._address, seconds):
+        with self._channel() as client, grpc_errors(self._address, seconds):
             tensor = triton.InferInput(name, batch.shape, datatype).set_data_from_numpy(batch)
-            result = self._client.infer(
+            result = client.infer(
                 ENCODER_MODEL,
                 [tensor],
                 model_version=self._version,
@@ -75,3 +80,22 @@ class GrpcTransport:
     def close(self) -> None:
         """Close the channel; calls under way end with an error."""
         self._client.close()
+
+    def _open(self) -> triton.InferenceServerClient:
+        return triton.InferenceServerClient(self._address.target, ssl=self._address.secure, channel_args=_CHANNEL)
+
+    @contextmanager
+    def _channel(self) -> Iterator[triton.InferenceServerClient]:
+        """The channel; the next call gets another after one that had no answer in time.
+
+        Its connection may be dead without a word, and would be used for a quarter of an hour. Other threads' calls go
+        on over it; it is closed when the last of them has let go.
+        """
+        client = self._client
+        try:
+            yield client
+        except DeadlineExceeded:
+            with self._renewing:
+                if self._client is client:
+                    self._client = self._open()
+            raise
