@@ -57,7 +57,11 @@ class CutNetwork:
                 self._connect(self._listener.accept()[0])
 
     def _connect(self, client: socket.socket) -> None:
-        server = self._to_target()
+        try:
+            server = self._to_target()
+        except OSError:  # nobody is there
+            client.close()
+            return
         with self._lock:
             how = self._cut
             if how is None:

@@ -59,6 +59,33 @@ def test_redis_killed_in_the_middle(photos: Path, model: Path, tmp_path: Path) -
     server.kill()
 
 
+@pytest.mark.parametrize(("fsync", "says"), [("always", "no Redis at"), ("everysec", "File too large")])
+def test_the_disk_of_redis_is_full_in_the_middle(
+    photos: Path, model: Path, tmp_path: Path, fsync: str, says: str
+) -> None:
+    """A Redis that promises every write ends there; one that promises a second refuses further writes."""
+    server, ledger, done = DurableServer(tmp_path, fsync), tmp_path / "ledger", 0
+    server.start()
+
+    def fill_halfway(images: int) -> None:
+        nonlocal done
+        done += images
+        if done == 160:
+            server.fill_disk()
+
+    with HashEncoder(model, batch_size=16) as encoder:
+        with pytest.raises(StoreUnavailable, match=says):
+            into_index(photos, server.url, encoder, ledger, fill_halfway)
+        server.free_disk()
+        require_kept(server.url, ledger, encoder)
+        receipt = into_index(photos, server.url, encoder, ledger)
+        assert (receipt.encoded, receipt.unchanged) == (IMAGES - done, done)
+        server.kill()
+        server.start()
+        require_whole(server.url, photos, encoder)
+    server.kill()
+
+
 @contextmanager
 def triton_killed(home: Path, repository: Path) -> Iterator[tuple[servers.RunningServers, Callable[[int], None]]]:
     """A Triton, and a progress callback that kills it at the 96th picture and starts it again beside the work."""
