@@ -196,3 +196,16 @@ def test_a_full_disk(photos: Path, model: Path, tmp_path: Path, size: int, noted
         stored = read_codes(path)
         assert stored.ids == names
         assert np.array_equal(stored.codes.fine, encoder.encode([photos / str(name) for name in names]).fine)
+
+
+def test_a_ledger_on_a_full_disk_notes_nothing_that_the_index_lacks(
+    photos: Path, model: Path, redis_url: str, tmp_path: Path
+) -> None:
+    ledger = tmp_path / "ledger"
+    with HashEncoder(model, batch_size=16) as encoder:
+        with disk_of(60_000), pytest.raises(DataError, match="ledger .* cannot be used"):
+            into_index(photos, redis_url, encoder, ledger)
+        require_kept(redis_url, ledger, encoder)
+        receipt = into_index(photos, redis_url, encoder, ledger)
+        assert 0 < receipt.unchanged < IMAGES
+        require_whole(redis_url, photos, encoder)
