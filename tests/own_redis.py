@@ -35,7 +35,8 @@ class OwnRedis:
         Raises:
             TimeoutError: it does not, or has ended.
         """
-        self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
+        # Python ignores SIGXFSZ, and so must the server: a file that may not grow is then an error, as on a full disk.
+        self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL, restore_signals=False)
         deadline = time.monotonic() + PATIENCE_S
         while self._process.poll() is None and time.monotonic() < deadline:
             try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -23,6 +24,12 @@ def suspend(pid: int) -> None:
 def wait_until_group_is_gone(group: int) -> None:
     """Return once no process of the group runs; one that is dead and not yet collected by its parent does not."""
     _wait(lambda: not _running(group), f"processes of group {group} still run")
+
+
+def memory_of_group(group: int, what: str) -> list[int]:
+    """Bytes of each process of the group: VmRSS (resident now) or VmHWM (the most that ever were)."""
+    fields = re.compile(rf"^{what}:\s+(\d+) kB", re.MULTILINE)
+    return [1024 * int(found[1]) for path in _running(group) if (found := fields.search((path / "status").read_text()))]
 
 
 def _running(group: int) -> list[Path]:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bulk_into_index import into_index, require_kept, require_whole
 from durable_server import DurableServer
 from hashgrain.cli.index_sink import IndexSink
 from hashgrain.client import HashEncoder
@@ -22,11 +23,9 @@ from hashgrain.client.ledger import Ledger
 from hashgrain.client.receipt import Receipt
 from hashgrain.client.sources import FolderSource
 from hashgrain.codes.errors import DataError, EmbeddedServerError, ServerUnavailable, StoreUnavailable
-from hashgrain.indexer import Index
 from hashgrain.runtime import servers
 from pictures import arrays, write_tree
 from process_state import wait_until_group_is_gone
-from stored_codes import stored_codes
 
 IMAGES = 400
 
@@ -36,28 +35,6 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("collection") / "photos"
     write_tree(root, arrays(IMAGES))
     return root
-
-
-def into_index(
-    photos: Path, redis_url: str, encoder: HashEncoder, ledger: Path, progress: Callable[[int], object] | None = None
-) -> Receipt:
-    with (
-        IndexSink(redis_url, "photos", encoder) as sink,
-        Ledger(ledger, encoder.fingerprint, encoder.layout) as opened,
-    ):
-        return encode_collection(encoder, FolderSource(photos), sink, ledger=opened, patience=60, progress=progress)
-
-
-def require_whole(redis_url: str, photos: Path, encoder: HashEncoder) -> None:
-    """Every picture's code is in the index, as the encoder gives it."""
-    names = [item.id for item in FolderSource(photos)]
-    codes = encoder.encode([photos / str(name) for name in names])
-    with Index.open(redis_url, "photos") as index:
-        found = stored_codes(index)
-    expected = np.concatenate([codes.coarse, codes.fine], 1)
-    assert {name: code for name, (code, _) in found.items()} == {
-        name: row.tobytes() for name, row in zip(names, expected, strict=True)
-    }
 
 
 def test_redis_killed_in_the_middle(photos: Path, model: Path, tmp_path: Path) -> None:
@@ -75,8 +52,36 @@ def test_redis_killed_in_the_middle(photos: Path, model: Path, tmp_path: Path) -
             into_index(photos, server.url, encoder, tmp_path / "ledger", kill_halfway)
         assert done == 160
         server.start()
+        require_kept(server.url, tmp_path / "ledger", encoder)
         receipt = into_index(photos, server.url, encoder, tmp_path / "ledger")
         assert (receipt.encoded, receipt.unchanged) == (IMAGES - 160, 160)
+        require_whole(server.url, photos, encoder)
+    server.kill()
+
+
+@pytest.mark.parametrize(("fsync", "says"), [("always", "no Redis at"), ("everysec", "File too large")])
+def test_the_disk_of_redis_is_full_in_the_middle(
+    photos: Path, model: Path, tmp_path: Path, fsync: str, says: str
+) -> None:
+    """A Redis that promises every write ends there; one that promises a second refuses further writes."""
+    server, ledger, done = DurableServer(tmp_path, fsync), tmp_path / "ledger", 0
+    server.start()
+
+    def fill_halfway(images: int) -> None:
+        nonlocal done
+        done += images
+        if done == 160:
+            server.fill_disk()
+
+    with HashEncoder(model, batch_size=16) as encoder:
+        with pytest.raises(StoreUnavailable, match=says):
+            into_index(photos, server.url, encoder, ledger, fill_halfway)
+        server.free_disk()
+        require_kept(server.url, ledger, encoder)
+        receipt = into_index(photos, server.url, encoder, ledger)
+        assert (receipt.encoded, receipt.unchanged) == (IMAGES - done, done)
+        server.kill()
+        server.start()
         require_whole(server.url, photos, encoder)
     server.kill()
 
@@ -191,3 +196,16 @@ def test_a_full_disk(photos: Path, model: Path, tmp_path: Path, size: int, noted
         stored = read_codes(path)
         assert stored.ids == names
         assert np.array_equal(stored.codes.fine, encoder.encode([photos / str(name) for name in names]).fine)
+
+
+def test_a_ledger_on_a_full_disk_notes_nothing_that_the_index_lacks(
+    photos: Path, model: Path, redis_url: str, tmp_path: Path
+) -> None:
+    ledger = tmp_path / "ledger"
+    with HashEncoder(model, batch_size=16) as encoder:
+        with disk_of(60_000), pytest.raises(DataError, match="ledger .* cannot be used"):
+            into_index(photos, redis_url, encoder, ledger)
+        require_kept(redis_url, ledger, encoder)
+        receipt = into_index(photos, redis_url, encoder, ledger)
+        assert 0 < receipt.unchanged < IMAGES
+        require_whole(redis_url, photos, encoder)

@@ -15,6 +15,7 @@ from hashgrain.codes.errors import (
     DeadlineExceeded,
     HashgrainError,
     InferenceFailed,
+    ServerBusy,
     ServerUnavailable,
 )
 from tiny_model import write_tiny_repository
@@ -81,6 +82,29 @@ def test_a_server_that_comes_back_with_another_model_is_refused(model: Path, tmp
     write_tiny_repository(tmp_path, seed=1)
     with pytest.raises(ContractViolation, match="went away and came back with another model"):
         require_same_model(parse_address(tmp_path), contract, 5)
+
+
+def test_a_server_that_was_silent_is_asked_once_more_when_it_answers() -> None:
+    call = Server(DeadlineExceeded("silent"))
+    back = Server(DeadlineExceeded("silent"), ServerUnavailable("starting"))
+    assert outlast(call, back, 60) == "answer"
+    assert (call.calls, back.calls) == (2, 3)
+
+
+def test_a_server_that_answers_others_in_time_and_this_call_never_is_not_waited_for() -> None:
+    call = Server(DeadlineExceeded("late"), ServerUnavailable("gone"), DeadlineExceeded("late again"))
+    with pytest.raises(DeadlineExceeded, match="^late again$"):
+        outlast(call, Server(), 60)
+    assert call.calls == 3
+
+
+def test_a_server_whose_queue_was_full_to_the_deadline_is_there_and_not_waited_for() -> None:
+    full = DeadlineExceeded("found no place")
+    full.__cause__ = ServerBusy("full")
+    back = Server()
+    with pytest.raises(DeadlineExceeded, match="no place"):
+        outlast(Server(full), back, 60)
+    assert back.calls == 0
 
 
 def test_other_errors_are_raised_at_once() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import struct
+import tracemalloc
 import warnings
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from hashgrain.codes import images
 from hashgrain.codes.errors import ImageRejected
 from hashgrain.codes.images import MAX_PIXELS, decode, prepare
 
@@ -127,6 +129,41 @@ def test_wide_grey_of_one_value_or_without_a_finite_one_is_black() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert (prepare(Image.fromarray(np.full((4, 4), np.nan, np.float32)), SIZE) == 0).all()
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "La", "RGBa", "P", "I;16", "I", "F"])
+def test_large_pictures_are_converted_in_tiles_to_the_same(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """40 x 24 pixels in tiles of 7 x 7, so that the last are narrower."""
+    grey = noise(channels=1).astype(np.float32) * 100
+    grey[2, 3], grey[20, 33] = np.nan, np.inf
+    clear = Image.fromarray(noise(channels=4))
+    coloured = clear.convert("RGB").convert("P")
+    coloured.info["transparency"] = bytes(range(250))
+    picture = {
+        "P": coloured,
+        "I;16": Image.fromarray(noise(channels=1).astype(np.uint16) * 200),
+        "I": Image.fromarray(noise(channels=1).astype(np.int32) * 1000 - 9),
+        "F": Image.fromarray(grey),
+        "La": clear.convert("LA").convert("La"),
+    }.get(mode) or clear.convert(mode)
+    whole = prepare(picture, 40)
+    monkeypatch.setattr(images, "_TILE", 7)
+    assert np.array_equal(prepare(picture, 40), whole)
+
+
+def test_a_large_16_bit_picture_takes_memory_for_its_pixels_and_not_for_numbers_beside_them() -> None:
+    """NumPy's arrays alone; eight bytes for each of four million pixels would be 32 MB."""
+    picture = Image.fromarray(np.zeros((2000, 2000), np.uint16))
+    tracemalloc.start()
+    prepare(picture, SIZE)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 28_000_000
+
+
+def test_postscript_is_not_run() -> None:
+    with pytest.raises(ImageRejected, match="PostScript is a program"):
+        decode(encoded(Image.new("RGB", (8, 8)), "EPS"), SIZE, "x")
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

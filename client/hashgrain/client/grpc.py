@@ -1,8 +1,10 @@
-"""Triton over gRPC: one channel for the encoder's life, shared by its threads, or by its tasks."""
+"""Triton over gRPC: one channel, shared by the encoder's threads, or tasks, for as long as it is answered in time."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import threading
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 import tritonclient.grpc as triton
@@ -22,6 +24,7 @@ from hashgrain.client.triton_model import (
     require_ready,
 )
 from hashgrain.codes.contract import ENCODER_MODEL, ONLINE, input_tensor
+from hashgrain.codes.errors import DeadlineExceeded
 
 # channel_args replace all of tritonclient's own, so its message sizes and keepalive are repeated here. What is added:
 # a server that comes back is found within two seconds (the default backs off to two minutes), and the connection is
@@ -50,7 +53,8 @@ class GrpcTransport:
     def __init__(self, address: Address) -> None:
         self._address = address
         self._version = ""
-        self._client = triton.InferenceServerClient(address.target, ssl=address.secure, channel_args=_CHANNEL)
+        self._client = self._open()
+        self._renewing = threading.Lock()
 
     def connect(self, seconds: float) -> Served:
         """See `Transport`."""
@@ -62,8 +66,8 @@ class GrpcTransport:
         self, batch: NDArray[Any], outputs: tuple[str, ...], seconds: float, priority: int = ONLINE
     ) -> dict[str, NDArray[Any]]:
         """See `Transport`."""
-        with grpc_errors(self._address, seconds):
-            result = self._client.infer(**_request(batch, self._version, outputs, seconds, priority))
+        with self._channel() as client, grpc_errors(self._address, seconds):
+            result = client.infer(**_request(batch, self._version, outputs, seconds, priority))
             return {name: result.as_numpy(name) for name in outputs}
 
     def queue_times(self, seconds: float) -> QueueTimes:
@@ -79,6 +83,25 @@ class GrpcTransport:
         with grpc_errors(self._address, seconds):
             return getattr(self._client, method)(**arguments, client_timeout=seconds)
 
+    def _open(self) -> triton.InferenceServerClient:
+        return triton.InferenceServerClient(self._address.target, ssl=self._address.secure, channel_args=_CHANNEL)
+
+    @contextmanager
+    def _channel(self) -> Iterator[triton.InferenceServerClient]:
+        """The channel; the next call gets another after one that had no answer in time.
+
+        Its connection may be dead without a word, and would be used for a quarter of an hour. Other threads' calls go
+        on over it; it is closed when the last of them has let go.
+        """
+        client = self._client
+        try:
+            yield client
+        except DeadlineExceeded:
+            with self._renewing:
+                if self._client is client:
+                    self._client = self._open()
+            raise
+
 
 class AsyncGrpcTransport:
     """An `AsyncTransport` over gRPC; see there. It belongs to the event loop in which it is made."""
@@ -88,7 +111,7 @@ class AsyncGrpcTransport:
     def __init__(self, address: Address) -> None:
         self._address = address
         self._version = ""
-        self._client = triton_aio.InferenceServerClient(address.target, ssl=address.secure, channel_args=_CHANNEL)
+        self._client = self._open()
 
     async def connect(self, seconds: float) -> Served:
         """See `Transport`."""
@@ -100,9 +123,15 @@ class AsyncGrpcTransport:
         self, batch: NDArray[Any], outputs: tuple[str, ...], seconds: float, priority: int = ONLINE
     ) -> dict[str, NDArray[Any]]:
         """See `Transport`; cancelled, it takes the request back from the server."""
-        with grpc_errors(self._address, seconds):
-            result = await self._client.infer(**_request(batch, self._version, outputs, seconds, priority))
-            return {name: result.as_numpy(name) for name in outputs}
+        client = self._client
+        try:
+            with grpc_errors(self._address, seconds):
+                result = await client.infer(**_request(batch, self._version, outputs, seconds, priority))
+                return {name: result.as_numpy(name) for name in outputs}
+        except DeadlineExceeded:  # the connection may be dead without a word, see `GrpcTransport`
+            if self._client is client:
+                self._client = self._open()
+            raise
 
     async def queue_times(self, seconds: float) -> QueueTimes:
         """See `Transport`."""
@@ -116,6 +145,9 @@ class AsyncGrpcTransport:
         method, arguments = question
         with grpc_errors(self._address, seconds):
             return await getattr(self._client, method)(**arguments, client_timeout=seconds)
+
+    def _open(self) -> triton_aio.InferenceServerClient:
+        return triton_aio.InferenceServerClient(self._address.target, ssl=self._address.secure, channel_args=_CHANNEL)
 
 
 def _introduction(address: Address) -> Generator[_Question, Any, Served]:

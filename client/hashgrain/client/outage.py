@@ -10,7 +10,7 @@ from typing import TypeVar
 from hashgrain.client.address import Address
 from hashgrain.client.transport import open_transport
 from hashgrain.codes import EncoderContract
-from hashgrain.codes.errors import ContractViolation, DeadlineExceeded, ServerUnavailable
+from hashgrain.codes.errors import ContractViolation, DeadlineExceeded, ServerBusy, ServerUnavailable
 
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 2.0
@@ -23,22 +23,32 @@ def outlast(
 ) -> _T:
     """Run `call`; where the server is gone, wait until it is back, and run it again.
 
+    A server that gives no answer in time may be gone, too: a network that is cut seldom says so. Then it is asked once
+    more, as soon as it answers at all; one whose queue was full to the end is there, and is not.
+
     Args:
-        call: raises ServerUnavailable where the server is gone.
+        call: raises ServerUnavailable where the server is gone, and DeadlineExceeded where it is silent.
         require_back: raises ServerUnavailable or DeadlineExceeded as long as it is.
         seconds: how long to wait at most; 0 to run `call` once.
         over: set when nobody waits for the answer any more.
 
     Raises:
         ServerUnavailable: the server stayed away.
+        DeadlineExceeded: it answers, but not `call`.
         EncoderError: anything else of `call` or `require_back`.
     """
     deadline = time.monotonic() + seconds
     over = over or threading.Event()
+    silent = False
     while True:
         try:
             return call()
         except ServerUnavailable as exc:
+            _wait(require_back, exc, deadline, seconds, over)
+        except DeadlineExceeded as exc:
+            if silent or isinstance(exc.__cause__, ServerBusy):
+                raise
+            silent = True
             _wait(require_back, exc, deadline, seconds, over)
 
 
@@ -68,7 +78,7 @@ def require_same_model(address: Address, contract: EncoderContract, seconds: flo
 
 def _wait(
     require_back: Callable[[], object],
-    gone: ServerUnavailable,
+    gone: ServerUnavailable | DeadlineExceeded,
     deadline: float,
     seconds: float,
     over: threading.Event,

@@ -11,7 +11,10 @@ animation the first frame counts.
 from __future__ import annotations
 
 import io
+import math
 import threading
+from collections.abc import Callable
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +33,7 @@ IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".
 
 _ORIENTATION = 0x0112
 _UPRIGHT = 1
+_TILE = 1024
 
 _loading = threading.Lock()
 
@@ -60,15 +64,15 @@ def decode(data: bytes | Image.Image, size: int, name: str) -> NDArray[np.uint8]
     Safe to call from several threads, also with one open picture.
 
     Raises:
-        ImageRejected: it is empty, not an image, cut short, damaged, or larger than MAX_PIXELS.
+        ImageRejected: it is empty, not an image, cut short, damaged, PostScript, or larger than MAX_PIXELS.
     """
     if isinstance(data, bytes) and not data:
         raise ImageRejected(name, "the file is empty")
     try:
         if isinstance(data, bytes):
-            return prepare(_within_limit(Image.open(io.BytesIO(data)), name), size)
+            return prepare(_allowed(Image.open(io.BytesIO(data)), name), size)
         with _loading:  # Pillow reads the pixels on first use; two threads must not both be the first
-            _within_limit(data, name).load()
+            _allowed(data, name).load()
         return prepare(data, size)
     except ImageRejected:
         raise
@@ -80,7 +84,9 @@ def decode(data: bytes | Image.Image, size: int, name: str) -> NDArray[np.uint8]
         raise ImageRejected(name, f"cannot be decoded ({type(exc).__name__}: {exc})") from exc
 
 
-def _within_limit(picture: Image.Image, name: str) -> Image.Image:
+def _allowed(picture: Image.Image, name: str) -> Image.Image:
+    if picture.format == "EPS":  # Pillow would run Ghostscript on what a stranger wrote
+        raise ImageRejected(name, "PostScript is a program; convert it to PNG or JPEG first")
     width, height = picture.size
     if width * height > MAX_PIXELS:
         raise ImageRejected(name, f"{width} x {height} pixels, the limit is {MAX_PIXELS:,} in all; scale it down first")
@@ -99,24 +105,59 @@ def _upright(picture: Image.Image) -> Image.Image:
 
 def _to_rgb(picture: Image.Image) -> Image.Image:
     if picture.mode == "I" or picture.mode.startswith("I;16") or picture.mode == "F":
-        return _scale_to_8_bits(picture)
-    if picture.mode == "La":
-        picture = picture.convert("LA")
-    if picture.mode in ("RGBA", "LA", "PA", "RGBa") or "transparency" in picture.info:
-        rgba = picture.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, "white")
-        return Image.alpha_composite(white, rgba).convert("RGB")
+        return _by_tiles(picture, _eight_bits(picture))
+    if picture.mode in ("RGBA", "LA", "La", "PA", "RGBa") or "transparency" in picture.info:
+        return _by_tiles(picture, _over_white)
     return picture if picture.mode == "RGB" else picture.convert("RGB")
 
 
-def _scale_to_8_bits(picture: Image.Image) -> Image.Image:
-    """16-bit, 32-bit and float greyscale: Pillow's own conversion clips at 255, which turns an X-ray white."""
-    values = np.asarray(picture).astype(np.float64)
+def _by_tiles(picture: Image.Image, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
+    """Convert a picture pixel by pixel, in tiles: the steps between would take the largest some gigabytes at once."""
+    width, height = picture.size
+    if width <= _TILE and height <= _TILE:
+        return convert(picture)
+    rgb = Image.new("RGB", picture.size)
+    for left, top in product(range(0, width, _TILE), range(0, height, _TILE)):
+        box = (left, top, min(left + _TILE, width), min(top + _TILE, height))
+        rgb.paste(convert(picture.crop(box)), box)
+    return rgb
+
+
+def _over_white(tile: Image.Image) -> Image.Image:
+    rgba = (tile.convert("LA") if tile.mode == "La" else tile).convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
+
+
+def _eight_bits(picture: Image.Image) -> Callable[[Image.Image], Image.Image]:
+    """Of 16-bit, 32-bit and float greyscale: Pillow's own conversion clips at 255, which turns an X-ray white."""
     if picture.mode.startswith("I;16"):
-        scaled = values / 257.0
-    else:
-        finite = np.isfinite(values)
-        values = np.where(finite, values, values[finite].min() if finite.any() else 0.0)
-        low, high = float(values.min()), float(values.max())
-        scaled = (values - low) * (255.0 / (high - low)) if high > low else np.zeros_like(values)
-    return Image.fromarray(np.rint(scaled).astype(np.uint8)).convert("RGB")
+        return lambda tile: _grey(_values(tile) / 257.0)
+    low, high = _finite_range(picture)
+    if not high > low:
+        return lambda tile: Image.new("RGB", tile.size)
+    scale = 255.0 / (high - low)
+
+    def stretched(tile: Image.Image) -> Image.Image:
+        values = _values(tile)
+        return _grey((np.where(np.isfinite(values), values, low) - low) * scale)
+
+    return stretched
+
+
+def _finite_range(picture: Image.Image) -> tuple[float, float]:
+    """The least and the largest of the values that are numbers; (inf, -inf) where there is none."""
+    low, high = math.inf, -math.inf
+    rows = max(1, _TILE * _TILE // picture.width)
+    for top in range(0, picture.height, rows):
+        values = _values(picture.crop((0, top, picture.width, min(top + rows, picture.height))))
+        finite = values[np.isfinite(values)]
+        low, high = min(low, float(finite.min(initial=low))), max(high, float(finite.max(initial=high)))
+    return low, high
+
+
+def _values(picture: Image.Image) -> NDArray[np.float64]:
+    return np.asarray(picture).astype(np.float64)
+
+
+def _grey(values: NDArray[np.float64]) -> Image.Image:
+    return Image.fromarray(np.rint(values).astype(np.uint8)).convert("RGB")

@@ -18,6 +18,7 @@ import numpy as np
 import onnxruntime
 import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
+from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 
 Feed = dict[str, NDArray[Any]]
 
@@ -78,8 +79,10 @@ class TritonPythonModel:
     def _run_alone(self, feed: Feed, names: list[str]) -> Any:
         try:
             return _respond(dict(zip(names, self.session.run(names, feed), strict=True)))
+        except InvalidArgument as error:  # a batch of 0, which Triton lets through as a picture without a batch
+            return _refuse(error, pb_utils.TritonError.INVALID_ARG)
         except Exception as error:  # whatever it is, it is this request's answer and not the server's end
-            return pb_utils.InferenceResponse([], error=pb_utils.TritonError(f"{type(error).__name__}: {error}"))
+            return _refuse(error, pb_utils.TritonError.INTERNAL)
 
 
 def _alike(feeds: list[Feed]) -> bool:
@@ -93,3 +96,7 @@ def _respond(outputs: Feed) -> Any:
     return pb_utils.InferenceResponse(
         [pb_utils.Tensor(name, np.ascontiguousarray(array)) for name, array in outputs.items()]
     )
+
+
+def _refuse(error: Exception, status: Any) -> Any:
+    return pb_utils.InferenceResponse([], error=pb_utils.TritonError(f"{type(error).__name__}: {error}", status))

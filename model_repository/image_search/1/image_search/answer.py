@@ -14,6 +14,8 @@ from hashgrain.codes.errors import EncoderError, HashgrainError, IndexMissing, I
 from hashgrain.indexer import Hit
 
 NO_DISTANCE = -1
+HEAD, TAIL = 400, 200
+"""Characters of an error's words that are kept where there are more: gRPC carries no more than 8 KiB, encoded."""
 
 
 def answer_tensors(hits: list[Hit], k: int) -> dict[str, NDArray[Any]]:
@@ -53,10 +55,15 @@ def respond(tensors: dict[str, NDArray[Any]]) -> Any:
 def refuse(error: Exception) -> Any:
     """The response that carries an error, for the one who asked and nobody else."""
     if isinstance(error, HashgrainError):
-        return pb_utils.InferenceResponse([], error=pb_utils.TritonError(str(error), _status(error)))
+        return pb_utils.InferenceResponse([], error=pb_utils.TritonError(_short(str(error)), _status(error)))
     pb_utils.Logger.log_error("".join(traceback.format_exception(error)))
     message = f"image_search failed ({type(error).__name__}: {error}); see the server's log"
-    return pb_utils.InferenceResponse([], error=pb_utils.TritonError(message, pb_utils.TritonError.INTERNAL))
+    return pb_utils.InferenceResponse([], error=pb_utils.TritonError(_short(message), pb_utils.TritonError.INTERNAL))
+
+
+def _short(message: str) -> str:
+    """What is wrong stands in front and the next step at the end; between them may be all that the caller sent."""
+    return message if len(message) <= HEAD + TAIL else f"{message[:HEAD]} ... {message[-TAIL:]}"
 
 
 def _status(error: HashgrainError) -> Any:

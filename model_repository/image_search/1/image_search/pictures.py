@@ -29,16 +29,24 @@ def read_pictures(pixels: NDArray[np.uint8] | None, files: NDArray[Any] | None, 
         uint8 (B, S, S, 3).
 
     Raises:
-        InvalidInput: both inputs are given, or none.
+        InvalidInput: both inputs are given, or none, or one without its batch dimension.
         ImageRejected: a picture cannot be read; it is named by its position in the request.
     """
     if pixels is not None and files is not None:
         raise InvalidInput(f"both inputs were given; send either {PIXELS} or {FILES}")
     if pixels is not None:
+        _require_batch(pixels, PIXELS, 4)
         return _from_pixels(pixels, size)
     if files is not None:
-        return _stack([decode(_file(row[0], name), size, name) for name, row in _named(files)], size)
+        _require_batch(files, FILES, 2)
+        return np.stack([decode(_file(row[0], name), size, name) for name, row in _named(files)])
     raise InvalidInput(f"no input was given; send {PIXELS} (UINT8, height x width x 3) or {FILES} (a JPEG, PNG, ...)")
+
+
+def _require_batch(tensor: NDArray[Any], name: str, dimensions: int) -> None:
+    """Triton takes the shape [0, 32, 32, 3] for pictures without a batch: what comes is [32, 32, 3]."""
+    if tensor.ndim != dimensions or len(tensor) == 0:
+        raise InvalidInput(f"{name} has an empty batch; send 1 picture or more, in {dimensions} dimensions")
 
 
 def _from_pixels(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
@@ -46,7 +54,7 @@ def _from_pixels(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
         return pixels
     if 0 in pixels.shape[1:]:
         raise InvalidInput(f"{PIXELS} has the shape {list(pixels.shape)}; a picture needs at least one pixel")
-    return _stack([decode(Image.fromarray(picture), size, name) for name, picture in _named(pixels)], size)
+    return np.stack([decode(Image.fromarray(picture), size, name) for name, picture in _named(pixels)])
 
 
 def _named(batch: NDArray[Any]) -> list[tuple[str, Any]]:
@@ -64,7 +72,3 @@ def _file(content: bytes, name: str) -> bytes:
         return base64.b64decode(data, validate=True)
     except binascii.Error as exc:
         raise ImageRejected(name, f"its data URL cannot be read ({exc}); encode it in base64 without blanks") from None
-
-
-def _stack(pictures: list[NDArray[np.uint8]], size: int) -> NDArray[np.uint8]:
-    return np.stack(pictures) if pictures else np.empty((0, size, size, 3), np.uint8)
