@@ -68,6 +68,7 @@ def _stages(receipt: Receipt) -> dict[str, Any]:
         time.stage: {
             "busy_seconds": round(time.busy_seconds, 3),
             "thread_seconds": round(time.thread_seconds, 3),
+            "cpu_seconds": round(time.cpu_seconds, 3),
         }
         for time in receipt.stages
     }
