@@ -1,4 +1,4 @@
-"""A Redis-protocol server for one run: empty, on a port of its own, set up like the embedded one."""
+"""Servers for one run: empty, on ports of their own, set up like the embedded ones."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from hashgrain.runtime.addresses import model_repository
 from hashgrain.runtime.home import Home
 from hashgrain.runtime.ports import Ports, choose
 from hashgrain.runtime.readiness import wait_for_redis
 from hashgrain.runtime.redis_server import launch_redis, stop_redis
+from hashgrain.runtime.servers import RunningServers, StartSettings, start, stop
 
 READY_S = 20.0
 
 
 @contextlib.contextmanager
 def own_redis() -> Iterator[str]:
-    """Start it, give its address over loopback, and end it with all its data.
+    """Start a Redis-protocol server, give its address over loopback, and end it with all its data.
 
     Raises:
         MissingDependency: there is no server program.
@@ -32,3 +34,18 @@ def own_redis() -> Iterator[str]:
             yield wait_for_redis(home, record, time.monotonic() + READY_S).address
         finally:
             stop_redis(record)
+
+
+@contextlib.contextmanager
+def own_servers() -> Iterator[RunningServers]:
+    """Start the embedded Triton and Redis over the default models, on ports of their own, and end them with all data.
+
+    Raises:
+        MissingDependency, EmbeddedServerError: see `runtime.servers.start`.
+    """
+    with tempfile.TemporaryDirectory(prefix="hashgrain-benchmark-") as folder:
+        home = Path(folder)
+        try:
+            yield start(StartSettings(home, model_repository()), announce=print)
+        finally:
+            stop(home)

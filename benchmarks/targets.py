@@ -1,4 +1,4 @@
-"""What the index is to reach, and how far off a run is."""
+"""What is to be reached, and how far off a run is."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ THIRD_PARTY = {
 
 ONLY_IN = {
     ("codes", "PIL"): {"images.py"},
-    ("codes", "onnxruntime"): {"onnx_model.py"},
+    ("codes", "onnxruntime"): {"onnx_model.py", "cpu_session.py"},
     ("client", "tritonclient"): {"grpc.py", "transport_errors.py"},
     ("client", "grpc"): {"grpc.py", "transport_errors.py"},
     ("export", "timm"): {"timm_backbone.py"},

@@ -20,6 +20,7 @@ from hashgrain.codes import CodeLayout
 from hashgrain.indexer import Index
 from pictures import arrays, file_bytes, write_tree
 from tiny_model import write_tiny_repository
+from triton_metrics import metrics, serving
 
 
 @pytest.fixture(scope="module")
@@ -162,6 +163,21 @@ def test_json(triton: EmbeddedServers, capsys: pytest.CaptureFixture[str]) -> No
             "version": "1",
         },
     }
+
+
+def test_energy_is_told_where_the_server_tells_of_it(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In words, in JSON and on the page; without a GPU none of them mentions it."""
+    write_tree(Path("photos"), arrays(4))
+    counted = [metrics(joules) for joules in ("100", "110", "110", "130")]
+    with serving([*counted, metrics(), metrics()]) as address:
+        options = ("--out", "c.parquet", "--triton", repository, "--metrics", address)
+        assert run("photos", *options, "--report", "page.html") == 0
+        assert "the server's GPUs took 10 J, 2.5 J an image\n" in capsys.readouterr().out
+        assert "<b>10 J</b>" in Path("page.html").read_text()
+        assert run("photos", *options, "--json") == 0
+        assert json.loads(capsys.readouterr().out)["joules"] == 20
+        assert run("photos", *options, "--report", "page.html") == 0
+        assert "GPUs" not in capsys.readouterr().out + Path("page.html").read_text()
 
 
 def test_with_a_ledger_the_same_command_does_only_what_is_left(

@@ -73,6 +73,13 @@ from hashgrain.cli.options import json_option, redis_option, triton_option
     "earlier runs, too.",
 )
 @click.option(
+    "--metrics",
+    envvar="HASHGRAIN_METRICS",
+    metavar="URL",
+    help="Triton's metrics, http://host:8002/metrics: the receipt then says what its GPUs took. [default: those of the "
+    "embedded server, and port 8002 where Triton listens at its usual ports]",
+)
+@click.option(
     "--queue",
     "queue_url",
     metavar="URL",
@@ -116,6 +123,7 @@ def encode(
     patience: float,
     rejected_file: Path | None,
     report_file: Path | None,
+    metrics: str | None,
     queue_url: str | None,
     job: str | None,
     claim_after: float | None,
@@ -138,7 +146,7 @@ def encode(
     """
     from hashgrain.client import HashEncoder
     from hashgrain.client.open_source import ParquetColumns, open_sources
-    from hashgrain.runtime.addresses import resolve_redis, resolve_triton
+    from hashgrain.runtime.addresses import resolve_metrics, resolve_redis, resolve_triton
 
     if (out is None) == (index_name is None):
         raise click.UsageError("say where the codes go: either --out FILE or --index NAME")
@@ -193,6 +201,7 @@ def encode(
                 verify=verify,
                 retry_rejected=retry_rejected,
                 report=report_file,
+                metrics=resolve_metrics(metrics, triton),
             ),
             source,
             encoder,

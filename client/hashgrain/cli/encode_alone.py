@@ -36,6 +36,7 @@ class AloneSettings:
         verify: read every file, whatever the ledger knows of it.
         retry_rejected: try again what an earlier run could not read.
         report: the page to write; None for none.
+        metrics: address of Triton's metrics; None where it is unknown.
     """
 
     out: Path | None
@@ -46,6 +47,7 @@ class AloneSettings:
     verify: bool
     retry_rejected: bool
     report: Path | None
+    metrics: str | None
 
     @property
     def place(self) -> str:
@@ -83,6 +85,7 @@ def encode_alone(
             logits=settings.logits,
             patience=patience,
             progress=progress,
+            metrics=settings.metrics,
         )
         if rejected_file is not None:
             write_rejected(rejected_file, ((image.name, image.reason) for image in receipt.rejected))

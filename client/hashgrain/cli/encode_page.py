@@ -55,6 +55,7 @@ def _tiles(receipt: Receipt, rejected: int) -> list[tuple[str, str]]:
         (f"{rejected:,}", "cannot be read"),
         (f"{receipt.images_per_second:,.0f}/s", "images encoded"),
         (f"{receipt.bytes_read / 1e6:,.1f} MB", "read"),
+        *([] if receipt.joules is None else [(f"{receipt.joules:,.0f} J", "taken by the server's GPUs")]),
     ]
 
 

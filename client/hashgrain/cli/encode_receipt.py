@@ -25,7 +25,16 @@ def print_receipt(receipt: Receipt, encoder: HashEncoder, place: str) -> None:
         click.echo(f"also {others}")
     busy = ", ".join(f"{time.stage} {time.busy_seconds / max(receipt.seconds, 1e-9):.0%}" for time in receipt.stages)
     click.echo(f"read {receipt.bytes_read / 1e6:,.1f} MB in {receipt.seconds:,.1f} s; at work of that time: {busy}")
+    if receipt.joules is not None:
+        click.echo(f"the server's GPUs took {energy(receipt)}")
     _print_rejected(receipt)
+
+
+def energy(receipt: Receipt) -> str:
+    """Joules of the whole run and, where there was one, for each image that was encoded."""
+    assert receipt.joules is not None
+    each = f", {receipt.joules / receipt.encoded:.3g} J an image" if receipt.encoded else ""
+    return f"{receipt.joules:,.0f} J{each}"
 
 
 def print_receipt_as_json(receipt: Receipt, encoder: HashEncoder, target: dict[str, str]) -> None:
@@ -43,6 +52,7 @@ def print_receipt_as_json(receipt: Receipt, encoder: HashEncoder, target: dict[s
             "seconds": round(receipt.seconds, 3),
             "images_per_second": round(receipt.images_per_second, 1),
             "stages": _stages(receipt),
+            **({} if receipt.joules is None else {"joules": round(receipt.joules, 3)}),
             "model": {
                 "fingerprint": encoder.fingerprint,
                 "coarse_bits": layout.coarse_bits,
@@ -68,6 +78,7 @@ def _stages(receipt: Receipt) -> dict[str, Any]:
         time.stage: {
             "busy_seconds": round(time.busy_seconds, 3),
             "thread_seconds": round(time.thread_seconds, 3),
+            "cpu_seconds": round(time.cpu_seconds, 3),
         }
         for time in receipt.stages
     }

@@ -16,12 +16,14 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 
 from hashgrain.client.ahead import Ahead
 from hashgrain.client.decoding import Named
 from hashgrain.client.delivery import Delivery
 from hashgrain.client.encoded import Encoded, Logits
 from hashgrain.client.encoder import HashEncoder
+from hashgrain.client.energy import EnergyMeter
 from hashgrain.client.ledger import Ledger
 from hashgrain.client.plan import Batch, Plan
 from hashgrain.client.reading import Reader
@@ -47,6 +49,7 @@ def encode_collection(
     logits: Logits = False,
     patience: float = PATIENCE_S,
     progress: Callable[[int], object] | None = None,
+    metrics: str | None = None,
 ) -> Receipt:
     """Encode every item and hand the codes to the sink, batch by batch in the items' order.
 
@@ -64,14 +67,16 @@ def encode_collection(
         patience: seconds to wait for a server that goes away in the middle, each time.
         progress: told the number of pictures done since the last call, the rejected ones included; called, like the
             sink, from the calling thread.
+        metrics: address of Triton's metrics, for the receipt's energy; see `EnergyMeter`.
 
     Raises:
         DataError: the collection is empty or cannot be read, or the ledger cannot be written.
-        InvalidInput: logits are asked for with a ledger.
+        InvalidInput: logits are asked for with a ledger, or `metrics` is no address.
         EncoderError, StoreError: from encoder and sink; what the sink has taken until then stays with it.
     """
     if ledger is not None and logits:
         raise InvalidInput("a ledger keeps codes and no logits; leave out one of the two")
+    energy = EnergyMeter(metrics)
     begun, clock = time.perf_counter(), StageClock()
     plan = Plan(ledger, sink.target if ledger is not None else None, encoder.batch_size)
     delivery = Delivery(sink, ledger, encoder.layout, clock)
@@ -91,7 +96,7 @@ def encode_collection(
             delivery.deliver(batch, part, plan.recorded)
             if progress is not None:
                 progress(len(batch.planned))
-    receipt = delivery.receipt(time.perf_counter() - begun)
+    receipt = replace(delivery.receipt(time.perf_counter() - begun), joules=energy.joules())
     if not receipt.images:
         raise DataError("the collection is empty; give a folder, a list or a Parquet file with images in it")
     return receipt

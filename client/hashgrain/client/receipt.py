@@ -21,6 +21,7 @@ class Receipt:
         bytes_read: of image files, as they are stored.
         seconds: from the first to the last.
         stages: how long each stage was at work.
+        joules: that the server's GPUs took meanwhile, for this and for all else; None where it does not tell.
     """
 
     encoded: int
@@ -31,6 +32,7 @@ class Receipt:
     bytes_read: int
     seconds: float
     stages: tuple[StageTime, ...]
+    joules: float | None = None
 
     @property
     def images(self) -> int:

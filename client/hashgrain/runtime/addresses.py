@@ -39,6 +39,28 @@ def resolve_triton(option: str | None, home: Path | None = None) -> str:
     )
 
 
+def resolve_metrics(option: str | None, triton: str | None, home: Path | None = None) -> str | None:
+    """Address of Triton's metrics, for `encode_collection`.
+
+    Args:
+        option: what the user gave by --metrics or $HASHGRAIN_METRICS, taken as it is.
+        triton: what the user gave by --triton or $HASHGRAIN_TRITON.
+        home: the state folder of the embedded servers, by default as `home.find_home` says.
+
+    Returns:
+        The option, else that of the embedded Triton where no other was given, else the usual one of the Triton that
+        was, or None where that cannot be known.
+    """
+    if option:
+        return option
+    if triton:
+        from hashgrain.client.energy import usual_metrics
+
+        return usual_metrics(triton)
+    now = state.without_dead(state.load(find_home(home)))
+    return now.triton.metrics if now.triton else None
+
+
 def resolve_redis(option: str | None, home: Path | None = None) -> str:
     """Address for Index.
 

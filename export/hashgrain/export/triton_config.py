@@ -160,7 +160,7 @@ def _tensor_list(kind: str, tensors: dict[str, tuple[str, tuple[int, ...]]]) -> 
 
 
 def _comment(text: str) -> list[str]:
-    return [f"# {line}" for line in textwrap.wrap(text, _COMMENT_WIDTH, break_long_words=False)]
+    return [f"# {line}" for line in textwrap.wrap(text, _COMMENT_WIDTH, break_long_words=False, break_on_hyphens=False)]
 
 
 def _quote(text: str) -> str:

@@ -17,7 +17,7 @@ from hashgrain.codes.contract import ENCODER_MODEL, EncoderContract, input_tenso
 from hashgrain.codes.errors import ContractViolation, InferenceFailed, InvalidInput, MissingDependency
 
 _TRITON_TYPES = {"tensor(uint8)": "UINT8", "tensor(float)": "FP32"}
-_PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
+_GPU, _CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 _ONLY_FATAL = 4
 
 
@@ -26,7 +26,7 @@ class OnnxModel:
 
     Args:
         path: see `find_model`.
-        threads: how many compute; by default ONNX Runtime's choice, one for each core.
+        threads: how many compute without a GPU; by default one for each core.
 
     Attributes:
         path: the file.
@@ -42,19 +42,23 @@ class OnnxModel:
     def __init__(self, path: Path, threads: int | None = None) -> None:
         try:
             import onnxruntime
+
+            from hashgrain.codes.cpu_session import CpuSession
         except ImportError as exc:
             raise MissingDependency(
                 'onnxruntime is not installed; install it with: pip install "hashgrain[cpu]" (or [gpu])'
             ) from exc
         self.path = find_model(path)
         self.runtime_version: str = onnxruntime.__version__
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = _ONLY_FATAL  # what goes wrong comes as an exception too
-        options.intra_op_num_threads = threads or 0
-        available = set(onnxruntime.get_available_providers())
-        providers = [name for name in _PROVIDERS if name in available]
         with load_errors(str(self.path)):
-            self._session = onnxruntime.InferenceSession(str(self.path), options, providers=providers)
+            if _GPU in onnxruntime.get_available_providers():
+                options = onnxruntime.SessionOptions()
+                options.log_severity_level = _ONLY_FATAL  # what goes wrong comes as an exception too
+                self._session = onnxruntime.InferenceSession(str(self.path), options, providers=[_GPU, _CPU])
+                self._run = self._session.run
+            else:
+                on_cores = CpuSession(str(self.path), threads, _ONLY_FATAL)
+                self._session, self._run = on_cores.whole, on_cores.run
         self.contract = self._checked_contract()
 
     def run(self, batch: NDArray[Any], outputs: tuple[str, ...]) -> dict[str, NDArray[Any]]:
@@ -72,7 +76,7 @@ class OnnxModel:
         """
         name, _ = input_tensor(batch)
         with run_errors(str(self.path)):
-            return dict(zip(outputs, self._session.run(list(outputs), {name: batch}), strict=True))
+            return dict(zip(outputs, self._run(list(outputs), {name: batch}), strict=True))
 
     def _checked_contract(self) -> EncoderContract:
         session, source = self._session, str(self.path)

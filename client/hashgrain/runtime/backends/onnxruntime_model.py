@@ -4,8 +4,9 @@ Triton runs this file for every model whose config.pbtxt says `backend: "onnxrun
 environment (NumPy 1.26), so the same model folder serves here and on the native backend of NVIDIA's image. The
 config's settings for CUDA and TensorRT mean nothing here and are left alone.
 
-Requests that Triton hands over together run as one batch. A request that the model cannot take is answered with an
-error of its own; the others of its batch, and the server, go on.
+The instances of a model share the cores among them. Requests that Triton hands over together run as one batch, a large
+one in parts that go to an instance's cores (`hashgrain.codes.cpu_session`). A request that the model cannot take is
+answered with an error of its own; the others of its batch, and the server, go on.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
 from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
+
+from hashgrain.codes.cpu_session import CpuSession, share_of_cores
 
 Feed = dict[str, NDArray[Any]]
 
@@ -37,13 +39,15 @@ class TritonPythonModel:
         path = (Path(args["model_repository"]) / args["model_version"] / filename).resolve()
         if not path.is_file():
             raise pb_utils.TritonModelException(f"{path} is missing; write it with `hashgrain export`")
-        self.session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        instances = sum(group["count"] for group in config["instance_group"])
+        session = CpuSession(str(path), share_of_cores(instances))
         self.inputs = [tensor["name"] for tensor in config["input"]]
         self.outputs = [tensor["name"] for tensor in config["output"]]
         self.batched = config.get("max_batch_size", 0) > 0
+        self.run = session.run if self.batched else session.whole.run
         for kind, wanted, found in (
-            ("input", self.inputs, self.session.get_inputs()),
-            ("output", self.outputs, self.session.get_outputs()),
+            ("input", self.inputs, session.whole.get_inputs()),
+            ("output", self.outputs, session.whole.get_outputs()),
         ):
             missing = sorted(set(wanted) - {tensor.name for tensor in found})
             if missing:
@@ -69,7 +73,7 @@ class TritonPythonModel:
     def _run_together(self, feeds: list[Feed], wanted: list[list[str]]) -> list[Any]:
         batch = {name: np.concatenate([feed[name] for feed in feeds]) for name in self.inputs}
         names = [name for name in self.outputs if any(name in asked for asked in wanted)]
-        results = dict(zip(names, self.session.run(names, batch), strict=True))
+        results = dict(zip(names, self.run(names, batch), strict=True))
         bounds = np.cumsum([0] + [len(feed[self.inputs[0]]) for feed in feeds])
         return [
             _respond({name: results[name][start:stop] for name in asked})
@@ -78,7 +82,7 @@ class TritonPythonModel:
 
     def _run_alone(self, feed: Feed, names: list[str]) -> Any:
         try:
-            return _respond(dict(zip(names, self.session.run(names, feed), strict=True)))
+            return _respond(dict(zip(names, self.run(names, feed), strict=True)))
         except InvalidArgument as error:  # a batch of 0, which Triton lets through as a picture without a batch
             return _refuse(error, pb_utils.TritonError.INVALID_ARG)
         except Exception as error:  # whatever it is, it is this request's answer and not the server's end
