@@ -19,6 +19,8 @@ import onnxruntime
 import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
 
+from hashgrain.codes.onnx_model import session_options
+
 Feed = dict[str, NDArray[Any]]
 
 
@@ -36,7 +38,7 @@ class TritonPythonModel:
         path = (Path(args["model_repository"]) / args["model_version"] / filename).resolve()
         if not path.is_file():
             raise pb_utils.TritonModelException(f"{path} is missing; write it with `hashgrain export`")
-        self.session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        self.session = onnxruntime.InferenceSession(str(path), session_options(), providers=["CPUExecutionProvider"])
         self.inputs = [tensor["name"] for tensor in config["input"]]
         self.outputs = [tensor["name"] for tensor in config["output"]]
         self.batched = config.get("max_batch_size", 0) > 0
