@@ -1,6 +1,7 @@
 """Hierarchies of any depth, from the file to the grades."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from hashgrain.export.metrics import normalised_dcg
 from hashgrain.export.rankings import Depths, Grading, ranking_figures
 from labelled_pictures import write_parquet
 
+ROOT = Path(__file__).resolve().parent.parent.parent
 NAMES = ("cat", "dog", "fox", "bus", "oak")
 TREE = {"animal": {"pet": ["cat", "dog"], "wild": ["fox"]}, "thing": ["bus"], "plant": [{"tree": ["oak"]}]}
 
@@ -40,6 +42,15 @@ def test_kinship_is_the_depth_of_the_lowest_common_ancestor(tmp_path):
         [0, 0, 0, 3, 0],
         [0, 0, 0, 0, 3],
     ]
+
+
+def test_the_example_puts_every_class_of_cifar100_under_its_own_superclass():
+    names = tuple(json.loads((ROOT / "tests" / "golden" / "cifar100_unseen_v1.json").read_text())["classes"])
+    tree, superclasses = read_hierarchy(ROOT / "docs" / "hierarchies" / "cifar100.json", names, "CIFAR-100")
+    assert tree.levels.shape == (100, 2)
+    assert len(set(superclasses)) == 20
+    assert np.bincount(tree.parent).tolist() == [5] * 20
+    assert np.bincount(tree.levels[:, 0]).tolist() == [45, 5, 15, 25, 10]
 
 
 def test_groups_of_one_name_in_two_places_are_told_apart_by_their_paths(tmp_path):

@@ -16,15 +16,18 @@ def random_codes(rng, count):
     return HashCodes.from_logits(rng.normal(size=(count, 8)), rng.normal(size=(count, 32)))
 
 
-def walked(queries, database, length, order, share, k, tries, rng):
+KEYS = {"coarse": slice(8), "coarse + 6 fine bits": slice(14), "14 fine bits": slice(8, 22)}
+
+
+def walked(queries, database, key, order, share, k, tries, rng):
     """Walk the items in the order of their keys' distances, ties at random, and count what was found."""
-    bits = np.hstack([unpack_bits(codes, n) for codes, n in ((database.coarse, 8), (database.fine, 32))])[:, :length]
-    logits = np.hstack([queries.coarse_logits, queries.fine_logits])[:, :length]
+    bits = np.hstack([unpack_bits(codes, n) for codes, n in ((database.coarse, 8), (database.fine, 32))])[:, KEYS[key]]
+    logits = np.hstack([queries.coarse_logits, queries.fine_logits])[:, KEYS[key]]
     fine = hamming(queries.fine, database.fine)
     found = []
     for query, row in enumerate(logits):
         differs = (row > 0) != bits
-        weights = np.abs(row) if order == "margin" else np.ones(length)
+        weights = np.abs(row) if order == "margin" else np.ones(len(row))
         distance = np.round((differs * weights).sum(1), 5)
         limit = np.sort(fine[query])[k - 1]
         for _ in range(tries):
@@ -40,13 +43,10 @@ def test_recall_is_that_of_walking_the_buckets():
     queries, database = random_codes(rng, 10), random_codes(rng, 400)
     recalls = partition_recall(queries, database, LAYOUT, k=5, shares=(0.05, 0.3), extra_fine_bits=6)
     assert [(r.key, r.order, r.share) for r in recalls] == [
-        (key, order, share)
-        for key in ("coarse", "coarse + 6 fine bits")
-        for order in ("margin", "hamming")
-        for share in (0.05, 0.3)
+        (key, order, share) for key in KEYS for order in ("margin", "hamming") for share in (0.05, 0.3)
     ]
     for r in recalls:
-        mean, error = walked(queries, database, 8 if r.key == "coarse" else 14, r.order, r.share, 5, 200, rng)
+        mean, error = walked(queries, database, r.key, r.order, r.share, 5, 200, rng)
         assert r.recall == pytest.approx(mean, abs=4 * error + 1e-6), r
 
 

@@ -1,12 +1,15 @@
 """Lower precision keeps the contract, the packing and the heads; what it rounds is the network's body alone."""
 
+from pathlib import Path
+
 import numpy as np
 import onnx
 import pytest
 import torch
 from onnx import TensorProto, numpy_helper
 
-from hashgrain.codes import CodeLayout, HashCodes
+from hashgrain.codes import CodeLayout, HashCodes, cpu_session
+from hashgrain.codes.contract import COARSE_LOGITS, FINE_LOGITS
 from hashgrain.codes.errors import CertificateError, InvalidInput
 from hashgrain.codes.onnx_model import OnnxModel
 from hashgrain.export.float_graph import body, plain_float
@@ -81,6 +84,19 @@ def test_few_bits_flip(exported, lowered, pictures, name, most):
     before, after = (OnnxEncoder(path).encode(pictures) for path in (exported, lowered[name]))
     for ours, theirs in ((before.coarse, after.coarse), (before.fine, after.fine)):
         assert np.unpackbits(ours ^ theirs).sum() <= most * ours.size * 8
+
+
+def test_int8_gives_one_code_on_cpus_with_and_without_vnni(lowered, pictures, monkeypatch, tmp_path):
+    """What a CPU without VNNI is told to compute is to the last bit what one with VNNI computes."""
+    if "vnni" not in Path("/proc/cpuinfo").read_text():
+        pytest.skip("this CPU has no VNNI to compare with")
+    with_vnni = OnnxModel(lowered["int8"]).run(pictures, (COARSE_LOGITS, FINE_LOGITS))
+    (tmp_path / "cpuinfo").write_text("flags : avx2 avx512f")
+    monkeypatch.setattr(cpu_session, "_CPU", tmp_path / "cpuinfo")
+    assert cpu_session.session_options().get_session_config_entry("session.x64quantprecision") == "1"
+    without = OnnxModel(lowered["int8"]).run(pictures, (COARSE_LOGITS, FINE_LOGITS))
+    for name, logits in with_vnni.items():
+        assert np.array_equal(logits, without[name])
 
 
 def test_heads_and_normalisation_keep_their_very_weights(exported, lowered):

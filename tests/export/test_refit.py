@@ -1,15 +1,17 @@
 """New heads on a trained backbone."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
 import torch
 
 from hashgrain.codes.errors import InvalidInput, TrainingError
+from hashgrain.export.features import backbone_features
 from hashgrain.export.losses import build_loss, cosines
 from hashgrain.export.network import HashNetwork
-from hashgrain.export.refit import backbone_features, fit_heads, refit
+from hashgrain.export.refit import fit_heads, refit
 from hashgrain.export.run_folder import RunFolder
 from hashgrain.export.settings import TrainSettings
 from hashgrain.export.train import train
@@ -44,6 +46,19 @@ def test_refitted_run_keeps_the_backbone_and_has_the_heads_that_were_asked_for(s
     assert all(
         torch.equal(a, b) for a, b in zip(again.state_dict().values(), loaded.state_dict().values(), strict=True)
     )
+
+
+def test_new_heads_may_stand_for_another_hierarchy(source, tmp_path):
+    file = tmp_path / "deep.json"
+    names = source.load_network()[1]
+    file.write_text(json.dumps({"all": {"first": {"one": [names[0], names[3]]}, "second": [names[1], names[2]]}}))
+    target = RunFolder.create(tmp_path / "deeper")
+    changes = {"hierarchy": str(file), "coarse_level": 2}
+    refit(source, target, changes, epochs=2, device="cpu", progress=False)
+    assert target.load_network()[2] == ("first", "second")
+    flat = RunFolder.create(tmp_path / "flat")
+    refit(target, flat, {"hierarchy": str(file)}, epochs=2, device="cpu", progress=False)
+    assert flat.settings().coarse_level == 0  # a level of the hierarchy before says nothing about this one
 
 
 @pytest.mark.long

@@ -43,16 +43,37 @@ def three_levels(families, cousins, children):
     return np.stack([group // cousins, group], axis=1)
 
 
+def by_kinship(levels, targets):
+    """Distances between strangers, ..., siblings."""
+    kinship = (levels[:, None] == levels[None]).sum(2)
+    np.fill_diagonal(kinship, -1)
+    return [distances(targets)[kinship == depth] for depth in range(levels.shape[1] + 1)]
+
+
 @pytest.mark.parametrize("bits", [64, 128])
 @pytest.mark.parametrize("shape", [(4, 3, 4), (5, 4, 5), (10, 2, 5), (2, 5, 10)])
 def test_the_nearer_two_classes_are_kin_the_nearer_are_their_codes(shape, bits):
+    """Siblings without exception; cousins are nearer than strangers on the whole."""
     levels = three_levels(*shape)
-    apart = distances(tree_targets(levels, bits, seed=0))
-    kinship = (levels[:, None] == levels[None]).sum(2)
-    np.fill_diagonal(kinship, -1)
-    strangers, cousins, siblings = (apart[kinship == depth] for depth in range(3))
+    strangers, cousins, siblings = by_kinship(levels, tree_targets(levels, bits, seed=0))
     assert siblings.max() < cousins.min()
-    assert cousins.max() < strangers.min()
+    assert cousins.mean() + bits / 10 < strangers.mean()
+    assert (cousins < strangers.mean()).mean() > 0.9
+
+
+def test_levels_above_cost_the_classes_nothing():
+    """Siblings stand as far apart as with one level above them, and nobody is nearer."""
+    levels = three_levels(5, 4, 5)
+    _, _, siblings = by_kinship(levels, tree_targets(levels, 64, seed=0))
+    _, once = by_kinship(levels[:, 1:], fine_targets(levels[:, 1], 64, seed=0))
+    assert siblings.min() == siblings.max() == once.min()
+
+
+def test_five_levels_stand_in_their_order_on_average():
+    group = np.arange(81).repeat(3)
+    levels = np.stack([group // 27, group // 9, group // 3, group], axis=1)
+    means = [pairs.mean() for pairs in by_kinship(levels, tree_targets(levels, 64, seed=0))]
+    assert means == sorted(set(means), reverse=True)
 
 
 def test_one_level_above_the_classes_keeps_the_targets_it_has_always_had():

@@ -6,10 +6,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 from command import hashgrain_here as hashgrain
 from hashgrain.codes.errors import DataError
 from hashgrain.export import readers
+from hashgrain.export.inference import to_input
+from hashgrain.export.run_folder import RunFolder
+from hashgrain.export.settings import TrainSettings
+from hashgrain.export.train import train
 from labelled_pictures import write_parquet
 from labelled_vectors import WIDTH, drawn, write_vector_parquet, write_vectors
 
@@ -153,3 +158,27 @@ def test_features_of_a_backbone_are_vectors_to_train_on(tmp_path):
     data = readers.load(folder, "train", 0)
     assert (data.images.shape, sorted(data.coarse_names)) == ((90, 256), ["blue", "red"])
     assert [name.split("_")[0] for name in data.fine_names] == [data.coarse_names[n] for n in data.parent]
+
+
+def test_features_of_a_run_are_what_its_heads_are_fed(tmp_path):
+    """Heads that are fitted to them then stand on the run's backbone; a run on vectors has none."""
+    pictures = write_parquet(tmp_path / "pictures", {"train": 64, "test": 20})
+    trained = RunFolder.create(tmp_path / "trained")
+    network = train(
+        TrainSettings(data=str(pictures), backbone="small_cnn", input_size=32, epochs=1, batch_size=16),
+        trained,
+        device="cpu",
+        progress=False,
+    )
+    told = hashgrain("features", tmp_path / "features", "--data", pictures, "--run", trained.path, "--device", "cpu")
+    assert told.returncode == 0, told.stderr
+    test = readers.load(pictures, "test", 32).images
+    vectors = torch.from_numpy(np.load(tmp_path / "features" / "test.npy"))
+    with torch.no_grad():
+        assert torch.allclose(network.fine_head(vectors), network(to_input(test, torch.device("cpu")))[1], atol=1e-4)
+    fitted = tmp_path / "fitted"
+    assert hashgrain("train", fitted, "--data", tmp_path / "features", "--epochs", "1").returncode == 0
+    refused = hashgrain("features", tmp_path / "again", "--data", pictures, "--run", fitted)
+    assert (refused.returncode, "takes vectors, which are all the features" in refused.stderr) == (1, True)
+    refused = hashgrain("features", tmp_path / "again", "--data", pictures, "--run", trained.path, "--input-size", "64")
+    assert (refused.returncode, "give no others" in refused.stderr) == (2, True)

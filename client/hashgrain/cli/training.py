@@ -92,6 +92,8 @@ def train(run: Path, settings_file: Path | None, resume: bool, device: str, **gi
 @click.argument("into", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--epochs", type=click.IntRange(min=1), default=15, show_default=True, help="Passes over the features.")
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda or auto: where the features are computed.")
+@click.option("--hierarchy", help="A JSON file of groups within groups that replaces the run's, as in train.")
+@click.option("--coarse-level", type=click.IntRange(min=1), help="As in train.")
 @click.option("--coarse-bits", type=int, help="Length of the coarse code.")
 @click.option("--fine-bits", type=int, help="Length of the fine code.")
 @click.option(

@@ -1,4 +1,4 @@
-"""Float features of pictures, computed once by a backbone as it is published and then kept in files."""
+"""Float features of pictures, by a backbone as it is published or by that of a run, kept in files for others to use."""
 
 from __future__ import annotations
 
@@ -6,19 +6,23 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from tqdm import tqdm
 
-from hashgrain.codes.errors import DataError
+from hashgrain.codes import CodeLayout
+from hashgrain.codes.errors import DataError, InvalidInput
 from hashgrain.export import readers
 from hashgrain.export.backbones import build_backbone
-from hashgrain.export.inference import to_input
+from hashgrain.export.inference import choose_device, to_input
+from hashgrain.export.network import HashNetwork
 from hashgrain.export.protocols import load_task
+from hashgrain.export.run_folder import RunFolder
 
-BATCH = 128
 ARRAYS = ("queries", "database", "query_labels", "database_labels", "training", "names")
 
 
@@ -66,7 +70,7 @@ def feature_task(
     if cache is not None and cache.exists():
         return _read(cache, wanted)
     task = load_task(protocol, data, size, seed=seed)
-    features = extractor(backbone, seed, progress)
+    features = extractor(published(backbone, seed), "cpu", progress)
     found = FeatureTask(
         features(task.queries.images, "queries"),
         features(task.database.images, "database"),
@@ -82,16 +86,16 @@ def feature_task(
 
 
 def write_features(
-    source: str, folder: Path, backbone: str, size: int, seed: int = 0, progress: bool = False
+    source: str, folder: Path, network: HashNetwork, size: int, device: str = "auto", progress: bool = False
 ) -> dict[str, tuple[int, int]]:
     """Write both splits' features as files of vectors, as `readers.vectors` reads them.
 
     Args:
         source: labelled pictures, see `readers.load`.
         folder: train.npy, train.labels.npy, test.npy and test.labels.npy are written here.
-        backbone: its name; its published weights are used as they are.
+        network: whose backbone is asked: `published`, or `of_run`.
         size: side of its square input.
-        seed: decides the weights of a backbone that has no published ones.
+        device: see `inference.choose_device`.
         progress: show a progress bar.
 
     Returns:
@@ -100,7 +104,7 @@ def write_features(
     Raises:
         DataError: the data cannot be read, or the folder cannot be written to.
     """
-    features = extractor(backbone, seed, progress)
+    features = extractor(network, device, progress)
     shapes = {}
     for split in ("train", "test"):
         data = readers.load(source, split, size)
@@ -116,24 +120,54 @@ def write_features(
     return shapes
 
 
+def published(backbone: str, seed: int = 0) -> HashNetwork:
+    """A network around a backbone as it is published; the seed decides weights that are not published."""
+    torch.manual_seed(seed)
+    return HashNetwork(build_backbone(backbone, pretrained=True), CodeLayout())
+
+
+def of_run(run: RunFolder) -> tuple[HashNetwork, int]:
+    """The network of a finished run, and the side of its input.
+
+    Raises:
+        TrainingError: the run has not ended.
+        InvalidInput: it takes vectors, which are its features.
+    """
+    settings = run.settings()
+    if settings.vector_width:
+        raise InvalidInput(f"{run.path} takes vectors, which are all the features that it has; name a run on pictures")
+    network, _, _ = run.load_network()
+    return network, settings.input_size
+
+
 def extractor(
-    backbone: str, seed: int = 0, progress: bool = False
+    network: HashNetwork, device: str = "auto", progress: bool = False
 ) -> Callable[[NDArray[np.uint8], str], NDArray[np.float32]]:
-    """A backbone as it is published, as a function: uint8 pictures (N, S, S, 3) and what they are → float32 (N, D)."""
-    torch.manual_seed(seed)  # a backbone without published weights
-    network = build_backbone(backbone, pretrained=True)
-    extract = network.module.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    mean, std = (255 * torch.tensor(values).reshape(1, 3, 1, 1) for values in (network.mean, network.std))
+    """A network's backbone as a function: uint8 pictures (N, S, S, 3) and what they are → float32 (N, D)."""
+    chosen = choose_device(device)
 
     def features(images: NDArray[np.uint8], what: str) -> NDArray[np.float32]:
-        starts = tqdm(range(0, len(images), BATCH), desc=f"features of {what}", unit="batch", disable=not progress)
-        with torch.inference_mode():
-            parts = [
-                extract((to_input(images[n : n + BATCH], torch.device("cpu")) - mean) / std).numpy() for n in starts
-            ]
-        return np.concatenate(parts)
+        found: NDArray[np.float32] = backbone_features(network, images, chosen, progress, what).numpy()
+        return found
 
     return features
+
+
+@torch.no_grad()
+def backbone_features(
+    network: HashNetwork,
+    images: NDArray[Any],
+    device: torch.device,
+    progress: bool,
+    what: str = "pictures",
+    batch: int = 256,
+) -> Tensor:
+    """What the heads are fed, float32 (N, D) on the CPU, of uint8 pictures (N, S, S, 3) or of vectors."""
+    network = network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    starts = tqdm(range(0, len(images), batch), desc=f"features of {what}", unit="batch", disable=not progress)
+    parts = [network.features(to_input(images[n : n + batch], device)).float().cpu() for n in starts]
+    network.to("cpu")
+    return torch.cat(parts)
 
 
 def _read(path: Path, wanted: str) -> FeatureTask:

@@ -11,11 +11,12 @@ import time
 import torch
 
 from hashgrain.export.dataset import LabelledImages, split_validation
+from hashgrain.export.features import backbone_features
 from hashgrain.export.learned_groups import with_coarse_level
 from hashgrain.export.losses import build_loss
 from hashgrain.export.network import HashNetwork, build_network
 from hashgrain.export.protocols import run_pictures
-from hashgrain.export.refit import BATCH, backbone_features, fit_heads
+from hashgrain.export.refit import BATCH, fit_heads
 from hashgrain.export.run_folder import RunFolder
 from hashgrain.export.settings import TrainSettings
 from hashgrain.export.vectors import for_vectors

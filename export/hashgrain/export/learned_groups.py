@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 
 from hashgrain.export.dataset import LabelledImages
+from hashgrain.export.features import backbone_features
 from hashgrain.export.hierarchy import Tree
 from hashgrain.export.network import build_network
-from hashgrain.export.refit import backbone_features
 from hashgrain.export.settings import TrainSettings
 
 CLASSES_PER_GROUP = 4

@@ -50,7 +50,7 @@ def partition_recall(
     extra_fine_bits: int = EXTRA_FINE_BITS,
     progress: bool = False,
 ) -> tuple[PartitionRecall, ...]:
-    """Recall@k for each key (coarse code; coarse code and leading fine bits), order and share.
+    """Recall@k for each key (coarse code; coarse code and leading fine bits; as many fine bits alone), order and share.
 
     Args:
         queries: codes of Q pictures, with logits at both levels.
@@ -58,7 +58,7 @@ def partition_recall(
         layout: the code lengths.
         k: how many nearest items are sought.
         shares: of the database, ascending; one that is fewer than k items is left out, since no index could find k.
-        extra_fine_bits: leading fine bits of the longer key.
+        extra_fine_bits: leading fine bits of the key that has both.
         progress: show a progress bar.
 
     Raises:
@@ -72,16 +72,21 @@ def partition_recall(
     targets = _near_items(queries.fine, database.fine, k)
     bits = np.hstack([unpack_bits(database.coarse, layout.coarse_bits), unpack_bits(database.fine, layout.fine_bits)])
     logits = np.hstack([queries.coarse_logits, queries.fine_logits])
-    longer = layout.coarse_bits + extra_fine_bits
+    coarse, longer = layout.coarse_bits, layout.coarse_bits + extra_fine_bits
+    fine = min(longer, layout.fine_bits)
     recalls = []
-    bar = tqdm(total=4, desc="partition", unit="order", disable=not progress)
-    for name, length in (("coarse", layout.coarse_bits), (f"coarse + {extra_fine_bits} fine bits", longer)):
+    bar = tqdm(total=6, desc="partition", unit="order", disable=not progress)
+    for name, part in (
+        ("coarse", slice(coarse)),
+        (f"coarse + {extra_fine_bits} fine bits", slice(longer)),
+        (f"{fine} fine bits", slice(coarse, coarse + fine)),
+    ):
         keys, bucket, sizes = np.unique(
-            np.packbits(bits[:, :length], axis=1), axis=0, return_inverse=True, return_counts=True
+            np.packbits(bits[:, part], axis=1), axis=0, return_inverse=True, return_counts=True
         )
-        signs = 2 * np.unpackbits(keys, axis=1, count=length).astype(np.float32) - 1
+        signs = 2 * np.unpackbits(keys, axis=1, count=bits[:, part].shape[1]).astype(np.float32) - 1
         for order in ("margin", "hamming"):
-            weights = logits[:, :length] if order == "margin" else np.where(logits[:, :length] > 0, 1, -1)
+            weights = logits[:, part] if order == "margin" else np.where(logits[:, part] > 0, 1, -1)
             found = _recalls(weights.astype(np.float32), signs, bucket.ravel(), sizes, targets, budgets, k)
             recalls += [PartitionRecall(name, order, share, recall) for share, recall in found.items()]
             bar.update()

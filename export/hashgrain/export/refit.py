@@ -2,24 +2,24 @@
 
 Augmented and mixed pictures make a good backbone, but leave the codes of whole pictures short of their targets. Heads
 are linear: fitted once more, to the finished backbone's features of un-augmented training pictures, they bring codes
-home within a minute. They may also have other lengths, or other free bits, than those that the backbone grew up with.
+home within a minute. They may also have other lengths, other free bits, or another hierarchy above the classes, than
+those that the backbone grew up with.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import time
-from typing import Any
 
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from hashgrain.codes.errors import InvalidInput, TrainingError
 from hashgrain.export.batches import Labels
 from hashgrain.export.dataset import split_validation
-from hashgrain.export.inference import choose_device, to_input
+from hashgrain.export.features import backbone_features
+from hashgrain.export.inference import choose_device
 from hashgrain.export.losses import HierarchicalHashLoss, build_loss
 from hashgrain.export.network import HashNetwork
 from hashgrain.export.protocols import run_pictures
@@ -29,6 +29,8 @@ from hashgrain.export.trainer import one_cycle
 BATCH = 1000
 RATE, DECAY, WARMUP = 3e-3, 1e-2, 0.2
 HEADS = (
+    "hierarchy",
+    "coarse_level",
     "coarse_bits",
     "fine_bits",
     "scale",
@@ -44,7 +46,7 @@ HEADS = (
 def refit(
     source: RunFolder,
     target: RunFolder,
-    changes: dict[str, int | float],
+    changes: dict[str, int | float | str],
     epochs: int = 15,
     device: str = "auto",
     progress: bool = True,
@@ -71,6 +73,8 @@ def refit(
         raise InvalidInput(f"new heads cannot change {foreign}, which made the backbone; they may change {list(HEADS)}")
     start = time.monotonic()
     trained, fine_names, _ = source.load_network()
+    if "hierarchy" in changes:
+        changes = {"coarse_level": 0, **changes}  # the source's level is one of its own hierarchy's
     settings = dataclasses.replace(source.settings(), **changes)  # type: ignore[arg-type]
     data, _ = split_validation(run_pictures(settings), settings.validation, settings.seed)
     if data.fine_names != fine_names:
@@ -122,15 +126,3 @@ def fit_heads(
             normalise.momentum = 1.0  # the statistics of one batch, which is everything
             head(features)
     network.eval()
-
-
-@torch.no_grad()
-def backbone_features(
-    network: HashNetwork, images: NDArray[Any], device: torch.device, progress: bool, batch: int = 256
-) -> Tensor:
-    """What the heads are fed, float32 (N, D) on the CPU, of uint8 pictures (N, S, S, 3) or of vectors."""
-    network = network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    starts = tqdm(range(0, len(images), batch), desc="features", unit="batch", disable=not progress)
-    parts = [network.features(to_input(images[n : n + batch], device)).float().cpu() for n in starts]
-    network.to("cpu")
-    return torch.cat(parts)

@@ -2,23 +2,26 @@
 
 Fine targets: one Hadamard row per superclass, of which each child class flips its own disjoint mask of bits, so that
 siblings stand nearer to one another than to strangers; in deeper hierarchies every group flips bits of its parent's
-code, the fewer the deeper it stands. Coarse targets: random codes, one per superclass, kept apart
-by a minimum distance. The use of fixed, well separated targets follows OrthoHash (Hoe et al., 2021) and CSQ (Yuan et
-al., 2020).
+code. Coarse targets: random codes, one per superclass, kept apart by a minimum distance. The use of fixed, well
+separated targets follows OrthoHash (Hoe et al., 2021) and CSQ (Yuan et al., 2020).
 """
 
 from __future__ import annotations
 
 from itertools import pairwise
+from math import comb
 
 import numpy as np
 from numpy.typing import NDArray
 
-FLIPPED_IN_ALL = 10 / 64
-"""Share of the bits by which a class of a deeper hierarchy differs from its first group's code."""
+GROUP_BITS = 3 / 8
+"""Share of the bits in which groups of a deeper hierarchy differ from their parents, in equal parts for every level.
 
-DRAWS = 32
-"""Draws of a deeper hierarchy's targets, of which the best nested are taken."""
+Groups of one parent differ in half of their level's part: with more, cousins would be as far apart as strangers.
+"""
+
+DRAWS, MASKS = 16, 256
+"""Draws of a deeper hierarchy's targets, of which the best nested are taken; random masks to choose far ones from."""
 
 MAX_FLIPPED_SHARE = 8
 """A child flips at most 1/8 of the bits: at 64 bits siblings are 16 apart and strangers at least 16, mostly 24."""
@@ -57,9 +60,10 @@ def fine_targets(parent: NDArray[np.int64], bits: int, seed: int) -> NDArray[np.
 def tree_targets(levels: NDArray[np.int64], bits: int, seed: int) -> NDArray[np.float32]:
     """Target codes of the classes of a hierarchy of any depth: the lower their common ancestor, the nearer they are.
 
-    A group's code is its parent's with some bits flipped. Every level has bits of its own to flip, and more of them
-    than the level below, so that cousins are farther apart than siblings by construction; only who share nothing depend
-    on the draw, of which the best is taken.
+    A group's code is its parent's with some bits flipped, and every level has bits of its own to flip. Classes flip as
+    many as with one level above them, so that the levels above cost them nothing: of 64 bits siblings differ in 16,
+    cousins in some 26, strangers in 32 and more, as far as codes can be from one another. Only the nearest kin are
+    nearer than all others without exception, where the bits suffice for it; of the rest the best draw is taken.
 
     Args:
         levels: int64 (classes, L), see `hierarchy.Tree`.
@@ -91,47 +95,54 @@ def minimum_distance(targets: NDArray[np.float32]) -> int:
 
 def _draw_tree(levels: NDArray[np.int64], bits: int, rng: np.random.Generator) -> NDArray[np.float32]:
     whole = np.hstack([levels, np.arange(len(levels))[:, None]])
-    targets = _spread_codes(int(levels[:, 0].max()) + 1, bits, rng)[levels[:, 0]]
-    pools = np.array_split(rng.permutation(bits), _pool_ends(whole, bits))
-    flips = bits
-    for below, pool in enumerate(pools, 1):
-        families = [
-            np.unique(whole[whole[:, below - 1] == group, below]) for group in range(whole[:, below - 1].max() + 1)
-        ]
-        flips = max(
-            1, min(flips - 1, _wanted_flips(below, levels.shape[1], bits), len(pool) // max(map(len, families)))
-        )
-        for family in families:
-            order = rng.permutation(pool)
-            for place, child in enumerate(family if len(family) > 1 else ()):
-                mask = order[place * flips : (place + 1) * flips]
-                if len(mask) < flips:  # more children than disjoint masks
-                    mask = rng.choice(pool, flips, replace=False)
+    count = int(levels[:, 0].max()) + 1
+    first = max(_spread_codes(count, bits, rng), _far_codes(count, bits, rng, starts=1), key=minimum_distance)
+    targets = first[levels[:, 0]]
+    for below, (pool, flips) in enumerate(_bits_of_levels(levels.shape[1], bits, rng), 1):
+        for group in range(whole[:, below - 1].max() + 1):
+            family = np.unique(whole[whole[:, below - 1] == group, below])
+            if len(family) == 1:
+                continue
+            for child, mask in zip(family, _far_masks(len(family), pool, flips, bits, rng), strict=True):
                 targets[np.ix_(whole[:, below] == child, mask)] *= -1
     return targets
 
 
-def _wanted_flips(below: int, depth: int, bits: int) -> int:
-    """Fewer and fewer from the first level down, 10 of 64 bits in all."""
-    return max(1, round(FLIPPED_IN_ALL * bits * 2 * (depth + 1 - below) / (depth * (depth + 1))))
+def _bits_of_levels(depth: int, bits: int, rng: np.random.Generator) -> list[tuple[NDArray[np.int64], int]]:
+    """From the second level down to the classes: the bits of a level's own, and how many of them siblings differ in."""
+    groups, classes = np.split(rng.permutation(bits), [round(GROUP_BITS * bits)])
+    parts = np.array_split(groups, depth - 1)
+    return [*((part, max(2, len(part) // 2)) for part in parts), (classes, 2 * (bits // MAX_FLIPPED_SHARE))]
 
 
-def _pool_ends(whole: NDArray[np.int64], bits: int) -> NDArray[np.int64]:
-    """Where the bits of one level end and those of the next begin, in proportion to what they flip."""
-    depth = whole.shape[1] - 1
-    wanted = np.array([_wanted_flips(below, depth, bits) for below in range(1, depth + 1)], float)
-    ends: NDArray[np.int64] = np.rint(bits * np.cumsum(wanted)[:-1] / wanted.sum()).astype(np.int64)
-    return ends
+def _far_masks(
+    count: int, pool: NDArray[np.int64], apart: int, bits: int, rng: np.random.Generator
+) -> list[NDArray[np.int64]]:
+    """So many sets of bits out of a pool, `apart` from one another; as far as can be where the pool is too small."""
+    flips = apart // 2
+    if count * flips <= len(pool):
+        return np.split(rng.permutation(pool)[: count * flips], count)
+    alike = len(pool) / 2 * (1 - max(0.0, 1 - 2 * apart / len(pool)) ** 0.5)  # bits of random sets that are `apart`
+    flips = max(flips, round(0.8 * alike))  # chosen ones are farther apart than random ones
+    if comb(len(pool), flips) < 4 * count:
+        pool = np.arange(bits)  # deep and narrow: a level's own bits do not tell so many children apart
+    drawn = rng.random((max(MASKS, 4 * count), len(pool))).argpartition(flips, axis=1)[:, :flips]
+    candidates = np.ones((len(drawn), bits), np.float32)
+    np.put_along_axis(candidates, pool[drawn], -1, axis=1)
+    return [np.flatnonzero(row < 0) for row in _farthest(candidates, count)]
 
 
-def _nesting(targets: NDArray[np.float32], levels: NDArray[np.int64]) -> int:
-    """The least by which pairs of one kinship are farther apart than the farthest pair of the next nearer kinship."""
+def _nesting(targets: NDArray[np.float32], levels: NDArray[np.int64]) -> list[int]:
+    """The least by which pairs of one kinship are farther apart than the farthest of the next nearer kinship.
+
+    The nearest kin come first.
+    """
     distances = (targets.shape[1] - targets @ targets.T) / 2
     kinship = (levels[:, None] == levels[None]).sum(2)
     np.fill_diagonal(kinship, -1)
-    kinds = [distances[kinship == depth] for depth in range(levels.shape[1] + 1)]
+    kinds = [distances[kinship == depth] for depth in range(levels.shape[1], -1, -1)]
     kinds = [kind for kind in kinds if len(kind)]
-    return int(min((far.min() - near.max() for far, near in pairwise(kinds)), default=0))
+    return [int(far.min() - near.max()) for near, far in pairwise(kinds)]
 
 
 def _spread_codes(count: int, bits: int, rng: np.random.Generator) -> NDArray[np.float32]:
@@ -153,26 +164,27 @@ def _hadamard(order: int) -> NDArray[np.float32]:
     return matrix
 
 
-def _far_codes(count: int, bits: int, rng: np.random.Generator, pool: int = 4096) -> NDArray[np.float32]:
-    """Greedy choice from a random pool: each next code is the one farthest from those chosen, the most balanced first.
-
-    Several starts; the set with the greatest minimum distance wins.
-    """
+def _far_codes(
+    count: int, bits: int, rng: np.random.Generator, pool: int = 4096, starts: int = 16
+) -> NDArray[np.float32]:
+    """Codes chosen from random pools, see `_farthest`; the start with the greatest minimum distance wins."""
     if count > 1 << bits:
         raise ValueError(f"{count} codes of {bits} bits cannot differ; use more bits")
-    best = None
-    for _ in range(16):
-        candidates = rng.choice(np.array([-1, 1], np.float32), (max(pool, 4 * count), bits))
-        chosen = [candidates[0]]
-        nearest = (bits - candidates @ chosen[0]) / 2
-        while len(chosen) < count:
-            # The columns' sums with each added, less what is the same for all: |s + c| is |s| + c sign(s), or 1.
-            imbalance = candidates @ np.sign(np.sum(chosen, axis=0))
-            pick = int(np.lexsort((imbalance, -nearest))[0])
-            chosen.append(candidates[pick])
-            nearest = np.minimum(nearest, (bits - candidates @ candidates[pick]) / 2)
-        codes = np.stack(chosen)
-        if best is None or minimum_distance(codes) > minimum_distance(best):
-            best = codes
-    assert best is not None
-    return best
+    signs = np.array([-1, 1], np.float32)
+    drawn = (_farthest(rng.choice(signs, (max(pool, 4 * count), bits)), count) for _ in range(starts))
+    return max(drawn, key=minimum_distance)
+
+
+def _farthest(candidates: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+    """Greedy choice of so many rows of -1 and +1: each next is the one farthest from those chosen, the most balanced
+    first."""
+    bits = candidates.shape[1]
+    chosen = [candidates[0]]
+    nearest = (bits - candidates @ chosen[0]) / 2
+    while len(chosen) < count:
+        # The columns' sums with each added, less what is the same for all: |s + c| is |s| + c sign(s), or 1.
+        imbalance = candidates @ np.sign(np.sum(chosen, axis=0))
+        pick = int(np.lexsort((imbalance, -nearest))[0])
+        chosen.append(candidates[pick])
+        nearest = np.minimum(nearest, (bits - candidates @ candidates[pick]) / 2)
+    return np.stack(chosen)

@@ -24,11 +24,11 @@ from hashgrain.codes.images import IMAGE_SUFFIXES, decode
 from hashgrain.codes.packing import coarse_keys
 from hashgrain.export import readers
 from hashgrain.export.dataset import LabelledImages, evenly_spaced_rows
+from hashgrain.export.features import backbone_features
 from hashgrain.export.inference import choose_device
 from hashgrain.export.itq import LinearCode, fit_itq
 from hashgrain.export.metrics import bucket_statistics, within_nearest
 from hashgrain.export.network import HashNetwork, build_network
-from hashgrain.export.refit import backbone_features
 from hashgrain.export.run_folder import RunFolder
 from hashgrain.export.settings import TrainSettings
 from hashgrain.export.vectors import for_vectors
