@@ -5,7 +5,7 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 VENV := .venv
 BIN := $(VENV)/bin
-EXTRAS := client,remote,indexer,export,cpu,cli,bench,dev
+EXTRAS := client,aiohttp,remote,indexer,export,cpu,cli,bench,dev
 
 .PHONY: demo test test-all check bench docker-test clean setup
 

@@ -28,8 +28,8 @@ for base in hashgrain.__path__:
 TRITON_ONLY = "hashgrain.runtime.backends.onnxruntime_model"
 
 EXTRAS = {
-    "base": ("codes", ["hashgrain.codes.images"]),
-    "client": ("client", ["hashgrain.client.in_process"]),
+    "base": ("codes", ["hashgrain.codes.images", "hashgrain.codes.cpu_session"]),
+    "client": ("client", ["hashgrain.client.in_process", "hashgrain.client.async_http"]),
     "indexer": ("indexer", []),
     "export": ("export", []),
     "cli": ("cli", []),
