@@ -19,7 +19,9 @@ from numpy.typing import NDArray
 
 from hashgrain.codes.cores import usable_cores
 
-_EXACT_PRODUCTS = ("session.x64quantprecision", "1")
+EXACT_PRODUCTS = ("session.x64quantprecision", "1")
+"""ONNX Runtime's setting, name and value, for sums of 8-bit products that are not clipped."""
+
 _VNNI = ("avx512_vnni", "avx_vnni")
 _CPU = Path("/proc/cpuinfo")
 
@@ -99,7 +101,7 @@ def session_options() -> Any:
     """
     options = onnxruntime.SessionOptions()
     if not _has_vnni():
-        options.add_session_config_entry(*_EXACT_PRODUCTS)
+        options.add_session_config_entry(*EXACT_PRODUCTS)
     return options
 
 
