@@ -33,7 +33,15 @@ def memory_of_group(group: int, what: str) -> list[int]:
 
 
 def _running(group: int) -> list[Path]:
-    return [path for path in Path("/proc").glob("[0-9]*") if _group(path) == group and _state(path) not in "ZX"]
+    return [path for path in Path("/proc").glob("[0-9]*") if _group(path) == group and _any_thread_runs(path)]
+
+
+def _any_thread_runs(path: Path) -> bool:
+    """Of a process that is killed, the first thread may be dead before the others are, which hold its ports."""
+    try:
+        return any(_state(task) not in "ZX" for task in (path / "task").iterdir())
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def _fields(path: Path) -> list[str]:

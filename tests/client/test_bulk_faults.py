@@ -7,7 +7,7 @@ import resource
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,7 @@ from hashgrain.client.codes_file import CodesFile, read_codes
 from hashgrain.client.ledger import Ledger
 from hashgrain.client.receipt import Receipt
 from hashgrain.client.sources import FolderSource
-from hashgrain.codes.errors import DataError, EmbeddedServerError, ServerUnavailable, StoreUnavailable
+from hashgrain.codes.errors import DataError, ServerUnavailable, StoreUnavailable
 from hashgrain.runtime import servers
 from pictures import arrays, write_tree
 from process_state import wait_until_group_is_gone
@@ -94,12 +94,8 @@ def triton_killed(home: Path, repository: Path) -> Iterator[tuple[servers.Runnin
     triton, restarts, done = started.triton, [], 0
 
     def restart() -> None:
-        """As a supervisor does it: on a busy machine Triton may end while it is started under a client's requests."""
         wait_until_group_is_gone(triton.process.pid)
-        for _ in range(3):
-            with suppress(EmbeddedServerError):
-                servers.start(servers.StartSettings(home=home, model_repository=repository))
-                return
+        servers.start(servers.StartSettings(home=home, model_repository=repository))
 
     def halfway(images: int) -> None:
         nonlocal done

@@ -8,6 +8,7 @@ import platform
 import shutil
 import signal
 import socket
+import threading
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,7 @@ from hashgrain.runtime.ports import HOST, Ports, is_free
 from hashgrain.runtime.processes import alive, ended
 from hashgrain.runtime.servers import StartSettings, running, start, stop
 from hashgrain.runtime.state import RedisRecord
+from process_state import suspend
 from tiny_model import write_tiny_repository
 
 PROBE = """
@@ -110,6 +112,20 @@ def test_data_and_ports_survive_and_a_dead_server_alone_is_started_again(home: P
     third = start(StartSettings(home, repository))
     assert (third.triton_address, third.redis_address) == (first.triton_address, first.redis_address)
     assert redis.Redis.from_url(third.redis_address, decode_responses=True).get("key") == "kept"
+
+
+def test_a_server_that_is_about_to_end_is_started_again(
+    home: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is killed, but still found: signals take their time on a busy machine."""
+    monkeypatch.setattr("hashgrain.runtime.servers.why_no_triton", lambda: "not in this test")
+    first, said = start(StartSettings(home, repository)), []
+    suspend(first.redis.process.pid)
+    dies = threading.Timer(0.3, os.kill, (first.redis.process.pid, signal.SIGKILL))
+    dies.start()
+    second = start(StartSettings(home, repository), said.append)
+    assert (second.started, second.redis.port) == (("redis",), first.redis.port)
+    assert [line.partition(";")[0] for line in said] == ["redis has died since it was started"]
 
 
 def test_triton_follows_redis_to_another_port(home: Path, repository: Path) -> None:

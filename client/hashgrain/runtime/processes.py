@@ -110,7 +110,15 @@ def _start_ticks(pid: int) -> int | None:
     except OSError:
         return None
     state, start = fields[0], fields[19]
-    return None if state in "ZX" else int(start)
+    return None if state in "ZX" and not _threads_beside(pid) else int(start)
+
+
+def _threads_beside(pid: int) -> bool:
+    """Whether threads outlive the first one: until they have ended, too, the process holds its ports."""
+    try:
+        return len(list(Path(f"/proc/{pid}/task").iterdir())) > 1
+    except OSError:
+        return False
 
 
 def _boot_id() -> str:

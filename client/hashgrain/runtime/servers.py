@@ -97,29 +97,19 @@ def start(settings: StartSettings | None = None, announce: Announce = lambda lin
         MissingDependency: there is no Redis server program.
     """
     settings = settings or StartSettings()
-    no_triton = why_no_triton()
     home = find_home(settings.home)
     home.create()
     with locked(home.lock):
         found = state.load(home)
         before = without_dead(found)
-        repository = _repository(settings, found)
-        _refuse_other_settings(before, settings, repository)
-        check_repository(repository)
-        environment = None if no_triton else ensure_environment(announce)
-        _tell_deaths(home, found, before, announce)
-        deadline = time.monotonic() + settings.timeout_s
-        now = replace(before, model_repository=str(repository))
         try:
-            redis, now = _with_redis(home, now, settings, deadline)
-            triton = None
-            if environment:
-                triton, now = _with_triton(home, now, redis, environment, settings, deadline, announce)
-        except BaseException:  # an interruption too leaves nothing half-started
-            _end_new(home, before)
-            raise
-    started = tuple(name for name in ("redis", "triton") if getattr(now, name) and not getattr(before, name))
-    return RunningServers(home.root, redis, triton, repository, started, no_triton)
+            return _start_missing(home, found, settings, announce)
+        except EmbeddedServerError:
+            if without_dead(before) == before:
+                raise
+            return _start_missing(
+                home, found, settings, announce
+            )  # one that was found had been killed, and took its time
 
 
 def running(home: Path | None = None) -> RunningServers | None:
@@ -157,6 +147,28 @@ def stop(home: Path | None = None) -> tuple[str, ...]:
             stop_redis(ran.redis)
         state.save(found, State(ports=remembered.ports))
     return tuple(name for name in ("triton", "redis") if getattr(ran, name))
+
+
+def _start_missing(home: Home, found: State, settings: StartSettings, announce: Announce) -> RunningServers:
+    no_triton = why_no_triton()
+    before = without_dead(found)
+    repository = _repository(settings, found)
+    _refuse_other_settings(before, settings, repository)
+    check_repository(repository)
+    environment = None if no_triton else ensure_environment(announce)
+    _tell_deaths(home, found, before, announce)
+    deadline = time.monotonic() + settings.timeout_s
+    now = replace(before, model_repository=str(repository))
+    try:
+        redis, now = _with_redis(home, now, settings, deadline)
+        triton = None
+        if environment:
+            triton, now = _with_triton(home, now, redis, environment, settings, deadline, announce)
+    except BaseException:  # an interruption too leaves nothing half-started
+        _end_new(home, before)
+        raise
+    started = tuple(name for name in ("redis", "triton") if getattr(now, name) and not getattr(before, name))
+    return RunningServers(home.root, redis, triton, repository, started, no_triton)
 
 
 def _repository(settings: StartSettings, found: State) -> Path:
