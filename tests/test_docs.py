@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import tempfile
 from pathlib import Path
 
 import click
@@ -19,10 +20,21 @@ for name in python python3 cp mkdir timeout curl echo; do eval "$name() { :; }";
 
 
 def commands(page: Path) -> list[list[str]]:
-    """The arguments of each hashgrain command of a page, its loops and variables expanded by the shell."""
+    """The arguments of each hashgrain command of a page, its loops and variables expanded by the shell.
+
+    The shell finds no other program: what else stands on the page is not done.
+    """
     blocks = re.findall(r"^```sh\n(.*?)^```", page.read_text(), flags=re.DOTALL | re.MULTILINE)
     script = STUBS + "\n".join(block for block in blocks if "hashgrain " in block)
-    told = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=20, cwd=ROOT)
+    with tempfile.TemporaryDirectory() as folder:
+        told = subprocess.run(
+            ["/bin/bash", "-c", script],
+            capture_output=True,
+            text=True,
+            timeout=20,
+            cwd=folder,
+            env={"PATH": "/nonexistent"},
+        )
     return [line.split(SEPARATOR)[:-1] for line in told.stdout.splitlines() if SEPARATOR in line]
 
 
