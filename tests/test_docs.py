@@ -52,6 +52,6 @@ def test_commands_of_a_page_are_known_with_all_their_options(page):
 
 
 def test_the_page_of_figures_is_read_whole():
-    """The loop over seeds and lengths alone holds six trainings."""
+    """Two loops, over seeds and lengths and over seeds of frozen features, hold six trainings each."""
     found = commands(ROOT / "docs" / "accuracy.md")
-    assert sum(arguments[0] == "train" and "p1" in arguments for arguments in found) == 7
+    assert sum(arguments[0] == "train" and "p1" in arguments for arguments in found) == 13
