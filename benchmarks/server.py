@@ -37,8 +37,11 @@ def own_redis() -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def own_servers() -> Iterator[RunningServers]:
-    """Start the embedded Triton and Redis over the default models, on ports of their own, and end them with all data.
+def own_servers(repository: Path | None = None) -> Iterator[RunningServers]:
+    """Start the embedded Triton and Redis on ports of their own, and end them with all data.
+
+    Args:
+        repository: what Triton serves, by default the models that come with hashgrain.
 
     Raises:
         MissingDependency, EmbeddedServerError: see `runtime.servers.start`.
@@ -46,6 +49,6 @@ def own_servers() -> Iterator[RunningServers]:
     with tempfile.TemporaryDirectory(prefix="hashgrain-benchmark-") as folder:
         home = Path(folder)
         try:
-            yield start(StartSettings(home, model_repository()), announce=print)
+            yield start(StartSettings(home, repository or model_repository()), announce=print)
         finally:
             stop(home)
