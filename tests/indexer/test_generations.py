@@ -200,6 +200,29 @@ def test_of_many_who_switch_at_once_each_is_done_or_refused_and_one_generation_i
         live.add([0], random_codes(1, LAYOUT), [{"generation": now[0]}])  # writers are at home there
 
 
+def test_one_that_comes_too_late_leaves_no_second_generation_live(
+    redis_url: str, live: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with create_generation(redis_url, "x", LAYOUT) as third:
+        fill(third, 2)
+    switch_generation(redis_url, "x", 2)
+    roll_back(redis_url, "x")
+    turn = switching._turn
+
+    def overtaken(*arguments: Any) -> None:
+        """Another switch is done, from beginning to end, between the first steps of this one."""
+        monkeypatch.setattr(switching, "_turn", turn)
+        switch_generation(redis_url, "x", 1)
+        turn(*arguments)
+
+    monkeypatch.setattr(switching, "_turn", overtaken)
+    with pytest.raises(StoreError, match="by somebody else meanwhile"):
+        switch_generation(redis_url, "x", 2)
+    assert seen(live) == 1
+    states = {one.number: one.state for one in list_generations(redis_url, "x")}
+    assert states == {0: "past", 1: "live", 2: "past"}
+
+
 @pytest.mark.parametrize("dies_in", ["_settle", "_turn"])
 def test_a_switch_that_was_cut_short_is_finished_by_the_same_command(
     redis_url: str, live: Index, dies_in: str, monkeypatch: pytest.MonkeyPatch

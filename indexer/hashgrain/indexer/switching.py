@@ -5,7 +5,8 @@ new one. Then it turns the shards of the old one from live to past: the scripts 
 on, and so is every search that does not yet know it, by the stamp that it goes by. Those who have the index open
 then open it anew. When the switch returns, nobody is answered by the old generation any more; no answer is of both.
 
-Of two switches at once one is refused, or they come one after the other. A switch that was cut short between its steps
+Of two switches at once one is refused, or they come one after the other; the refused one turns what it had turned back,
+and until it has, whoever still has that generation open may be answered by it. A switch that was cut short between its steps
 leaves readers of both generations; repeating it mends that.
 """
 
@@ -115,6 +116,7 @@ def switch_generation(
                     script("switch"), 1, generations_key(name), str(known.live), str(number)
                 )
             if reply[0] != b"ok":
+                _settle(connection, name)  # the generation that was turned live here is not to stay so
                 raise StoreError(
                     f"index {name!r} was switched to generation {reply[1].decode()} by somebody else meanwhile; look "
                     f"at `hashgrain index generations {name}`, and switch again if it is still wanted"
