@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 EXTRAS := client,aiohttp,remote,indexer,export,cpu,cli,bench,dev
 
-.PHONY: demo test test-all check bench docker-test clean setup
+.PHONY: demo test test-all test-s3 check bench docker-test clean setup
 
 demo: $(VENV)/ready
 	$(BIN)/hashgrain demo
@@ -21,6 +21,11 @@ test: $(VENV)/ready
 # With the tests marked `long`, which churn and kill for minutes.
 test-all: $(VENV)/ready
 	$(PYTEST) --long $(ARGS)
+
+# Of s3:// addresses, on a server that speaks S3: apart, since it takes 200 MB of packages.
+test-s3: $(VENV)/ready
+	$(BIN)/python -m pip install -q "s3fs>=2024.6" "moto[s3]>=5" flask flask-cors
+	$(BIN)/python -m pytest tests/client/test_s3.py $(ARGS)
 
 check: $(VENV)/ready
 	$(BIN)/ruff check .

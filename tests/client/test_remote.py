@@ -137,7 +137,7 @@ def test_a_pattern_at_an_address(memory: Any) -> None:
 
 def test_an_address_whose_package_is_missing_says_what_to_install() -> None:
     with pytest.raises(MissingDependency, match=r'hashgrain\[remote\]", and s3fs for s3://'):
-        RemoteImage("s3://bucket/a.png").read("a")
+        RemoteImage("az://bucket/a.png").read("a")
     with pytest.raises(DataError, match="is no address that can be read"):
         open_sources(("nowhere://a/b.tar",)).__iter__().__next__()
 

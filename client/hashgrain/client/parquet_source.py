@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hashgrain.client.location import Location, Readable
+from hashgrain.client.remote_file import BrokenOff
 from hashgrain.client.sources import Item, ItemId, joined, printable
 from hashgrain.client.vectors import vector_bytes
 from hashgrain.codes.errors import DataError
@@ -70,6 +71,11 @@ class ParquetSource:
                     for values in batch.to_pylist():
                         yield self._item(row, values)
                         row += 1
+        except BrokenOff as exc:
+            raise DataError(
+                f"{self._path} cannot be read beyond row {row} ({exc}); check the connection, and run the same command "
+                "again"
+            ) from exc
         except (OSError, pa.ArrowException) as exc:
             raise DataError(f"{self._path} is damaged after row {row} ({_first_line(exc)}); fetch it again") from exc
 

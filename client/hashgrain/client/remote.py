@@ -7,6 +7,7 @@ with pauses that double.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from operator import itemgetter
@@ -15,6 +16,7 @@ from typing import Any, BinaryIO, TypeVar, cast
 
 from hashgrain.client.images import MAX_FILE_BYTES
 from hashgrain.client.reading import stamp_of
+from hashgrain.client.remote_file import RemoteFile
 from hashgrain.client.retry import retry
 from hashgrain.client.sources import Item, joined, printable
 from hashgrain.codes.errors import DataError, ImageRejected, MissingDependency
@@ -24,7 +26,10 @@ DEADLINE_S = 120.0
 """For one file or listing, with all attempts; see `retry`."""
 
 ANSWER_S = 30.0
-"""How long a web server may take for one file."""
+"""How long a web server may take for one picture; of an archive, how long it may be silent."""
+
+PIECE_BYTES = 2**20
+"""Of an archive, so much is asked for at a time; fsspec fetches somewhat more in advance."""
 
 _CHANGES = ("ETag", "etag", "LastModified", "last_modified", "Last-Modified", "mtime", "updated", "created")
 """What services call the thing that changes with a file."""
@@ -106,24 +111,35 @@ def matching(pattern: str) -> list[str]:
 
 
 def open_remote(address: str) -> BinaryIO:
-    """The file at an address, to be read; close it.
+    """The file at an address, to be read; close it. A connection that breaks meanwhile is made anew.
 
     Raises:
         DataError: it is not there or cannot be read.
         MissingDependency: a package for this kind of address is not installed.
     """
-    system, path = _system(address)
-    return cast("BinaryIO", _asked(address, lambda: system.open(path, "rb")))
+    system, path = _system(address, in_pieces=True)
+
+    def opened(streamed: bool) -> Any:
+        return system.open(path, "rb", **({"block_size": 0} if streamed else {}))
+
+    try:
+        return cast("BinaryIO", io.BufferedReader(RemoteFile(opened, DEADLINE_S, _passes), PIECE_BYTES))
+    except Exception as exc:  # every service has errors of its own
+        raise _unreadable(address, exc) from exc
 
 
 def _asked(address: str, call: Callable[[], Any]) -> Any:
     try:
         return _again(call)
     except Exception as exc:  # every service has errors of its own
-        raise DataError(f"{address} cannot be read ({_first_line(exc)}); check the address and permissions") from exc
+        raise _unreadable(address, exc) from exc
 
 
-def _system(address: str) -> tuple[Any, str]:
+def _unreadable(address: str, exc: Exception) -> DataError:
+    return DataError(f"{address} cannot be read ({_first_line(exc)}); check the address and permissions")
+
+
+def _system(address: str, in_pieces: bool = False) -> tuple[Any, str]:
     """fsspec's file system for an address, which fsspec itself keeps, and the path within it."""
     try:
         import fsspec
@@ -132,7 +148,9 @@ def _system(address: str) -> tuple[Any, str]:
         if address.startswith(("http://", "https://")):
             import aiohttp
 
-            options = {"client_kwargs": {"timeout": aiohttp.ClientTimeout(total=ANSWER_S)}}
+            whole = aiohttp.ClientTimeout(total=ANSWER_S)
+            piece = aiohttp.ClientTimeout(total=None, sock_connect=ANSWER_S, sock_read=ANSWER_S)
+            options = {"client_kwargs": {"timeout": piece if in_pieces else whole}}
         return cast("tuple[Any, str]", fsspec.core.url_to_fs(address, **options))
     except ImportError as exc:
         raise MissingDependency(

@@ -23,6 +23,7 @@ from typing import Any
 
 from hashgrain.client.images import MAX_FILE_BYTES
 from hashgrain.client.location import Location, Readable
+from hashgrain.client.remote_file import BrokenOff
 from hashgrain.client.sources import Item, joined, printable
 from hashgrain.codes.errors import DataError, ImageRejected
 from hashgrain.codes.images import IMAGE_SUFFIXES
@@ -79,6 +80,11 @@ class TarSource:
                     for item in self._items(sample):
                         yield item
                         count += 1
+        except BrokenOff as exc:
+            raise DataError(
+                f"{self._location} cannot be read beyond picture {count:,} ({exc}); check the connection, and run the "
+                "same command again"
+            ) from exc
         except (OSError, EOFError, tarfile.TarError, zlib.error, LZMAError) as exc:
             raise DataError(f"{self._location} is damaged after {count:,} pictures ({exc}); fetch it again") from exc
         if not count:
