@@ -63,7 +63,7 @@ class TritonPythonModel:
             if not waiting:
                 break
             versions = _each(lambda query: self._indexes.version_for(query[0]), waiting, refused)
-            encoded = self._encode({place: asked[place][1] for place in versions}, versions, refused)
+            encoded = self._encode({place: asked[place] for place in versions}, versions, refused)
             queries = {place: (asked[place][0], codes, versions[place]) for place, codes in encoded.items()}
             found = _each(self._answer, queries, refused)
             answers |= {place: answer for place, answer in found.items() if not isinstance(answer, Replaced)}
@@ -75,19 +75,21 @@ class TritonPythonModel:
         self._indexes.close()
 
     def _read(self, request: Any) -> tuple[Question, NDArray[np.uint8]]:
-        question = read_question(request.parameters(), self._settings, "payloads" in request.requested_output_names())
+        question = read_question(request.parameters(), self._settings, request.requested_output_names())
         pixels, files = _input(request, PIXELS), _input(request, FILES)
         return question, read_pictures(pixels, files, self._encoder.contract.input_size)
 
     def _encode(
-        self, pictures: dict[int, NDArray[np.uint8]], versions: dict[int, int], refused: dict[int, Any]
+        self, asked: dict[int, tuple[Question, NDArray[np.uint8]]], versions: dict[int, int], refused: dict[int, Any]
     ) -> dict[int, HashCodes]:
         """Encode the pictures of all requests together that need the same version of the encoder."""
         encoded: dict[int, HashCodes] = {}
         for version in set(versions.values()):
-            places = [place for place in pictures if versions[place] == version]
+            places = [place for place in asked if versions[place] == version]
+            questions, pictures = zip(*(asked[place] for place in places), strict=True)
+            refines = any(question.search.refine is not None for question in questions)
             try:
-                codes = self._encoder.encode([pictures[place] for place in places], version)
+                codes = self._encoder.encode(list(pictures), version, logits=refines)
             except Exception as error:
                 refused |= {place: refuse(error) for place in places}
             else:
@@ -101,7 +103,7 @@ class TritonPythonModel:
             hits = self._indexes.search(question, codes, version)
         except Replaced as error:
             return error
-        return respond(answer_tensors(hits, question.search.k))
+        return respond(answer_tensors(hits, question.search.k, question.outputs))
 
 
 def _each(step: Callable[[Any], Any], items: dict[int, Any], refused: dict[int, Any]) -> dict[int, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import traceback
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
@@ -18,38 +19,52 @@ HEAD, TAIL = 400, 200
 """Characters of an error's words that are kept where there are more: gRPC carries no more than 8 KiB, encoded."""
 
 
-def answer_tensors(hits: list[Hit], k: int) -> dict[str, NDArray[Any]]:
+def answer_tensors(hits: list[Hit], k: int, wanted: Collection[str]) -> dict[str, NDArray[Any]]:
     """The answer to one request of B pictures; see README.md beside config.pbtxt.
+
+    Args:
+        hits: of each picture.
+        k: neighbours asked for.
+        wanted: names of the tensors to make, of those below.
 
     Returns:
         ids (B, k) bytes, distances (B, k) int32, payloads (B, k) bytes, and candidates (B, 1) int32,
         complete_radius (B, 1) int32, exact and partial (B, 1) bool. Places beyond the last neighbour hold an empty
         id, distance -1 and an empty payload.
     """
-    ids = np.full((len(hits), k), b"", np.object_)
-    distances = np.full((len(hits), k), NO_DISTANCE, np.int32)
-    payloads = np.full((len(hits), k), b"", np.object_)
-    for row, hit in enumerate(hits):
-        distances[row, : len(hit)] = hit.distances
-        for place, item in enumerate(hit.ids):
-            ids[row, place] = str(item).encode()
-        for place, payload in enumerate(hit.payloads or []):
-            if payload is not None:
-                payloads[row, place] = json.dumps(payload, separators=(",", ":")).encode()
-    return {
-        "ids": ids,
-        "distances": distances,
-        "payloads": payloads,
-        "candidates": np.array([[hit.candidates] for hit in hits], np.int32),
-        "complete_radius": np.array([[hit.complete_radius] for hit in hits], np.int32),
-        "exact": np.array([[hit.exact] for hit in hits], np.bool_),
-        "partial": np.array([[hit.partial] for hit in hits], np.bool_),
+    makers: dict[str, Callable[[], NDArray[Any]]] = {
+        "ids": lambda: _texts([[str(item) for item in hit.ids] for hit in hits], k),
+        "distances": lambda: _distances(hits, k),
+        "payloads": lambda: _texts([[_json(payload) for payload in hit.payloads or []] for hit in hits], k),
+        "candidates": lambda: np.array([[hit.candidates] for hit in hits], np.int32),
+        "complete_radius": lambda: np.array([[hit.complete_radius] for hit in hits], np.int32),
+        "exact": lambda: np.array([[hit.exact] for hit in hits], np.bool_),
+        "partial": lambda: np.array([[hit.partial] for hit in hits], np.bool_),
     }
+    return {name: make() for name, make in makers.items() if name in wanted}
 
 
 def respond(tensors: dict[str, NDArray[Any]]) -> Any:
     """The response that carries these tensors."""
     return pb_utils.InferenceResponse([pb_utils.Tensor(name, array) for name, array in tensors.items()])
+
+
+def _texts(rows: list[list[str]], k: int) -> NDArray[np.object_]:
+    texts = np.full((len(rows), k), b"", np.object_)
+    for row, values in enumerate(rows):
+        texts[row, : len(values)] = [value.encode() for value in values]
+    return texts
+
+
+def _distances(hits: list[Hit], k: int) -> NDArray[np.int32]:
+    distances = np.full((len(hits), k), NO_DISTANCE, np.int32)
+    for row, hit in enumerate(hits):
+        distances[row, : len(hit)] = hit.distances
+    return distances
+
+
+def _json(payload: dict[str, Any] | None) -> str:
+    return "" if payload is None else json.dumps(payload, separators=(",", ":"))
 
 
 def refuse(error: Exception) -> Any:

@@ -16,7 +16,8 @@ from hashgrain.codes.contract import COARSE_CODE, COARSE_LOGITS, ENCODER_MODEL, 
 from hashgrain.codes.errors import ContractViolation, InferenceFailed
 from hashgrain.codes.pbtxt import parse, read_encoder_contracts
 
-OUTPUTS = [COARSE_CODE, FINE_CODE, COARSE_LOGITS, FINE_LOGITS]
+CODES = [COARSE_CODE, FINE_CODE]
+LOGITS = [COARSE_LOGITS, FINE_LOGITS]
 NEWEST = -1
 
 
@@ -37,26 +38,30 @@ class Encoder:
         """Of the newest version; all take and give the same tensors."""
         return self.contracts[max(self.contracts)]
 
-    def encode(self, batches: list[NDArray[np.uint8]], version: int) -> list[HashCodes]:
+    def encode(self, batches: list[NDArray[np.uint8]], version: int, logits: bool) -> list[HashCodes]:
         """Encode the pictures of several requests together.
 
         Args:
             batches: uint8 (B, S, S, 3) each.
             version: which of the versions encodes them.
+            logits: whether those of both codes come along; each tensor takes its time.
 
         Returns:
-            One HashCodes per batch, with the logits of both codes.
+            One HashCodes per batch.
 
         Raises:
             InferenceFailed: the model answered with an error.
         """
         if not batches:
             return []
+        asked = version if len(self.contracts) > 1 else NEWEST  # of one that stands alone, the number may be unknown
+        wanted = [*CODES, *(LOGITS if logits else [])]
+        if len(batches) == 1 and len(batches[0]) <= self.max_batch_size:  # nearly always, and quicker
+            return [_infer(batches[0], asked, wanted)]
         pictures = np.concatenate(batches)
         starts = range(0, len(pictures), self.max_batch_size)
-        asked = version if len(self.contracts) > 1 else NEWEST  # of one that stands alone, the number may be unknown
         codes = HashCodes.concatenate(
-            [_infer(pictures[start : start + self.max_batch_size], asked) for start in starts]
+            [_infer(pictures[start : start + self.max_batch_size], asked, wanted) for start in starts]
         )
         bounds = np.cumsum([0, *map(len, batches)]).tolist()
         return [codes[start:stop] for start, stop in pairwise(bounds)]
@@ -93,11 +98,11 @@ def find_encoder(repository: Path) -> Encoder:
     return encoder
 
 
-def _infer(pictures: NDArray[np.uint8], version: int) -> HashCodes:
+def _infer(pictures: NDArray[np.uint8], version: int, wanted: list[str]) -> HashCodes:
     request = pb_utils.InferenceRequest(
         model_name=ENCODER_MODEL,
         model_version=version,
-        requested_output_names=OUTPUTS,
+        requested_output_names=wanted,
         inputs=[pb_utils.Tensor(IMAGE, np.ascontiguousarray(pictures))],
         preferred_memory=pb_utils.PreferredMemory(pb_utils.TRITONSERVER_MEMORY_CPU, 0),
     )
@@ -106,7 +111,7 @@ def _infer(pictures: NDArray[np.uint8], version: int) -> HashCodes:
         raise InferenceFailed(
             f"{ENCODER_MODEL} answered with an error: {response.error().message()}; see the server's log"
         )
-    return HashCodes(*(_output(response, name) for name in OUTPUTS))
+    return HashCodes(*(_output(response, name) for name in wanted))
 
 
 def _output(response: Any, name: str) -> NDArray[Any]:

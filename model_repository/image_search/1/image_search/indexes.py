@@ -95,7 +95,10 @@ class OpenIndexes:
             self._open.popitem()[1][0].close()
 
     def _find(self, name: str) -> None:
-        index = Index.open(self._settings.redis, name, timeouts=self._settings.timeouts)
+        settings = self._settings
+        index = Index.open(
+            settings.redis, name, timeouts=settings.timeouts, cache_bytes=settings.cache_bytes or None
+        )
         try:
             version = self._version_of(index, name)
         except BaseException:

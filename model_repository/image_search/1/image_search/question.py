@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from hashgrain.codes.errors import InvalidInput
@@ -12,22 +13,32 @@ from image_search.settings import Settings
 PARAMETERS = ("k", "rank", "candidates", "probes", "radius", "within", "exact", "refine", "deadline", "filter", "index")
 """The request parameters; see README.md beside config.pbtxt."""
 
+PAYLOADS = "payloads"
+"""The output that has the index read payloads."""
+
 
 @dataclass(frozen=True)
 class Question:
-    """A request's parameters, checked."""
+    """A request's parameters, checked.
+
+    Attributes:
+        index: which index.
+        search: which search of it.
+        outputs: names of the tensors that the answer has.
+    """
 
     index: str
     search: SearchRequest
+    outputs: Collection[str]
 
 
-def read_question(parameters: str, settings: Settings, payloads: bool) -> Question:
+def read_question(parameters: str, settings: Settings, outputs: Collection[str]) -> Question:
     """Read the parameters of a request.
 
     Args:
         parameters: a JSON object, as Triton hands them over.
         settings: defaults and limits.
-        payloads: whether the request asks for payloads.
+        outputs: names of the tensors that the request asks for; payloads are read only where they are among them.
 
     Raises:
         InvalidInput: a parameter is unknown, or has a value of the wrong type or out of range.
@@ -45,10 +56,10 @@ def read_question(parameters: str, settings: Settings, payloads: bool) -> Questi
         if not isinstance(by, str):
             raise InvalidInput(f"filter must be a JSON object in a string, got {by!r}")
         given["filter"] = Filter.parse(by)
-    search = SearchRequest(**given, payloads=payloads)
+    search = SearchRequest(**given, payloads=PAYLOADS in outputs)
     if search.k > settings.max_k:
         raise InvalidInput(
             f"k is {search.k}, at most {settings.max_k} neighbours are given; ask for fewer, "
             "or raise max_k in image_search's config.pbtxt"
         )
-    return Question(index, search)
+    return Question(index, search, outputs)
