@@ -110,6 +110,7 @@ def _singles(singles: Singles) -> list[str]:
         ("hash_encoder, pixels, 1 client", singles.encoder),
         ("image_search, pixels, 1 client", singles.pixels),
         ("image_search, JPEG, 1 client", singles.jpeg),
+        ("  that was asked for before", singles.repeated),
         (f"image_search, JPEG, {CLIENTS} clients, each again at once", singles.eight),
         ("  and beside bulk encoding", singles.eight_beside),
         (f"image_search, JPEG, {CLIENTS} clients, {PACED_PER_SECOND:g}/s each", singles.paced),

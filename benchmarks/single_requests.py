@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import cycle
+from itertools import count
 from multiprocessing.synchronize import Event
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import tritonclient.grpc as triton
@@ -28,6 +28,12 @@ PACED_PER_SECOND = 5.0
 
 MODEL = "image_search"
 TIMEOUT_S = 30.0
+
+Ask: TypeAlias = Callable[[int], dict[str, Any]]
+"""The request of a number; another picture for every number, or image_search would know the codes."""
+
+
+_numbers = count()
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,7 @@ class Singles:
     Attributes:
         encoder: one picture of the network's size through hash_encoder, by one client.
         pixels, jpeg: the same picture, or its JPEG file, through image_search, in turn with `encoder`.
+        repeated: a JPEG file that was asked for before, likewise in turn.
         eight: clients at a time, each asking again at once, nothing else.
         paced: as many that ask now and then.
         eight_beside, paced_beside: the same beside bulk encoding.
@@ -54,6 +61,7 @@ class Singles:
     encoder: Latency
     pixels: Latency
     jpeg: Latency
+    repeated: Latency
     eight: Latency
     paced: Latency
     eight_beside: Latency
@@ -74,21 +82,39 @@ def measure_singles(servers: RunningServers, folder: Path, index: str, seconds: 
     with HashEncoder(servers.triton.address) as encoder:
         size = encoder.input_size
     files = [file.read_bytes() for file in sorted(folder.iterdir())[:256]]
-    searches = [_search("image_bytes", np.array([[file]], np.object_), index) for file in files]
     pixels = [decode(file, size, "picture")[None] for file in files]
-    encoder_alone, pixels_alone, jpeg_alone = _in_turn(
-        address,
-        [
-            [_encode(picture) for picture in pixels],
-            [_search("image", picture, index) for picture in pixels],
-            searches,
-        ],
-        seconds,
-    )
-    eight, paced = (_many(address, searches, seconds, pause) for pause in (0.0, 1 / PACED_PER_SECOND))
+
+    def encode(number: int) -> dict[str, Any]:
+        return _encode(_other_pixels(pixels, number))
+
+    def search_pixels(number: int) -> dict[str, Any]:
+        return _search("image", _other_pixels(pixels, number), index)
+
+    def search_jpeg(number: int) -> dict[str, Any]:
+        return _search("image_bytes", _other_file(files, number), index)
+
+    def search_again(number: int) -> dict[str, Any]:
+        return _search("image_bytes", np.array([[files[number % 8]]], np.object_), index)
+
+    one_client = _in_turn(address, [encode, search_pixels, search_jpeg, search_again], seconds)
+    eight, paced = (_many(address, search_jpeg, seconds, pause) for pause in (0.0, 1 / PACED_PER_SECOND))
     with _bulk_beside(servers.triton.address):
-        eight_beside, paced_beside = (_many(address, searches, seconds, pause) for pause in (0.0, 1 / PACED_PER_SECOND))
-    return Singles(encoder_alone, pixels_alone, jpeg_alone, eight, paced, eight_beside, paced_beside)
+        eight_beside, paced_beside = (
+            _many(address, search_jpeg, seconds, pause) for pause in (0.0, 1 / PACED_PER_SECOND)
+        )
+    return Singles(*one_client, eight, paced, eight_beside, paced_beside)
+
+
+def _other_pixels(pictures: list[NDArray[np.uint8]], number: int) -> NDArray[np.uint8]:
+    """One of the pictures with a number in its corner."""
+    picture = pictures[number % len(pictures)].copy()
+    picture[0, 0, :, :].flat[:4] = np.frombuffer(np.uint32(number).tobytes(), np.uint8)
+    return picture
+
+
+def _other_file(files: list[bytes], number: int) -> NDArray[np.object_]:
+    """One of the files with a number behind the picture's end, which no reader minds."""
+    return np.array([[files[number % len(files)] + np.uint32(number).tobytes()]], np.object_)
 
 
 def _encode(picture: NDArray[Any]) -> dict[str, Any]:
@@ -108,27 +134,23 @@ def _search(name: str, array: NDArray[Any], index: str) -> dict[str, Any]:
     }
 
 
-def _in_turn(address: str, kinds: list[list[dict[str, Any]]], seconds: float) -> Iterator[Latency]:
+def _in_turn(address: str, kinds: list[Ask], seconds: float) -> Iterator[Latency]:
     """One client asks a request of each kind, over and over, so that a busy machine is busy for all kinds."""
     took: list[list[float]] = [[] for _ in kinds]
     with triton.InferenceServerClient(address) as client:
         end = time.perf_counter() + seconds
-        for requests in cycle(zip(*kinds, strict=True)):
-            for times, request in zip(took, requests, strict=True):
-                times.append(_seconds(client, request))
-            if time.perf_counter() > end:
-                return (_latency(times[5:] or times) for times in took)
-    raise AssertionError("there are pictures")
+        while time.perf_counter() < end:
+            number = next(_numbers)
+            for times, ask in zip(took, kinds, strict=True):
+                times.append(_seconds(client, ask(number)))
+    return (_latency(times[20:] or times) for times in took)
 
 
-def _many(address: str, requests: list[dict[str, Any]], seconds: float, pause: float) -> Latency:
-    """Several clients at a time, each with requests of its own; `pause` seconds from one to the next on average."""
+def _many(address: str, ask: Ask, seconds: float, pause: float) -> Latency:
+    """Several clients at a time; `pause` seconds from one request to the next on average."""
     took: list[float] = []
     end = time.perf_counter() + seconds
-    threads = [
-        threading.Thread(target=_ask, args=(address, requests[n::CLIENTS], end, pause, n, took.append))
-        for n in range(CLIENTS)
-    ]
+    threads = [threading.Thread(target=_ask, args=(address, ask, end, pause, n, took.append)) for n in range(CLIENTS)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -138,7 +160,7 @@ def _many(address: str, requests: list[dict[str, Any]], seconds: float, pause: f
 
 def _ask(
     address: str,
-    requests: list[dict[str, Any]],
+    ask: Ask,
     end: float,
     pause: float,
     seed: int,
@@ -146,12 +168,10 @@ def _ask(
 ) -> None:
     pauses = np.random.default_rng(seed)
     with triton.InferenceServerClient(address) as client:
-        for request in cycle(requests):
+        while time.perf_counter() < end:
             if pause:
                 time.sleep(pauses.exponential(pause))
-            if time.perf_counter() > end:
-                return
-            tell(_seconds(client, request))
+            tell(_seconds(client, ask(next(_numbers))))
 
 
 def _seconds(client: triton.InferenceServerClient, request: dict[str, Any]) -> float:

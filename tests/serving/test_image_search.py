@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tritonclient.grpc as triton_grpc
 from numpy.typing import NDArray
 from tritonclient.utils import InferenceServerException
 
@@ -265,6 +266,33 @@ def test_an_index_that_was_created_anew_is_found_again(
             created.drop()
         with pytest.raises(RefusedError, match="no index 'image_search_anew'"):
             nearest()
+
+
+def test_a_picture_that_was_asked_for_is_not_encoded_again(triton: EmbeddedServers, encoder: HashEncoder) -> None:
+    """By either instance. Its answer follows the index, and the logits where they were not asked for at first."""
+    picture = arrays(1, seed=77, height=50, width=40)
+    file = np.array([[file_bytes(picture[0])]], object)
+    fields: dict[str, Any] = {"index": "repeated", "k": 20}
+    with Index.create(triton.redis, "repeated", encoder.layout, fingerprint=encoder.fingerprint) as index:
+        index.add(range(20), encoder.encode(arrays(20)))
+        codes = encoder.encode([picture[0]], logits=True)
+        for inputs in ({"image": picture}, {"image_bytes": file}):
+            for asked in ({}, {"refine": 20}, {}):
+                hits = expected(index.search(codes, 20, payloads=True, **asked), 20)
+                before = encoded_pictures(triton)
+                for _ in range(8):
+                    assert plain(by_client(triton.grpc, inputs, fields | asked)) == hits
+                assert encoded_pictures(triton) - before <= 2, "once by each instance, of which there are two"
+        assert encoded_pictures(triton) == before, "known with its logits, it was encoded for the codes alone"
+        index.add(["now"], codes)
+        assert by_client(triton.grpc, {"image_bytes": file}, fields)["ids"][0, 0] == b"now"
+        index.drop()
+
+
+def encoded_pictures(triton: EmbeddedServers) -> int:
+    """Pictures that hash_encoder has answered since it was loaded."""
+    with triton_grpc.InferenceServerClient(triton.grpc.removeprefix("grpc://")) as client:
+        return int(client.get_inference_statistics("hash_encoder", client_timeout=10).model_stats[0].inference_count)
 
 
 def test_a_filter_is_a_parameter(triton: EmbeddedServers, encoder: HashEncoder) -> None:

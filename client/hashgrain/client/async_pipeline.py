@@ -111,7 +111,7 @@ class AsyncPipeline:
             with run.clock.at("infer"):
                 arrays = await retry_unavailable_async(send, self._seconds, f"{len(images)} images")
         await self._slots.adapt(self._queue_times)
-        return codes_from(arrays, self._layout, len(images), self._source)
+        return codes_from(arrays, run.outputs, self._layout, len(images), self._source)
 
     async def _send(self, images: NDArray[Any], run: Run, seconds: float) -> dict[str, NDArray[Any]]:
         with self._slots.measured(len(images)):

@@ -87,12 +87,26 @@ def outputs_for(logits: Logits) -> tuple[str, ...]:
     return _OUTPUTS[logits]
 
 
-def codes_from(arrays: dict[str, NDArray[Any]], layout: CodeLayout, rows: int, source: str) -> HashCodes:
+def codes_from(
+    arrays: dict[str, NDArray[Any]], outputs: tuple[str, ...], layout: CodeLayout, rows: int, source: str
+) -> HashCodes:
     """Make codes of a reply's tensors, after a check that the server kept to its contract.
 
+    Args:
+        arrays: the tensors by name.
+        outputs: names of those that were asked for.
+        layout: the code lengths.
+        rows: how many images were sent.
+        source: what to call the server in errors.
+
     Raises:
-        ContractViolation: a tensor has another type, width or number of rows.
+        ContractViolation: a tensor is missing, or has another type, width or number of rows.
     """
+    if missing := [name for name in outputs if name not in arrays]:
+        raise ContractViolation(
+            f"{source} answered without {', '.join(missing)}; Triton does so where its response cache is on: it gives "
+            "what an earlier request for the same images asked for. Take response_cache out of the model's config.pbtxt"
+        )
     try:
         codes = HashCodes(arrays[COARSE_CODE], arrays[FINE_CODE], arrays.get(COARSE_LOGITS), arrays.get(FINE_LOGITS))
         codes.check(layout, source)

@@ -68,7 +68,7 @@ class GrpcTransport:
         """See `Transport`."""
         with self._channel() as client, grpc_errors(self._address, seconds):
             result = client.infer(**_request(batch, self._version, outputs, seconds, priority))
-            return {name: result.as_numpy(name) for name in outputs}
+            return _tensors(result, outputs)
 
     def queue_times(self, seconds: float) -> QueueTimes:
         """See `Transport`."""
@@ -127,7 +127,7 @@ class AsyncGrpcTransport:
         try:
             with grpc_errors(self._address, seconds):
                 result = await client.infer(**_request(batch, self._version, outputs, seconds, priority))
-                return {name: result.as_numpy(name) for name in outputs}
+                return _tensors(result, outputs)
         except DeadlineExceeded:  # the connection may be dead without a word, see `GrpcTransport`
             if self._client is client:
                 self._client = self._open()
@@ -162,6 +162,12 @@ def _introduction(address: Address) -> Generator[_Question, Any, Served]:
     metadata = yield "get_model_metadata", chosen
     config = yield "get_model_config", chosen
     return read_served(address, server, metadata, config["config"], version)
+
+
+def _tensors(result: Any, outputs: tuple[str, ...]) -> dict[str, NDArray[Any]]:
+    """Those of a reply, of those wanted."""
+    found = {name: result.as_numpy(name) for name in outputs}
+    return {name: array for name, array in found.items() if array is not None}
 
 
 def _request(

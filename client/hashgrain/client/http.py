@@ -116,7 +116,7 @@ def request_header(
 
 
 def read_tensors(address: Address, reply: Reply, outputs: tuple[str, ...]) -> dict[str, NDArray[Any]]:
-    """The tensors that stand one after the other behind the reply's JSON.
+    """The tensors that stand one after the other behind the reply's JSON, of those wanted.
 
     Raises:
         EncoderError: its status is not 200.
@@ -132,4 +132,4 @@ def read_tensors(address: Address, reply: Reply, outputs: tuple[str, ...]) -> di
         flat = np.frombuffer(reply.body, dtype, size // dtype.itemsize, offset)
         tensors[tensor["name"]] = flat.reshape(tensor["shape"])
         offset += size
-    return {name: tensors[name] for name in outputs}
+    return {name: tensors[name] for name in outputs if name in tensors}

@@ -111,7 +111,7 @@ class Pipeline:
                 raise CancelledError  # nobody waits for it
             arrays = outlast(request, run.require_back, run.patience, run.over)
         self._slots.adapt(self._queue_times)
-        return codes_from(arrays, self._layout, len(images), self._source)
+        return codes_from(arrays, run.outputs, self._layout, len(images), self._source)
 
     def _send(self, images: NDArray[Any], run: Run, seconds: float) -> dict[str, NDArray[Any]]:
         with self._slots.measured(len(images)):

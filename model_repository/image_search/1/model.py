@@ -13,7 +13,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
 
@@ -23,7 +22,8 @@ from hashgrain.indexer.warming import warm_up
 from image_search.answer import answer_tensors, refuse, respond
 from image_search.encoder import find_encoder
 from image_search.indexes import OpenIndexes, Replaced
-from image_search.pictures import FILES, PIXELS, read_pictures
+from image_search.kept_codes import KeptCodes
+from image_search.pictures import FILES, PIXELS, Pictures
 from image_search.question import Question, read_question
 from image_search.settings import read_settings
 
@@ -44,6 +44,7 @@ class TritonPythonModel:
             self._settings = read_settings(json.loads(args["model_config"]), os.environ)
             self._encoder = find_encoder(Path(args["model_repository"]).parent)
             self._indexes = OpenIndexes(self._settings, self._encoder.contracts)
+            self._kept = KeptCodes(self._settings.kept_pictures)
             warm_up(self._encoder.contract.layout)  # now, so that no request waits for the compiler
         except HashgrainError as error:
             raise pb_utils.TritonModelException(str(error)) from error
@@ -74,26 +75,32 @@ class TritonPythonModel:
         """Close the connections to Redis."""
         self._indexes.close()
 
-    def _read(self, request: Any) -> tuple[Question, NDArray[np.uint8]]:
+    def _read(self, request: Any) -> tuple[Question, Pictures]:
         question = read_question(request.parameters(), self._settings, request.requested_output_names())
         pixels, files = _input(request, PIXELS), _input(request, FILES)
-        return question, read_pictures(pixels, files, self._encoder.contract.input_size)
+        return question, Pictures(pixels, files, self._encoder.contract.input_size)
 
     def _encode(
-        self, asked: dict[int, tuple[Question, NDArray[np.uint8]]], versions: dict[int, int], refused: dict[int, Any]
+        self, asked: dict[int, tuple[Question, Pictures]], versions: dict[int, int], refused: dict[int, Any]
     ) -> dict[int, HashCodes]:
-        """Encode the pictures of all requests together that need the same version of the encoder."""
-        encoded: dict[int, HashCodes] = {}
-        for version in set(versions.values()):
-            places = [place for place in asked if versions[place] == version]
-            questions, pictures = zip(*(asked[place] for place in places), strict=True)
-            refines = any(question.search.refine is not None for question in questions)
+        """The codes of each request's pictures: kept ones, and the others encoded together by version."""
+        logits = {place: question.search.refine is not None for place, (question, _) in asked.items()}
+        kept = {place: self._kept.find(asked[place][1].key, versions[place], logits[place]) for place in asked}
+        encoded = {place: codes for place, codes in kept.items() if codes is not None}
+        left = {place: asked[place][1] for place in asked if place not in encoded}
+        decoded = _each(lambda pictures: pictures.decoded(), left, refused)
+        for version in {versions[place] for place in decoded}:
+            places = [place for place in decoded if versions[place] == version]
             try:
-                codes = self._encoder.encode(list(pictures), version, logits=refines)
+                codes = self._encoder.encode(
+                    [decoded[place] for place in places], version, logits=any(logits[place] for place in places)
+                )
             except Exception as error:
                 refused |= {place: refuse(error) for place in places}
-            else:
-                encoded |= dict(zip(places, codes, strict=True))
+                continue
+            for place, found in zip(places, codes, strict=True):
+                self._kept.keep(left[place].key, version, found)
+                encoded[place] = found
         return encoded
 
     def _answer(self, query: tuple[Question, HashCodes, int]) -> Any:

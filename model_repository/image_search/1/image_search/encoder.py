@@ -116,4 +116,10 @@ def _infer(pictures: NDArray[np.uint8], version: int, wanted: list[str]) -> Hash
 
 def _output(response: Any, name: str) -> NDArray[Any]:
     """A copy: the tensor's own memory is given back with the response."""
-    return np.array(pb_utils.get_output_tensor_by_name(response, name).as_numpy())
+    tensor = pb_utils.get_output_tensor_by_name(response, name)
+    if tensor is None:
+        raise ContractViolation(
+            f"{ENCODER_MODEL} answered without {name}, as it does where Triton's response cache is on: take "
+            f"response_cache out of {ENCODER_MODEL}'s config.pbtxt"
+        )
+    return np.array(tensor.as_numpy())

@@ -96,9 +96,7 @@ class OpenIndexes:
 
     def _find(self, name: str) -> None:
         settings = self._settings
-        index = Index.open(
-            settings.redis, name, timeouts=settings.timeouts, cache_bytes=settings.cache_bytes or None
-        )
+        index = Index.open(settings.redis, name, timeouts=settings.timeouts, cache_bytes=settings.cache_bytes or None)
         try:
             version = self._version_of(index, name)
         except BaseException:

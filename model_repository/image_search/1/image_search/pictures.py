@@ -12,8 +12,31 @@ from PIL import Image
 
 from hashgrain.codes.errors import ImageRejected, InvalidInput
 from hashgrain.codes.images import decode
+from image_search.kept_codes import key_of
 
 PIXELS, FILES = "image", "image_bytes"
+
+
+class Pictures:
+    """The pictures of one request, which are decoded when somebody asks for them.
+
+    Args:
+        pixels, files, size: see `read_pictures`.
+
+    Attributes:
+        key: of the picture, see `key_of`.
+    """
+
+    def __init__(self, pixels: NDArray[np.uint8] | None, files: NDArray[Any] | None, size: int) -> None:
+        self.key = key_of(pixels, files)
+        self._given = pixels, files, size
+        self._decoded: NDArray[np.uint8] | None = None
+
+    def decoded(self) -> NDArray[np.uint8]:
+        """See `read_pictures`; done once."""
+        if self._decoded is None:
+            self._decoded = read_pictures(*self._given)
+        return self._decoded
 
 
 def read_pictures(pixels: NDArray[np.uint8] | None, files: NDArray[Any] | None, size: int) -> NDArray[np.uint8]:

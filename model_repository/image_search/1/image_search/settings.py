@@ -26,6 +26,7 @@ class Settings:
         redis_read_s: seconds to wait for each of its answers.
         max_k: the most neighbours that a request may ask for.
         cache_bytes: how much of each index each instance keeps between requests, see `Index.open`; 0 for nothing.
+        kept_pictures: of how many single pictures each instance keeps the codes; 0 for none.
 
     Raises:
         InvalidInput: a value cannot be used.
@@ -37,13 +38,12 @@ class Settings:
     redis_read_s: float = 5.0
     max_k: int = 1000
     cache_bytes: int = 64 << 20
+    kept_pictures: int = 4096
 
     def __post_init__(self) -> None:
-        if self.max_k < 1 or self.cache_bytes < 0:
-            raise InvalidInput(
-                f"max_k must be 1 or more and cache_bytes 0 or more, got max_k {self.max_k} and cache_bytes "
-                f"{self.cache_bytes}"
-            )
+        for name, least in (("max_k", 1), ("cache_bytes", 0), ("kept_pictures", 0)):
+            if getattr(self, name) < least:
+                raise InvalidInput(f"{name} must be {least} or more, got {getattr(self, name)}")
         split_name(self.index)
         Connection.to(self.redis, self.timeouts).close()  # it only reads the address; nothing connects yet
 
@@ -72,7 +72,13 @@ def read_settings(model_config: Mapping[str, Any], environment: Mapping[str, str
             f"it can have {', '.join(known)}"
         )
     given |= {name: environment[variable] for name, variable in ENVIRONMENT.items() if environment.get(variable)}
-    kinds: dict[str, type] = {"redis_connect_s": float, "redis_read_s": float, "max_k": int, "cache_bytes": int}
+    kinds: dict[str, type] = {
+        "redis_connect_s": float,
+        "redis_read_s": float,
+        "max_k": int,
+        "cache_bytes": int,
+        "kept_pictures": int,
+    }
     values: dict[str, Any] = {}
     for name, text in given.items():
         kind = kinds.get(name, str)
