@@ -55,5 +55,5 @@ def coarse_keys(packed: NDArray[np.uint8], bits: int) -> NDArray[np.uint32]:
         numbers = high << np.uint32(16) | middle << np.uint32(8) | low
     else:
         numbers = np.ascontiguousarray(packed).view(f">u{width}").ravel().astype(np.uint32)
-    numbers >>= np.uint32(8 * width - bits)
-    return numbers
+    padding = 8 * width - bits
+    return numbers >> np.uint32(padding) if padding else numbers
