@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from hashgrain.codes.errors import InvalidInput
 
+_BIG_ENDIAN: dict[int, np.dtype[np.unsignedinteger]] = {1: np.dtype(">u1"), 2: np.dtype(">u2")}
+
 
 def packed_bytes(bits: int) -> int:
     """Bytes that a code of `bits` bits takes."""
@@ -54,6 +56,6 @@ def coarse_keys(packed: NDArray[np.uint8], bits: int) -> NDArray[np.uint32]:
         high, middle, low = (packed[:, byte].astype(np.uint32) for byte in range(3))
         numbers = high << np.uint32(16) | middle << np.uint32(8) | low
     else:
-        numbers = np.ascontiguousarray(packed).view(f">u{width}").ravel().astype(np.uint32)
+        numbers = np.ascontiguousarray(packed).view(_BIG_ENDIAN[width]).ravel().astype(np.uint32)
     padding = 8 * width - bits
     return numbers >> np.uint32(padding) if padding else numbers
