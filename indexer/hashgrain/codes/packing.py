@@ -6,12 +6,14 @@ length that is no multiple of 8 is padded with zeros at the end.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from hashgrain.codes.errors import InvalidInput
 
-_BIG_ENDIAN: dict[int, np.dtype[np.unsignedinteger]] = {1: np.dtype(">u1"), 2: np.dtype(">u2")}
+_BIG_ENDIAN: dict[int, Any] = {1: np.dtype(">u1"), 2: np.dtype(">u2")}
 
 
 def packed_bytes(bits: int) -> int:

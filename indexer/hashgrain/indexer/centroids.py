@@ -60,7 +60,7 @@ def nearest_each(
                     if place[n] <= limit:
                         position[near] = n
                         near += 1
-        digits = min(np.int64(limit) >> FINE_BITS, _MASK) + 1  # that a distance of the ranking within the limit has
+        digits = min(int(limit) >> FINE_BITS, _MASK) + 1  # that a distance of the ranking within the limit has
         _sort(place, position[:near], other[:near], 0, counts[: digits if times_fine else _DIGIT])
         _sort(place, other[:near], position[:near], FINE_BITS, counts[:digits])
         for n in range(found.shape[1]):
