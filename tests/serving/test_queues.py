@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
 
 import pytest
 
@@ -23,26 +28,33 @@ from tiny_model import write_tiny_repository
 PLACES = 2
 """Requests that wait at most, at either priority."""
 
-EXECUTION_S = 0.1
+EXECUTION_S = 0.05
 """How long the slowed model takes for one request."""
+
+HELD_S = 60.0
+"""How long to wait for what is sure to come; and how long the model at most waits while a test holds it."""
 
 GRPC_AND_HTTP = pytest.mark.parametrize("scheme", ["grpc", "http"])
 
 SLOW_MODEL = f"""
-import time
+import pathlib, time
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
 class TritonPythonModel:
-    '''Answers after a while; fine_code says how many requests were answered before.'''
+    '''Answers after a while, and not while the file `hold` is there; fine_code says how many it answered before.'''
     def initialize(self, args):
         self.answered = 0
+        self.hold = pathlib.Path(args["model_repository"], "hold")
 
     def execute(self, requests):
         answers = []
         for request in requests:
             rows = len(pb_utils.get_input_tensor_by_name(request, "image").as_numpy())
             time.sleep({EXECUTION_S})
+            until = time.monotonic() + {HELD_S}
+            while self.hold.exists() and time.monotonic() < until:
+                time.sleep(0.002)
             code = np.full((rows, 8), self.answered % 256, np.uint8)
             answers.append(pb_utils.InferenceResponse(
                 [pb_utils.Tensor("fine_code", code), pb_utils.Tensor("coarse_code", code[:, :2])]))
@@ -51,8 +63,38 @@ class TritonPythonModel:
 """
 
 
+@dataclass(frozen=True)
+class Slow(TritonRecord):
+    """A Triton with the slowed model."""
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """The model answers nothing for so long."""
+        hold = Path(self.model_repository, ENCODER_MODEL, "hold")
+        hold.touch()
+        try:
+            yield
+        finally:
+            hold.unlink()
+
+    def wait_for_queue(self, length: int) -> None:
+        """Until so many requests wait behind the one that the model has in hand."""
+        until = time.monotonic() + HELD_S
+        while (found := self._pending()) != length:
+            assert time.monotonic() < until, f"{found} requests wait, not {length}"
+            time.sleep(0.005)
+
+    def _pending(self) -> int:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=HELD_S) as answer:
+            lines = answer.read().decode().splitlines()
+        (line,) = (
+            line for line in lines if line.startswith(f'nv_inference_pending_request_count{{model="{ENCODER_MODEL}"')
+        )
+        return int(float(line.rpartition(" ")[2]))
+
+
 @pytest.fixture(scope="module")
-def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonRecord]:
+def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slow]:
     """A Triton that runs one picture at a time, slowly, behind queues of two places."""
     folder = tmp_path_factory.mktemp("slow")
     policy = QueuePolicy(PLACES, 30)
@@ -65,17 +107,17 @@ def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonRecord]:
     try:
         running = servers.start(servers.StartSettings(home=folder / "home", model_repository=folder / "models"))
         assert running.triton is not None, running.no_triton
-        yield running.triton
+        yield Slow(**{field.name: getattr(running.triton, field.name) for field in fields(TritonRecord)})
     finally:
         servers.stop(folder / "home")
 
 
-def address(slow: TritonRecord, scheme: str) -> str:
+def address(slow: Slow, scheme: str) -> str:
     return {"grpc": slow.address, "http": slow.http}[scheme]
 
 
 @pytest.fixture
-def transports(slow: TritonRecord) -> Iterator[dict[str, Transport]]:
+def transports(slow: Slow) -> Iterator[dict[str, Transport]]:
     opened = {scheme: open_transport(parse_address(address(slow, scheme))) for scheme in ("grpc", "http")}
     for transport in opened.values():
         transport.connect(5)
@@ -84,65 +126,92 @@ def transports(slow: TritonRecord) -> Iterator[dict[str, Transport]]:
         transport.close()
 
 
-class Filled:
-    """While it lasts, so many requests of one priority are with the server: one runs, the others wait."""
+class Asked:
+    """Requests that are with the server, each asked for by a thread; `answers` waits for all."""
 
-    def __init__(self, transport: Transport, requests: int, priority: int) -> None:
-        self.order: list[int] = []
-        self._pool = ThreadPoolExecutor(requests)
-        for _ in range(requests):
-            self._pool.submit(self._ask, transport, priority)
-            time.sleep(0.02)  # in order
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self._pool = ThreadPoolExecutor(8)
+        self._asked: list[Future[int]] = []
 
-    def _ask(self, transport: Transport, priority: int) -> None:
-        self.order.append(int(transport.infer(arrays(1), ("fine_code",), 20, priority)["fine_code"][0, 0]))
+    def ask(self, priority: int) -> None:
+        """One more."""
+        self._asked.append(self._pool.submit(ask, self._transport, priority))
 
-    def __enter__(self) -> Filled:
-        return self
+    def rejections(self, count: int) -> list[str]:
+        """The words of so many that found the queue full, as soon as there are as many."""
+        until = time.monotonic() + HELD_S
+        while len(done := [future for future in self._asked if future.done()]) < count:
+            assert time.monotonic() < until, f"{len(done)} were rejected, not {count}"
+            time.sleep(0.005)
+        return [str(future.exception()) for future in done]
 
-    def __exit__(self, *error: object) -> None:
-        self._pool.shutdown()
+    def answers(self) -> list[int | None]:
+        """For each how many were answered before it; None where it was rejected."""
+        errors = [future.exception() for future in self._asked]
+        assert all(error is None or isinstance(error, ServerBusy) for error in errors), errors
+        return [None if error else future.result() for future, error in zip(self._asked, errors, strict=True)]
+
+
+def ask(transport: Transport, priority: int) -> int:
+    """How many requests were answered before this one."""
+    return int(transport.infer(arrays(1), ("fine_code",), HELD_S, priority)["fine_code"][0, 0])
 
 
 @GRPC_AND_HTTP
-def test_a_full_queue_rejects_at_once(transports: dict[str, Transport], scheme: str) -> None:
-    transport = transports[scheme]
-    full = pytest.raises(ServerBusy, match="has no room .*maximum queue size.*max_queue_size")
-    with Filled(transport, 8, BULK) as filled, full:
-        transport.infer(arrays(1), ("fine_code",), 20, BULK)
-    assert 1 <= len(filled.order) < 8, "some must have been answered and some rejected"
+def test_a_full_queue_rejects_at_once(slow: Slow, transports: dict[str, Transport], scheme: str) -> None:
+    """One is computed, Triton may have another in hand, two have a place."""
+    asked = Asked(transports[scheme])
+    with slow.held():
+        for _ in range(8):
+            asked.ask(BULK)
+        rejected = asked.rejections(8 - 2 - PLACES)
+    assert all(re.search("has no room .*maximum queue size.*max_queue_size", words) for words in rejected), rejected
+    assert asked.answers().count(None) < 8
 
 
 @GRPC_AND_HTTP
-def test_online_requests_go_before_bulk_ones_that_came_first(transports: dict[str, Transport], scheme: str) -> None:
-    transport = transports[scheme]
-    with Filled(transport, 3, BULK) as bulk, Filled(transport, 1, ONLINE) as online:
-        pass
-    assert len(bulk.order) == 3
-    assert online.order[0] < max(bulk.order)
+def test_online_requests_go_before_bulk_ones_that_came_first(
+    slow: Slow, transports: dict[str, Transport], scheme: str
+) -> None:
+    asked = Asked(transports[scheme])
+    with slow.held():
+        for waiting in (0, 1, 2):
+            asked.ask(BULK)
+            slow.wait_for_queue(waiting)
+        asked.ask(ONLINE)
+        slow.wait_for_queue(3)
+    *bulk, online = asked.answers()
+    assert online is not None
+    assert online < max(answered for answered in bulk if answered is not None)
+    assert None not in bulk
 
 
 @GRPC_AND_HTTP
 def test_a_request_waits_in_the_queue_no_longer_than_its_deadline(
-    transports: dict[str, Transport], scheme: str
+    slow: Slow, transports: dict[str, Transport], scheme: str
 ) -> None:
     """The server does not compute what nobody waits for any more."""
-    transport = transports[scheme]
-    answered = int(transport.infer(arrays(1), ("fine_code",), 20)["fine_code"][0, 0])
-    with Filled(transport, 3, BULK), pytest.raises((DeadlineExceeded, ServerBusy)):
-        transport.infer(arrays(1), ("fine_code",), 0.5 * EXECUTION_S, BULK)
-    last = int(transport.infer(arrays(1), ("fine_code",), 20)["fine_code"][0, 0])
-    assert last - answered == 3 + 1, "the late request was computed after all"
+    transport, asked = transports[scheme], Asked(transports[scheme])
+    answered = ask(transport, ONLINE)
+    with slow.held():
+        for waiting in (0, 1):
+            asked.ask(BULK)
+            slow.wait_for_queue(waiting)
+        with pytest.raises((DeadlineExceeded, ServerBusy)):
+            transport.infer(arrays(1), ("fine_code",), 0.1, BULK)
+    assert asked.answers() == [answered + 1, answered + 2]
+    assert ask(transport, ONLINE) == answered + 3, "the late request was computed after all"
 
 
 @GRPC_AND_HTTP
-def test_a_client_comes_back_until_there_is_room(slow: TritonRecord, scheme: str) -> None:
+def test_a_client_comes_back_until_there_is_room(slow: Slow, scheme: str) -> None:
     """Eight pictures at once, where three have a place: none is lost."""
     with HashEncoder(address(slow, scheme), in_flight=8) as encoder:
         assert len(encoder.encode(arrays(8))) == 8
 
 
-def test_two_bulk_clients_come_down_to_what_a_queue_takes(slow: TritonRecord) -> None:
+def test_two_bulk_clients_come_down_to_what_a_queue_takes(slow: Slow) -> None:
     """One runs and two have a place: eight requests under way would be rejected time and again.
 
     How soon they come down is a matter of what else the machine does.
@@ -164,7 +233,7 @@ def test_two_bulk_clients_come_down_to_what_a_queue_takes(slow: TritonRecord) ->
 
 @GRPC_AND_HTTP
 def test_a_client_gives_up_at_its_deadline_and_says_what_was_waiting(
-    slow: TritonRecord, transports: dict[str, Transport], scheme: str
+    slow: Slow, transports: dict[str, Transport], scheme: str
 ) -> None:
     stop = threading.Event()
 
@@ -188,13 +257,13 @@ def test_a_client_gives_up_at_its_deadline_and_says_what_was_waiting(
     assert told.value.__cause__ is not None
 
 
-def test_an_unknown_priority_is_refused(slow: TritonRecord) -> None:
+def test_an_unknown_priority_is_refused(slow: Slow) -> None:
     with pytest.raises(InvalidInput, match='priority is "online" or "bulk", got \'low\''):
         HashEncoder(slow.address, priority="low")  # type: ignore[arg-type]
 
 
 @GRPC_AND_HTTP
-def test_a_stream_is_bulk_and_single_pictures_are_online(slow: TritonRecord, scheme: str, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+def test_a_stream_is_bulk_and_single_pictures_are_online(slow: Slow, scheme: str, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     sent: list[int] = []
     kind = type(open_transport(parse_address(address(slow, scheme))))
     infer = kind.infer
