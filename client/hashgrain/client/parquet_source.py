@@ -15,6 +15,7 @@ from hashgrain.client.remote_file import BrokenOff
 from hashgrain.client.sources import Item, ItemId, joined, printable
 from hashgrain.client.vectors import vector_bytes
 from hashgrain.codes.errors import DataError
+from hashgrain.codes.first_line import first_line
 
 ROWS_AT_A_TIME = 256
 
@@ -50,7 +51,7 @@ class ParquetSource:
                 self._schema = pq.read_schema(file)
                 self._rows = pq.read_metadata(file).num_rows
         except (OSError, pa.ArrowException) as exc:
-            raise DataError(f"{path} cannot be read as Parquet ({_first_line(exc)}); give a .parquet file") from exc
+            raise DataError(f"{path} cannot be read as Parquet ({first_line(exc)}); give a .parquet file") from exc
         if not self._rows:
             raise DataError(f"{path} has no rows; give a file with images in it")
         self._image = self._image_column(image_column)
@@ -77,7 +78,7 @@ class ParquetSource:
                 "again"
             ) from exc
         except (OSError, pa.ArrowException) as exc:
-            raise DataError(f"{self._path} is damaged after row {row} ({_first_line(exc)}); fetch it again") from exc
+            raise DataError(f"{self._path} is damaged after row {row} ({first_line(exc)}); fetch it again") from exc
 
     def count(self) -> int:
         """See `Source`."""
@@ -177,7 +178,3 @@ def _is_payload(kind: pa.DataType) -> bool:
     if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_dictionary(kind):
         return _is_payload(kind.value_type)
     return _is_id(kind) or bool(pa.types.is_floating(kind) or pa.types.is_boolean(kind) or pa.types.is_null(kind))
-
-
-def _first_line(exc: Exception) -> str:
-    return (str(exc).strip() or type(exc).__name__).splitlines()[0]

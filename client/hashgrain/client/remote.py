@@ -20,6 +20,7 @@ from hashgrain.client.remote_file import RemoteFile
 from hashgrain.client.retry import retry
 from hashgrain.client.sources import Item, joined, printable
 from hashgrain.codes.errors import DataError, ImageRejected, MissingDependency
+from hashgrain.codes.first_line import first_line
 from hashgrain.codes.images import IMAGE_SUFFIXES
 
 DEADLINE_S = 120.0
@@ -52,7 +53,7 @@ class RemoteImage:
         except FileNotFoundError:
             raise ImageRejected(name, "there is no such file") from None
         except Exception as exc:  # every service has errors of its own
-            raise ImageRejected(name, f"cannot be fetched ({_first_line(exc)})") from exc
+            raise ImageRejected(name, f"cannot be fetched ({first_line(exc)})") from exc
         if len(data) > MAX_FILE_BYTES:
             raise ImageRejected(name, f"has {len(data):,} bytes, the limit is {MAX_FILE_BYTES:,}; scale it down first")
         return cast("bytes", data)
@@ -136,7 +137,7 @@ def _asked(address: str, call: Callable[[], Any]) -> Any:
 
 
 def _unreadable(address: str, exc: Exception) -> DataError:
-    return DataError(f"{address} cannot be read ({_first_line(exc)}); check the address and permissions")
+    return DataError(f"{address} cannot be read ({first_line(exc)}); check the address and permissions")
 
 
 def _system(address: str, in_pieces: bool = False) -> tuple[Any, str]:
@@ -154,11 +155,11 @@ def _system(address: str, in_pieces: bool = False) -> tuple[Any, str]:
         return cast("tuple[Any, str]", fsspec.core.url_to_fs(address, **options))
     except ImportError as exc:
         raise MissingDependency(
-            f'{address} needs more packages ({_first_line(exc)}); install them with: pip install "hashgrain[remote]", '
+            f'{address} needs more packages ({first_line(exc)}); install them with: pip install "hashgrain[remote]", '
             "and s3fs for s3://, gcsfs for gs://, adlfs for az://"
         ) from exc
     except ValueError as exc:
-        raise DataError(f"{address} is no address that can be read ({_first_line(exc)})") from exc
+        raise DataError(f"{address} is no address that can be read ({first_line(exc)})") from exc
 
 
 def _again(call: Callable[[], _T]) -> _T:
@@ -181,7 +182,3 @@ def _stamp(address: str, facts: dict[str, Any]) -> bytes | None:
 def _is_image(path: str) -> bool:
     name = PurePosixPath(path)
     return name.suffix.lower() in IMAGE_SUFFIXES and not name.name.startswith(".")
-
-
-def _first_line(exc: Exception) -> str:
-    return (str(exc).strip() or type(exc).__name__).splitlines()[0]

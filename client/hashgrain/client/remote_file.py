@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from hashgrain.client.retry import retry
+from hashgrain.codes.first_line import first_line
 
 
 class BrokenOff(OSError):
@@ -44,7 +45,7 @@ class RemoteFile(io.RawIOBase):
         try:
             data = self._retried(lambda: self._read(len(buffer)))
         except Exception as exc:
-            raise BrokenOff(_words(exc)) from exc
+            raise BrokenOff(first_line(exc)) from exc
         buffer[: len(data)] = data
         self._position += len(data)
         return len(data)
@@ -104,7 +105,3 @@ class RemoteFile(io.RawIOBase):
         while (left := self._position - self._file.tell()) > 0:
             if not self._file.read(min(left, io.DEFAULT_BUFFER_SIZE * 8)):
                 return
-
-
-def _words(exc: Exception) -> str:
-    return (str(exc).strip() or type(exc).__name__).splitlines()[0]

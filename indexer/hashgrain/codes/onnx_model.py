@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from hashgrain.codes.contract import ENCODER_MODEL, EncoderContract, input_tensor
 from hashgrain.codes.errors import ContractViolation, InferenceFailed, InvalidInput, MissingDependency
+from hashgrain.codes.first_line import first_line
 
 _TRITON_TYPES = {"tensor(uint8)": "UINT8", "tensor(float)": "FP32"}
 _GPU, _CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
@@ -123,7 +124,7 @@ def load_errors(source: str) -> Iterator[None]:
         yield
     except Exception as exc:
         raise ContractViolation(
-            f"{source} cannot be loaded by ONNX Runtime ({_first_line(exc)}); export it again with `hashgrain export`"
+            f"{source} cannot be loaded by ONNX Runtime ({first_line(exc)}); export it again with `hashgrain export`"
         ) from exc
 
 
@@ -133,11 +134,7 @@ def run_errors(source: str) -> Iterator[None]:
     try:
         yield
     except Exception as exc:
-        raise InferenceFailed(f"ONNX Runtime failed on {source}: {_first_line(exc)}") from exc
-
-
-def _first_line(exc: Exception) -> str:
-    return (str(exc).strip() or type(exc).__name__).splitlines()[0]
+        raise InferenceFailed(f"ONNX Runtime failed on {source}: {first_line(exc)}") from exc
 
 
 def _triton_form(tensor: Any) -> tuple[str, tuple[int, ...]]:
