@@ -42,11 +42,11 @@ def require_whole(redis_url: str, photos: Path, encoder: HashEncoder) -> None:
     }
 
 
-def require_kept(redis_url: str, ledger: Path, encoder: HashEncoder) -> None:
+def require_kept(redis_url: str, ledger: Path, encoder: HashEncoder, name: str = NAME) -> None:
     """What the ledger notes as kept by the index is there, with the codes that it notes."""
-    with Index.open(redis_url, NAME) as index, Ledger(ledger, encoder.fingerprint, encoder.layout) as opened:
+    with Index.open(redis_url, name) as index, Ledger(ledger, encoder.fingerprint, encoder.layout) as opened:
         found = stored_codes(index)
         noted = opened.entries(list(found))
-        kept = {name: entry.codes for name, entry in noted.items() if entry.target is not None}
-        assert len(kept) == opened.kept_in(f"{NAME}@{index.incarnation}"), "the index lacks what the ledger notes"
-        assert kept.items() <= {name: code for name, (code, _) in found.items()}.items()
+        kept = {item: entry.codes for item, entry in noted.items() if entry.target is not None}
+        assert len(kept) == opened.kept_in(f"{name}@{index.incarnation}"), "the index lacks what the ledger notes"
+        assert kept.items() <= {item: code for item, (code, _) in found.items()}.items()

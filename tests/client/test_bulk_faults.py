@@ -126,6 +126,7 @@ def test_triton_restarted_in_the_middle_costs_time_and_no_pictures(
             receipt = into_index(photos, redis_url, encoder, tmp_path / "ledger", halfway)
             assert (receipt.encoded, receipt.rejected) == (IMAGES, ())
         with HashEncoder(model) as encoder:
+            require_kept(redis_url, tmp_path / "ledger", encoder)
             require_whole(redis_url, photos, encoder)
 
 
@@ -153,6 +154,7 @@ def test_a_server_that_stays_away_ends_the_work_in_an_error_and_the_ledger_goes_
             pytest.raises(ServerUnavailable, match=r"waited 0\.2 s for the server to come back: no Triton"),
         ):
             encode_collection(encoder, FolderSource(photos), sink, ledger=ledger, patience=0.2, progress=halfway)
+        require_kept(redis_url, tmp_path / "ledger", encoder)
         monkeypatch.setattr(transport, "infer", infer)
         receipt = into_index(photos, redis_url, encoder, tmp_path / "ledger")
         assert receipt.encoded == IMAGES - done < IMAGES

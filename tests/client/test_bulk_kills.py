@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bulk_into_index import require_kept
 from embedded_servers import EmbeddedServers
 from encoding_forks import EncodingForks
 from hashgrain.client import HashEncoder
@@ -83,6 +84,8 @@ def kill_again_and_again(
             killed += job.run(int(rng.integers(1, IMAGES // kills)), rng.uniform(0, 0.004)) == -9
         assert killed > kills // 2, "hardly any run was killed: make the collection larger"
         assert 0 < job.noted() < IMAGES, "the kills must hit the work itself"
+        with HashEncoder(encoder) as opened:
+            require_kept(redis_url, folder / "ledger", opened, f"broken{seed}")
         assert job.run() == 0
     with (
         HashEncoder(encoder) as opened,
