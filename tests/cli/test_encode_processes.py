@@ -33,7 +33,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def options(photos: Path, model: Path, redis_url: str) -> list[str]:
     servers = ["--queue", redis_url, "--redis", redis_url, "--triton", str(model)]
-    return ["encode", str(photos), "--index", "photos", *servers, "--chunk", "2", "--claim-after", "1"]
+    return ["encode", str(photos), "--index", "photos", *servers, "--chunk", "2", "--claim-after", "3"]
 
 
 def children(pid: int) -> list[int]:

@@ -39,7 +39,7 @@ class Process(EncodingForks):
 
     def __init__(self, photos: Path, index: str, model: Path, redis_url: str) -> None:
         options = ("--queue", redis_url, "--index", index, "--redis", redis_url, "--triton", model)
-        super().__init__(photos, *options, "--chunk", CHUNK, "--claim-after", "0.5")
+        super().__init__(photos, *options, "--chunk", CHUNK, "--claim-after", "2")
 
 
 class Watched:

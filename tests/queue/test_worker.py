@@ -20,6 +20,9 @@ from hashgrain.queue import Job, JobQueue, JobReport, Options, take_part
 from pictures import arrays, file_bytes, write_tree
 from tar_files import write_tar
 
+SILENCE_S = 3.0
+"""After which a chunk is taken over; a worker shows itself four times as often, on a busy machine less."""
+
 
 class Rows:
     """A sink like an index: what comes twice is there once."""
@@ -118,10 +121,10 @@ def test_a_long_chunk_stays_with_its_worker(model: Path, parts: list[Part], redi
     seen: list[object] = []
     with HashEncoder(model) as encoder:
         job = Job("photos", encoder.fingerprint, "photos@1", "[]")
-        with JobQueue(redis_url, job, silence=1.0) as queue, JobQueue(redis_url, job, silence=1.0) as other:
+        with JobQueue(redis_url, job, silence=SILENCE_S) as queue, JobQueue(redis_url, job, silence=SILENCE_S) as other:
 
             def dawdle(images: int) -> None:
-                time.sleep(1.5)
+                time.sleep(1.2 * SILENCE_S)
                 seen.append(other.take())
 
             report = take_part(queue, encoder, parts, Rows(), Options(chunk=6, progress=dawdle))
