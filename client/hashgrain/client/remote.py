@@ -121,7 +121,8 @@ def open_remote(address: str) -> BinaryIO:
     system, path = _system(address, in_pieces=True)
 
     def opened(streamed: bool) -> Any:
-        return system.open(path, "rb", **({"block_size": 0} if streamed else {}))
+        web = streamed and address.startswith(("http://", "https://"))
+        return system.open(path, "rb", **({"block_size": 0} if web else {}))
 
     try:
         return cast("BinaryIO", io.BufferedReader(RemoteFile(opened, DEADLINE_S, _passes), PIECE_BYTES))

@@ -37,6 +37,7 @@ class RemoteFile(io.RawIOBase):
         self._passes = passes
         self._streamed = self._broken = False
         self._position = 0
+        self._file: Any = io.BytesIO()  # to be closed where the next line fails
         self._file = self._retried(lambda: open_file(False))
         self._size = getattr(self._file, "size", None)
 
