@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from hashgrain.client import retry
+from hashgrain.client import remote_file, retry
 from hashgrain.client.open_source import open_sources
-from hashgrain.codes.errors import DataError
+from hashgrain.codes.errors import DataError, SourceUnavailable
 from tar_files import write_tar
 
 PICTURES = 24
@@ -48,9 +48,15 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_HEAD(self) -> None:
-        self._begin(200, len(self.server.files[self.path[1:]]))
+        if self.path[1:] in self.server.files:
+            self._begin(200, len(self.server.files[self.path[1:]]))
+        else:
+            self._begin(404, 0)
 
     def do_GET(self) -> None:
+        if self.path[1:] not in self.server.files:
+            self._begin(404, 0)
+            return
         number, self.server.given = self.server.given, self.server.given + 1
         data, status = self.server.files[self.path[1:]], 200
         if self.server.in_pieces and (asked := self.headers.get("Range")):
@@ -117,15 +123,35 @@ def test_an_archive_outlasts_answers_that_break(
 @pytest.mark.parametrize(
     ("how", "words"), [("cut", r"\(.*\); check the connection, and run"), (404, r"\(404, .*\); check the connection")]
 )
-def test_what_stays_away_is_told(server: Server, how: int | str, words: str) -> None:
+def test_what_stays_away_is_told(server: Server, monkeypatch: pytest.MonkeyPatch, how: int | str, words: str) -> None:
+    """Of what may be there again later a kind of its own: nothing is wrong with the archive."""
+    monkeypatch.setattr(remote_file, "ATTEMPTS", 4)
+    kind = SourceUnavailable if how == "cut" else DataError
     server.how, server.breaks = how, lambda number: number >= 1
-    with pytest.raises(DataError, match=rf"a.tar cannot be read beyond picture \d+ {words}"):
+    with pytest.raises(DataError, match=rf"a.tar cannot be read beyond picture \d+ {words}") as told:
         pictures_of(server, "a.tar")
+    assert told.type is kind
     server.breaks = lambda _: False
     source = open_sources((server.address("a.parquet"),))
     server.breaks = lambda _: True
-    with pytest.raises(DataError, match=rf"a.parquet cannot be read beyond row \d+ {words}"):
+    with pytest.raises(DataError, match=rf"a.parquet cannot be read beyond row \d+ {words}") as told:
         list(source)
+    assert told.type is kind
+
+
+def test_a_service_that_is_away_for_a_while_is_waited_for_in_the_midst(server: Server) -> None:
+    server.how, server.breaks = 503, lambda number: 1 <= number < 7
+    assert len(pictures_of(server, "a.tar")) == PICTURES
+
+
+@pytest.mark.parametrize("name", ["a.tar", "a.parquet"])
+def test_a_server_that_is_not_there_is_no_missing_file(server: Server, name: str) -> None:
+    server.files = {}
+    with pytest.raises(DataError, match="cannot be read .*check the address") as missing:
+        pictures_of(server, name)
+    assert missing.type is DataError
+    with pytest.raises(SourceUnavailable, match=rf"127.0.0.1:1/{name} cannot be read .*[Cc]onnect"):
+        list(open_sources((f"http://127.0.0.1:1/{name}",)))
 
 
 def test_a_server_that_gives_a_file_as_a_whole_only(server: Server) -> None:

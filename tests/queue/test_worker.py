@@ -15,7 +15,7 @@ from hashgrain.client.encoded import Encoded
 from hashgrain.client.open_source import Part, named_parts
 from hashgrain.client.sources import ItemId
 from hashgrain.codes import HashCodes
-from hashgrain.codes.errors import HashgrainError, InferenceFailed, ServerUnavailable
+from hashgrain.codes.errors import HashgrainError, InferenceFailed, ServerUnavailable, SourceUnavailable
 from hashgrain.queue import Job, JobQueue, JobReport, Options, take_part
 from pictures import arrays, file_bytes, write_tree
 from tar_files import write_tar
@@ -115,6 +115,17 @@ def test_a_server_that_is_away_blames_no_chunk(model: Path, parts: list[Part], r
         report, aside = run(redis_url, encoder, parts, sink, chunk=1)
     assert (report.encoded, aside) == (6, [])
     assert set(sink.ids) == {f"{'cats' if n % 2 else 'dogs'}/{n:03}.png" for n in range(6)}
+
+
+def test_an_archive_whose_service_is_away_is_not_blamed(model: Path, tmp_path: Path, redis_url: str) -> None:
+    """However often: it stays in the job, for when the service is back."""
+    parts = [Part("http://127.0.0.1:1/a.tar")]
+    with HashEncoder(model) as encoder:
+        for _ in range(4):
+            with pytest.raises(SourceUnavailable, match=r"127.0.0.1:1/a.tar cannot be read"):
+                run(redis_url, encoder, parts, Rows())
+        with JobQueue(redis_url, Job("photos", encoder.fingerprint, "photos@1", "[]")) as queue:
+            assert (queue.report().aside, queue.report().done) == (0, 0)
 
 
 def test_a_long_chunk_stays_with_its_worker(model: Path, parts: list[Part], redis_url: str) -> None:

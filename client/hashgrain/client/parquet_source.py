@@ -50,6 +50,8 @@ class ParquetSource:
             with path.open() as file:
                 self._schema = pq.read_schema(file)
                 self._rows = pq.read_metadata(file).num_rows
+        except BrokenOff as exc:
+            raise exc.told(path, "its beginning") from exc
         except (OSError, pa.ArrowException) as exc:
             raise DataError(f"{path} cannot be read as Parquet ({first_line(exc)}); give a .parquet file") from exc
         if not self._rows:
@@ -73,10 +75,7 @@ class ParquetSource:
                         yield self._item(row, values)
                         row += 1
         except BrokenOff as exc:
-            raise DataError(
-                f"{self._path} cannot be read beyond row {row} ({exc}); check the connection, and run the same command "
-                "again"
-            ) from exc
+            raise exc.told(self._path, f"row {row}") from exc
         except (OSError, pa.ArrowException) as exc:
             raise DataError(f"{self._path} is damaged after row {row} ({first_line(exc)}); fetch it again") from exc
 

@@ -19,7 +19,7 @@ from hashgrain.client.reading import stamp_of
 from hashgrain.client.remote_file import RemoteFile
 from hashgrain.client.retry import retry
 from hashgrain.client.sources import Item, joined, printable
-from hashgrain.codes.errors import DataError, ImageRejected, MissingDependency
+from hashgrain.codes.errors import DataError, ImageRejected, MissingDependency, SourceUnavailable
 from hashgrain.codes.first_line import first_line
 from hashgrain.codes.images import IMAGE_SUFFIXES
 
@@ -138,7 +138,8 @@ def _asked(address: str, call: Callable[[], Any]) -> Any:
 
 
 def _unreadable(address: str, exc: Exception) -> DataError:
-    return DataError(f"{address} cannot be read ({first_line(exc)}); check the address and permissions")
+    kind, said = SourceUnavailable if _passes(exc) else DataError, _behind(exc) or exc
+    return kind(f"{address} cannot be read ({first_line(said)}); check the address and permissions")
 
 
 def _system(address: str, in_pieces: bool = False) -> tuple[Any, str]:
@@ -169,10 +170,18 @@ def _again(call: Callable[[], _T]) -> _T:
 
 def _passes(error: Exception) -> bool:
     """Whether an error may be gone in a moment: not where the file is missing or the request is refused."""
+    if behind := _behind(error):
+        return _passes(behind)
     if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError | NotImplementedError):
         return False
     status = getattr(error, "status", None)
     return not isinstance(status, int) or status in (408, 425, 429) or status >= 500
+
+
+def _behind(error: Exception) -> Exception | None:
+    """The error that fsspec takes for a missing file, such as a web server that is not there."""
+    cause = error.__cause__ if isinstance(error, FileNotFoundError) else None
+    return cause if isinstance(cause, Exception) else None
 
 
 def _stamp(address: str, facts: dict[str, Any]) -> bytes | None:

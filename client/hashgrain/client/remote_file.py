@@ -10,11 +10,30 @@ from collections.abc import Callable
 from typing import Any
 
 from hashgrain.client.retry import retry
+from hashgrain.codes.errors import DataError, SourceUnavailable
 from hashgrain.codes.first_line import first_line
+
+ATTEMPTS = 60
+"""At a piece in the midst of a file, within the deadline: with what was read before, minutes of work would be lost."""
 
 
 class BrokenOff(OSError):
-    """What a service answered to the end, in its own words: who reads files knows OSError, not every service's own."""
+    """What a service answered to the end, in its own words: who reads files knows OSError, not every service's own.
+
+    Attributes:
+        passes: whether that may be gone later.
+    """
+
+    def __init__(self, words: str, passes: bool) -> None:
+        super().__init__(words)
+        self.passes = passes
+
+    def told(self, name: object, place: str) -> DataError:
+        """As the error of a collection: `name` cannot be read beyond `place`."""
+        kind = SourceUnavailable if self.passes else DataError
+        return kind(
+            f"{name} cannot be read beyond {place} ({self}); check the connection, and run the same command again"
+        )
 
 
 class RemoteFile(io.RawIOBase):
@@ -38,15 +57,15 @@ class RemoteFile(io.RawIOBase):
         self._streamed = self._broken = False
         self._position = 0
         self._file: Any = io.BytesIO()  # to be closed where the next line fails
-        self._file = self._retried(lambda: open_file(False))
+        self._file = retry(lambda _: open_file(False), seconds, passes)
         self._size = getattr(self._file, "size", None)
 
     def readinto(self, buffer: Any) -> int:
         """Up to as many bytes as the buffer takes; 0 at the end."""
         try:
-            data = self._retried(lambda: self._read(len(buffer)))
+            data = retry(lambda _: self._read(len(buffer)), self._seconds, self._passes, ATTEMPTS)
         except Exception as exc:
-            raise BrokenOff(first_line(exc)) from exc
+            raise BrokenOff(first_line(exc), self._passes(exc)) from exc
         buffer[: len(data)] = data
         self._position += len(data)
         return len(data)
@@ -75,9 +94,6 @@ class RemoteFile(io.RawIOBase):
         """Let go of it; calling it twice does no harm."""
         self._file.close()
         super().close()
-
-    def _retried(self, call: Callable[[], Any]) -> Any:
-        return retry(lambda _: call(), self._seconds, self._passes)
 
     def _read(self, size: int) -> bytes:
         if self._broken and self._streamed:

@@ -55,18 +55,19 @@ async def retry_unavailable_async(
                 await asyncio.sleep(pause)
 
 
-def retry(call: Callable[[float], _T], seconds: float, passes: Callable[[Exception], bool]) -> _T:
+def retry(call: Callable[[float], _T], seconds: float, passes: Callable[[Exception], bool], most: int = ATTEMPTS) -> _T:
     """Run `call`, again after errors that pass; the pauses double, with jitter so that clients do not fall in step.
 
     Args:
         call: gets the seconds that are left.
         seconds: the deadline for all attempts together.
         passes: whether an error may be gone the next time. After ServerBusy there are any number of attempts.
+        most: attempts.
 
     Raises:
         Exception: the last attempt's.
     """
-    attempts = Attempts(seconds, passes)
+    attempts = Attempts(seconds, passes, most)
     while True:
         try:
             return call(attempts.left())
@@ -80,8 +81,9 @@ def retry(call: Callable[[float], _T], seconds: float, passes: Callable[[Excepti
 class Attempts:
     """What to do after each attempt, for those who wait in a thread and those who await; see `retry`."""
 
-    def __init__(self, seconds: float, passes: Callable[[Exception], bool]) -> None:
+    def __init__(self, seconds: float, passes: Callable[[Exception], bool], most: int = ATTEMPTS) -> None:
         self._deadline = time.monotonic() + seconds
+        self._most = most
         self._passes = passes
         self._failed = self._rejected = 0
 
@@ -94,7 +96,7 @@ class Attempts:
         busy = isinstance(error, ServerBusy)
         self._failed, self._rejected = self._failed + (not busy), self._rejected + busy
         pause = _pause(self._rejected if busy else self._failed)
-        if not self._passes(error) or self._failed == ATTEMPTS or pause >= self.left():
+        if not self._passes(error) or self._failed == self._most or pause >= self.left():
             return None
         return pause
 

@@ -81,10 +81,7 @@ class TarSource:
                         yield item
                         count += 1
         except BrokenOff as exc:
-            raise DataError(
-                f"{self._location} cannot be read beyond picture {count:,} ({exc}); check the connection, and run the "
-                "same command again"
-            ) from exc
+            raise exc.told(self._location, f"picture {count:,}") from exc
         except (OSError, EOFError, tarfile.TarError, zlib.error, LZMAError) as exc:
             raise DataError(f"{self._location} is damaged after {count:,} pictures ({exc}); fetch it again") from exc
         if not count:

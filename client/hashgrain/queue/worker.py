@@ -13,7 +13,7 @@ from hashgrain.client.bulk import PATIENCE_S, encode_collection
 from hashgrain.client.open_source import Part
 from hashgrain.client.receipt import Receipt
 from hashgrain.client.sinks import Sink
-from hashgrain.codes.errors import DataError, DeadlineExceeded, ServerUnavailable, StoreError
+from hashgrain.codes.errors import DataError, DeadlineExceeded, ServerUnavailable, SourceUnavailable, StoreError
 from hashgrain.queue.feeder import Feeder
 from hashgrain.queue.heartbeat import Heartbeat
 from hashgrain.queue.job import Chunk, JobQueue
@@ -21,6 +21,10 @@ from hashgrain.queue.report import JobReport
 
 PAUSE_S = 0.2
 """How long to wait where there is nothing to do, before looking again."""
+
+
+_OUTAGES = (ServerUnavailable, DeadlineExceeded, SourceUnavailable, StoreError, KeyboardInterrupt)
+"""What says nothing of the chunk that a worker had."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,7 @@ def take_part(
 
     Raises:
         DataError: the collection cannot be read, or the job is gone.
+        SourceUnavailable: the service that holds the collection does not answer; another process takes over.
         EncoderError, StoreError: from encoder and sink; another process takes over what this one had begun.
     """
     options = options or Options()
@@ -77,12 +82,14 @@ def _do(queue: JobQueue, chunk: Chunk, encoder: HashEncoder, sink: Sink, options
         with Heartbeat(lambda: queue.beat(chunk), queue.silence / 4):
             try:
                 receipt = _encoded(chunk, encoder, sink, options)
+            except SourceUnavailable:
+                raise  # the next chunk would come to the same: nothing is wrong with this one
             except DataError as exc:
                 queue.give_up(chunk, str(exc))
                 return
             queue.settle(chunk, receipt)
     except BaseException as exc:
-        blameless = isinstance(exc, ServerUnavailable | DeadlineExceeded | StoreError | KeyboardInterrupt)
+        blameless = isinstance(exc, _OUTAGES)
         with contextlib.suppress(StoreError, DataError):
             queue.give_back(chunk, blameless)
         raise

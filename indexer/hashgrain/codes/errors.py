@@ -6,6 +6,7 @@
     │   ├── FingerprintMismatch               codes of one model meet an index of another
     │   ├── ImageRejected                     one image cannot be read; carries its name and the reason
     │   └── DataError                         a data set or collection cannot be read
+    │       └── SourceUnavailable             the service that holds it does not answer; later it may
     ├── MissingDependency (also an ImportError)   a package or program is not installed; names the extra
     ├── EncoderError                          the way through Triton or ONNX Runtime
     │   ├── ServerUnavailable                 no server there, or the server or the model is not ready
@@ -67,6 +68,10 @@ class ImageRejected(InvalidInput):
 
 class DataError(InvalidInput):
     """A data set or a collection of images cannot be read."""
+
+
+class SourceUnavailable(DataError):
+    """The service that holds a collection, or a part of it, does not answer; later it may."""
 
 
 class MissingDependency(HashgrainError, ImportError):
