@@ -37,11 +37,12 @@ def own_redis() -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def own_servers(repository: Path | None = None) -> Iterator[RunningServers]:
+def own_servers(repository: Path | None = None, triton_options: tuple[str, ...] = ()) -> Iterator[RunningServers]:
     """Start the embedded Triton and Redis on ports of their own, and end them with all data.
 
     Args:
         repository: what Triton serves, by default the models that come with hashgrain.
+        triton_options: see `runtime.servers.StartSettings`.
 
     Raises:
         MissingDependency, EmbeddedServerError: see `runtime.servers.start`.
@@ -49,6 +50,7 @@ def own_servers(repository: Path | None = None) -> Iterator[RunningServers]:
     with tempfile.TemporaryDirectory(prefix="hashgrain-benchmark-") as folder:
         home = Path(folder)
         try:
-            yield start(StartSettings(home, repository or model_repository()), announce=print)
+            settings = StartSettings(home, repository or model_repository(), triton_options=triton_options)
+            yield start(settings, announce=print)
         finally:
             stop(home)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.bulk_encoding import INDEX, measure_bulk
+from benchmarks.hand_on import write_repository
 from benchmarks.jpegs import write_jpegs
 from benchmarks.server import own_servers
 from benchmarks.serving_report import Run, as_json, as_text
@@ -18,6 +19,7 @@ from benchmarks.triton_overhead import measure_overhead
 from benchmarks.wire_costs import measure_wire
 from hashgrain.client import HashEncoder
 from hashgrain.codes.images import decode
+from hashgrain.runtime.addresses import model_repository
 from hashgrain.runtime.servers import RunningServers
 
 
@@ -33,11 +35,14 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.images, arguments.rounds, arguments.seconds = 512, 1, 2.0
-    with tempfile.TemporaryDirectory(prefix="hashgrain-benchmark-") as folder, own_servers() as servers:
-        if servers.triton is None:
-            parser.exit(1, f"the embedded Triton cannot run here: {servers.no_triton}\n")
-        files = write_jpegs(Path(folder), arguments.images, arguments.data)
-        run = measure(servers, Path(folder), files, arguments.rounds, arguments.seconds)
+    with tempfile.TemporaryDirectory(prefix="hashgrain-benchmark-") as folder:
+        models, pictures = Path(folder) / "models", Path(folder) / "pictures"
+        pictures.mkdir()
+        with own_servers(write_repository(model_repository(), models)) as servers:
+            if servers.triton is None:
+                parser.exit(1, f"the embedded Triton cannot run here: {servers.no_triton}\n")
+            files = write_jpegs(pictures, arguments.images, arguments.data)
+            run = measure(servers, pictures, files, arguments.rounds, arguments.seconds)
     print(json.dumps(as_json(run), indent=2) if arguments.json else as_text(run))
 
 

@@ -108,6 +108,7 @@ def _bulk(bulk: Bulk, batch: int) -> list[str]:
 def _singles(singles: Singles) -> list[str]:
     rows = (
         ("hash_encoder, pixels, 1 client", singles.encoder),
+        ("  by a model of Python that hands it on", singles.handed_on),
         ("image_search, pixels, 1 client", singles.pixels),
         ("image_search, JPEG, 1 client", singles.jpeg),
         ("  that was asked for before", singles.repeated),

@@ -17,6 +17,7 @@ import numpy as np
 import tritonclient.grpc as triton
 from numpy.typing import NDArray
 
+from benchmarks.hand_on import HAND_ON
 from hashgrain.client import HashEncoder
 from hashgrain.codes.contract import COARSE_CODE, ENCODER_MODEL, FINE_CODE, IMAGE
 from hashgrain.codes.images import decode
@@ -51,6 +52,7 @@ class Singles:
 
     Attributes:
         encoder: one picture of the network's size through hash_encoder, by one client.
+        handed_on: the same through a model that does nothing but hand it on, in turn with `encoder`.
         pixels, jpeg: the same picture, or its JPEG file, through image_search, in turn with `encoder`.
         repeated: a JPEG file that was asked for before, likewise in turn.
         eight: clients at a time, each asking again at once, nothing else.
@@ -59,6 +61,7 @@ class Singles:
     """
 
     encoder: Latency
+    handed_on: Latency
     pixels: Latency
     jpeg: Latency
     repeated: Latency
@@ -72,7 +75,7 @@ def measure_singles(servers: RunningServers, folder: Path, index: str, seconds: 
     """Ask for ten neighbours by pictures of a folder.
 
     Args:
-        servers: with a Triton that serves image_search.
+        servers: with a Triton that serves image_search, and the model of `hand_on`.
         folder: of pictures in the index.
         index: its name.
         seconds: for each of the five rows.
@@ -85,7 +88,10 @@ def measure_singles(servers: RunningServers, folder: Path, index: str, seconds: 
     pixels = [decode(file, size, "picture")[None] for file in files]
 
     def encode(number: int) -> dict[str, Any]:
-        return _encode(_other_pixels(pixels, number))
+        return encode_request(_other_pixels(pixels, number))
+
+    def hand_on(number: int) -> dict[str, Any]:
+        return {**encode(number), "model_name": HAND_ON}
 
     def search_pixels(number: int) -> dict[str, Any]:
         return _search("image", _other_pixels(pixels, number), index)
@@ -96,7 +102,7 @@ def measure_singles(servers: RunningServers, folder: Path, index: str, seconds: 
     def search_again(number: int) -> dict[str, Any]:
         return _search("image_bytes", np.array([[files[number % 8]]], np.object_), index)
 
-    one_client = _in_turn(address, [encode, search_pixels, search_jpeg, search_again], seconds)
+    one_client = _in_turn(address, [encode, hand_on, search_pixels, search_jpeg, search_again], seconds)
     eight, paced = (_many(address, search_jpeg, seconds, pause) for pause in (0.0, 1 / PACED_PER_SECOND))
     with _bulk_beside(servers.triton.address):
         eight_beside, paced_beside = (
@@ -117,7 +123,8 @@ def _other_file(files: list[bytes], number: int) -> NDArray[np.object_]:
     return np.array([[files[number % len(files)] + np.uint32(number).tobytes()]], np.object_)
 
 
-def _encode(picture: NDArray[Any]) -> dict[str, Any]:
+def encode_request(picture: NDArray[Any]) -> dict[str, Any]:
+    """One picture of the network's size to hash_encoder, for the codes."""
     tensor = triton.InferInput(IMAGE, picture.shape, "UINT8").set_data_from_numpy(picture)
     wanted = [triton.InferRequestedOutput(name) for name in (COARSE_CODE, FINE_CODE)]
     return {"model_name": ENCODER_MODEL, "inputs": [tensor], "outputs": wanted}
@@ -142,8 +149,8 @@ def _in_turn(address: str, kinds: list[Ask], seconds: float) -> Iterator[Latency
         while time.perf_counter() < end:
             number = next(_numbers)
             for times, ask in zip(took, kinds, strict=True):
-                times.append(_seconds(client, ask(number)))
-    return (_latency(times[20:] or times) for times in took)
+                times.append(seconds_of(client, ask(number)))
+    return (latency(times[20:] or times) for times in took)
 
 
 def _many(address: str, ask: Ask, seconds: float, pause: float) -> Latency:
@@ -155,7 +162,7 @@ def _many(address: str, ask: Ask, seconds: float, pause: float) -> Latency:
         thread.start()
     for thread in threads:
         thread.join()
-    return _latency(took)
+    return latency(took)
 
 
 def _ask(
@@ -171,16 +178,18 @@ def _ask(
         while time.perf_counter() < end:
             if pause:
                 time.sleep(pauses.exponential(pause))
-            tell(_seconds(client, ask(next(_numbers))))
+            tell(seconds_of(client, ask(next(_numbers))))
 
 
-def _seconds(client: triton.InferenceServerClient, request: dict[str, Any]) -> float:
+def seconds_of(client: triton.InferenceServerClient, request: dict[str, Any]) -> float:
+    """What a request takes."""
     begun = time.perf_counter()
     client.infer(**request, client_timeout=TIMEOUT_S)
     return time.perf_counter() - begun
 
 
-def _latency(seconds: list[float]) -> Latency:
+def latency(seconds: list[float]) -> Latency:
+    """Median and 99th percentile."""
     p50, p99 = np.quantile(seconds, (0.5, 0.99)) * 1000
     return Latency(len(seconds), float(p50), float(p99))
 

@@ -12,9 +12,8 @@ from hashgrain.client import AsyncHashEncoder, HashEncoder
 from hashgrain.codes.contract import ENCODER_MODEL
 from hashgrain.codes.errors import ContractViolation
 from hashgrain.indexer import Index
-from hashgrain.runtime import servers, triton_server
-from hashgrain.runtime.stub_python import find_stub_python
-from hashgrain.runtime.triton_env import environment
+from hashgrain.runtime import servers
+from hashgrain.runtime.triton_env import ensure_environment
 from image_search_client import RefusedError, by_json
 from pictures import arrays
 from tiny_model import add_image_search, write_tiny_repository
@@ -28,17 +27,13 @@ def cached(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Running
     add_image_search(folder / "models")
     config = folder / "models" / ENCODER_MODEL / "config.pbtxt"
     config.write_text(config.read_text() + "response_cache { enable: true }\n")
-    python = find_stub_python()
-    assert python is not None
-    caches = environment(python).program.parents[1] / "caches"
-    command = triton_server._command
-    with pytest.MonkeyPatch.context() as patch:
-        flags = [f"--cache-directory={caches}", "--cache-config=local,size=1048576"]
-        patch.setattr(triton_server, "_command", lambda *given: [*command(*given), *flags])
-        try:
-            yield servers.start(servers.StartSettings(home=folder / "home", model_repository=folder / "models"))
-        finally:
-            servers.stop(folder / "home")
+    cache = ensure_environment(print).caches
+    options = f"--cache-directory={cache}", "--cache-config=local,size=1048576"
+    settings = servers.StartSettings(folder / "home", folder / "models", triton_options=options)
+    try:
+        yield servers.start(settings)
+    finally:
+        servers.stop(settings.home)
 
 
 def test_logits_that_a_kept_answer_lacks_are_missed_by_name(cached: servers.RunningServers) -> None:

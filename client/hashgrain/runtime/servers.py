@@ -40,12 +40,14 @@ class StartSettings:
         model_repository: the folder of models, by default as `addresses.model_repository` says.
         ports: ports to listen on; those left open are the last run's where still free, else free ones.
         timeout_s: seconds until every server must be ready; the installation of Triton does not count.
+        triton_options: of Triton's program, beside those that it always gets: "--cache-config=local,size=1048576".
     """
 
     home: Path | None = None
     model_repository: Path | None = None
     ports: Ports = field(default_factory=Ports)
     timeout_s: float = 180.0
+    triton_options: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.timeout_s <= 0:
@@ -234,7 +236,8 @@ def _with_triton(
         record = None
     if record is None:
         chosen = choose(("triton", "http", "metrics"), settings.ports, now.ports)
-        record = launch_triton(home, environment, Path(str(now.model_repository)), chosen, redis.address)
+        repository, options = Path(str(now.model_repository)), settings.triton_options
+        record = launch_triton(home, environment, repository, chosen, redis.address, options)
         now = state.save(home, replace(now, triton=record, ports=replace(now.ports, **chosen)))
     record = wait_for_triton(home, record, deadline)
     return record, state.save(home, replace(now, triton=record))

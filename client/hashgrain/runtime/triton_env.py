@@ -62,6 +62,11 @@ class TritonEnvironment:
         return self._triton / "backends" / "python"
 
     @property
+    def caches(self) -> Path:
+        """Folder of the response caches."""
+        return self._triton / "caches"
+
+    @property
     def stub(self) -> Path:
         """The program that runs one Python model, built for this Python version."""
         return self._triton / "python_backend_stubs" / self.python.version / "triton_python_backend_stub"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from hashgrain.codes.errors import InvalidInput
@@ -24,7 +25,12 @@ DRAIN_S = 20
 
 
 def launch_triton(
-    home: Home, environment: TritonEnvironment, repository: Path, ports: dict[str, int], redis: str
+    home: Home,
+    environment: TritonEnvironment,
+    repository: Path,
+    ports: dict[str, int],
+    redis: str,
+    options: Sequence[str] = (),
 ) -> TritonRecord:
     """Start the server; it is not ready yet.
 
@@ -34,6 +40,7 @@ def launch_triton(
         repository: the folder of models.
         ports: "triton" (gRPC), "http" and "metrics".
         redis: address of the Redis that the model image_search asks.
+        options: of the program, beside those that it always gets.
 
     Raises:
         InvalidInput: there is no such repository, or nothing in it.
@@ -42,7 +49,7 @@ def launch_triton(
     check_repository(repository)
     layout = write_layout(home.triton_files, environment, repository)
     variables = _variables(environment, layout, redis)
-    process = launch(_command(environment, ports), variables, layout.root, home.log("triton"))
+    process = launch([*_command(environment, ports), *options], variables, layout.root, home.log("triton"))
     return TritonRecord(
         process=process,
         started_at=time.time(),
