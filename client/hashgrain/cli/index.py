@@ -14,6 +14,7 @@ from hashgrain.cli.index_check import check
 from hashgrain.cli.index_generations import generations, rollback, switch
 from hashgrain.cli.index_health import health
 from hashgrain.cli.index_items import get, ids, payload
+from hashgrain.cli.index_rebuild import rebuild
 from hashgrain.cli.index_transfer import dump, load
 from hashgrain.cli.main import echo_json
 from hashgrain.cli.options import json_option, redis_option, triton_option
@@ -31,7 +32,7 @@ def index() -> None:
     """Create, fill, look into, check, dump and drop indexes in Redis."""
 
 
-for command in (acl, check, dump, generations, get, health, ids, load, payload, rollback, switch):
+for command in (acl, check, dump, generations, get, health, ids, load, payload, rebuild, rollback, switch):
     index.add_command(command)
 
 

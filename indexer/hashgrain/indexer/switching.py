@@ -6,8 +6,8 @@ on, and so is every search that does not yet know it, by the stamp that it goes 
 then open it anew. When the switch returns, nobody is answered by the old generation any more; no answer is of both.
 
 Of two switches at once one is refused, or they come one after the other; the refused one turns what it had turned back,
-and until it has, whoever still has that generation open may be answered by it. A switch that was cut short between its steps
-leaves readers of both generations; repeating it mends that.
+and until it has, whoever still has that generation open may be answered by it. A switch that was cut short between its
+steps leaves readers of both generations; repeating it mends that.
 """
 
 from __future__ import annotations
