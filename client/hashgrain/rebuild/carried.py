@@ -76,11 +76,14 @@ class GenerationSink:
         self._generation.add(ids, codes, kept, fingerprint=self._fingerprint)
 
 
-def delete_gone(live: Index, generation: Index, ledger: Ledger) -> int:
-    """Delete from a generation what the live one does not hold any more; returns how many that were."""
+def delete_gone(live: Index, generation: Index, ledger: Ledger, seen: Seen) -> int:
+    """Delete from a generation what the live one does not hold, or did not when the pass looked; returns how many.
+
+    (What was away then and is back now may be another than before. The next pass brings it.)
+    """
     deleted = 0
     for ids in pages(generation):
-        held = set(live.get(ids).ids)
+        held = set(live.get(ids).ids) - seen.absent(ids)
         if gone := [id_ for id_ in ids if id_ not in held]:
             deleted += generation.delete(gone)
             ledger.record(replace(entry, target=None) for entry in ledger.entries(gone).values())

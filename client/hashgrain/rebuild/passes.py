@@ -69,10 +69,11 @@ class Passes:
             self.seen.clear()
             carried = CarriedItems(self.live, pictures(), self.seen)
             receipts.append(self._once(carried, sink, patience, None if number else progress))
-            deleted = delete_gone(self.live, self.generation, self.ledger)
-            lacking, before = self.seen.without_picture(missing_from(self.live, self.generation)), missing
+            deleted = delete_gone(self.live, self.generation, self.ledger, self.seen)
+            lacking, before = set(missing_from(self.live, self.generation)), missing
+            without = lacking - self.seen.absent(lacking)
             # An item that came after the pass had begun may have a picture: the next one looks for it.
-            missing = lacking & before if number else lacking
+            missing = without & before if number else without
             if number and not (receipts[-1].encoded or receipts[-1].reused or deleted or lacking - before):
                 break
         return Passed(tuple(receipts), tuple(sorted(missing, key=str)), carried.passed_over)

@@ -187,8 +187,8 @@ def _require_whole(name: str, built: str, missing: tuple[ItemId, ...], allow_mis
         some = ", ".join(map(repr, missing[:SHOWN])) + (", ..." if len(missing) > SHOWN else "")
         raise DataError(
             f"{built} is built, and was not switched to: of {len(missing):,} items of the index there is no picture "
-            f"that can be read, {some}; name the sources that have them, or delete them from the index, and rebuild; or "
-            f"do without them: `hashgrain index switch {name} --to {_number(built)}`"
+            f"that can be read, {some}; name the sources that have them, or delete them from the index, and rebuild; "
+            f"or do without them: `hashgrain index switch {name} --to {_number(built)}`"
         )
 
 

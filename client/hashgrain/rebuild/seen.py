@@ -68,9 +68,9 @@ class Seen:
         with self._lock, _told():
             self._database.executemany("INSERT OR REPLACE INTO seen VALUES (?, x'')", ((id_,) for id_ in ids))
 
-    def without_picture(self, ids: Iterable[ItemId]) -> set[ItemId]:
-        """Those of some ids that were not noted as absent: what the index holds, and no picture is for."""
-        return {id_ for id_ in ids if not self._run("SELECT id FROM seen WHERE id = ? AND digest = x''", [id_])}
+    def absent(self, ids: Iterable[ItemId]) -> set[ItemId]:
+        """Those of some ids that were noted as absent."""
+        return {id_ for id_ in ids if self._run("SELECT id FROM seen WHERE id = ? AND digest = x''", [id_])}
 
     def changed(self, items: StoredItems) -> list[ItemId]:
         """Those of some items that are not what was noted, or of which nothing was; they count as looked at."""
