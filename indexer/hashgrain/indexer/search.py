@@ -51,6 +51,9 @@ from hashgrain.indexer.warming import warm_up
 GROUP = 64
 """Queries that share one reading of buckets."""
 
+FILTERS = 1000
+"""Filters of which it is kept how many items match."""
+
 ATTEMPTS = 100
 """How often a query starts afresh while writers change the index under it."""
 
@@ -64,6 +67,7 @@ class Searcher:
         self._hot = hot
         self._patience = Patience()
         self._known: Directories | None = None
+        self._matching: dict[Filter, float] = {}
 
     def search(self, codes: HashCodes, request: SearchRequest) -> list[Hit]:
         """Answer every query, in order; but for a deadline, a query's answer does not depend on the others.
@@ -147,7 +151,8 @@ class Searcher:
             trace.begin(kept=hot is not None)
         whole = self._directories()
         probing = Probing(whole, queries)
-        plan = Plan.of(probing, reach_of(step, whole.live, len(whole), request), request)
+        share = self._matching.get(request.by, 1.0) if request.by else 1.0
+        plan = Plan.of(probing, reach_of(step, whole.live, len(whole), request, share), request)
         wanted = plan.union(probing)
         if trace:
             trace.planned(len(wanted))
@@ -173,9 +178,14 @@ class Searcher:
     def _filtered(self, reading: Reading, whole: Directories, wanted: NDArray[np.int64], by: Filter) -> list[Span]:
         """What a filter leaves of the buckets that are wanted."""
         keep = partial(by.mask, fields=fields_of(self._layout))
-        return [
-            span.filtered(whole.shard_positions(wanted, number)[0], keep) for number, span in enumerate(reading.spans)
-        ]
+        positions = [whole.shard_positions(wanted, number)[0] for number in range(len(reading.spans))]
+        left = [span.filtered(mine, keep) for span, mine in zip(reading.spans, positions, strict=True)]
+        looked = sum(int(span.locate(mine)[1].sum()) for span, mine in zip(reading.spans, positions, strict=True))
+        if looked:
+            if len(self._matching) >= FILTERS:
+                self._matching.clear()
+            self._matching[by] = max(sum(len(span.handle) for span in left), 0.5) / looked
+        return left
 
     def _directories(self) -> Directories:
         found = self._known
