@@ -6,7 +6,8 @@ Generated codes of 16 + 64 bits, each with an integer field drawn evenly from 0 
 10 % and 50 % of the items match. Every system answers the same queries in turn, ten neighbours by fine distance; recall
 is against an exhaustive search of the items that match, ties as right. hashgrain: the default budget (512 items that
 match), cold and with kept buckets, and an exhaustive search of kept ones. pgvector: bit HNSW with and without
-iterative scans, each with the least ef_search of a few whose recall is .99 (or the best), and exact.
+iterative scans (its default limits), each with the least ef_search of a few whose recall is .99, else the largest; and
+exact, by whatever the planner chooses.
 """
 
 from __future__ import annotations

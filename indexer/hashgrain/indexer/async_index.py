@@ -17,6 +17,7 @@ from hashgrain.indexer.identifiers import ItemId
 from hashgrain.indexer.index import Index
 from hashgrain.indexer.request import SearchOptions, SearchRequest
 from hashgrain.indexer.results import Hit, IndexStats, Written
+from hashgrain.indexer.shadow import ShadowStats
 from hashgrain.indexer.shared_searches import SharedSearches
 
 Made = TypeVar("Made")
@@ -60,11 +61,18 @@ class AsyncIndex:
         timeouts: Timeouts = DEFAULT_TIMEOUTS,
         cache_bytes: int | None = None,
         max_staleness: float = 0.0,
+        shadow: float | None = None,
         threads: int = THREADS,
     ) -> AsyncIndex:
         """Open an index that is there; arguments and errors are those of `Index.open`, and of this class."""
         opening = partial(
-            Index.open, redis_url, name, timeouts=timeouts, cache_bytes=cache_bytes, max_staleness=max_staleness
+            Index.open,
+            redis_url,
+            name,
+            timeouts=timeouts,
+            cache_bytes=cache_bytes,
+            max_staleness=max_staleness,
+            shadow=shadow,
         )
         index = await asyncio.to_thread(opening)
         try:
@@ -142,6 +150,10 @@ class AsyncIndex:
     def cache_stats(self) -> CacheStats | None:
         """What this object keeps of the index, in figures; None where it was opened without `cache_bytes`."""
         return self._index.cache_stats()
+
+    def shadow_stats(self) -> ShadowStats | None:
+        """The recall of a sample of the searches; None where the index was opened without `shadow`."""
+        return self._index.shadow_stats()
 
     async def close(self) -> None:
         """Wait for what is going on, refuse searches that have not had their turn, and close the connections."""

@@ -14,6 +14,7 @@ from hashgrain.codes.packing import unpack_bits
 from hashgrain.indexer.records import Records
 from hashgrain.indexer.request import SearchRequest
 from hashgrain.indexer.results import Hit
+from hashgrain.indexer.shadow import tie_aware_recall
 from hashgrain.indexer.shard import Shard
 from hashgrain.indexer.statistics import measure
 
@@ -129,16 +130,11 @@ def index_health(
         k=k,
         compared=float(np.mean([hit.candidates for hit in hits])) / total,
         buckets_read=float(np.mean([hit.buckets for hit in hits])),
-        recall=float(np.mean([_recall(hit, best) for hit, best in zip(hits, exact, strict=True)])),
+        recall=float(
+            np.mean([tie_aware_recall(hit.distances, best.distances) for hit, best in zip(hits, exact, strict=True)])
+        ),
         proven=float(np.mean([hit.exact for hit in hits])),
     )
-
-
-def _recall(hit: Hit, best: Hit) -> float:
-    """Share of an answer that is as near as the best; an item that has come meanwhile may be nearer."""
-    if not len(best.ids):
-        return 1.0
-    return min(int((hit.distances <= best.distances.max()).sum()) / len(best.ids), 1.0)
 
 
 def _entropy(counts: NDArray[np.int64]) -> float:
