@@ -10,11 +10,21 @@ from typing import Any
 
 import numpy as np
 import pytest
+import redis
 
+from durable_server import DurableServer
 from hashgrain.client import HashEncoder
 from hashgrain.client.sources import FolderSource, Item
 from hashgrain.codes import hamming
-from hashgrain.codes.errors import DataError, FingerprintMismatch, IndexMissing, InvalidInput, StoreError
+from hashgrain.codes.errors import (
+    DataError,
+    FingerprintMismatch,
+    IndexMissing,
+    InvalidInput,
+    StoreError,
+    StoreFull,
+    StoreUnavailable,
+)
 from hashgrain.indexer import (
     Index,
     check_index,
@@ -23,6 +33,7 @@ from hashgrain.indexer import (
     roll_back,
     switch_generation,
 )
+from hashgrain.indexer.roles import acl_rules
 from hashgrain.rebuild import Late, rebuild, rebuild_index
 from pictures import arrays, file_bytes, write_tree
 from tiny_model import write_tiny_repository
@@ -310,3 +321,60 @@ def test_what_cannot_be_rebuilt_is_refused_and_leaves_nothing(
     with pytest.raises(DataError, match=r"of 15 pictures, none has an id that index 'x' holds \(one has '029.png'"):
         rebuild_index(redis_url, "x", new, source(photos / "cats"))
     assert [one.name for one in list_generations(redis_url, "x")] == ["x@0"]
+
+
+@pytest.fixture
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DurableServer]:
+    """A real server of the test's own, which keeps what it acknowledged when it is killed."""
+    server = DurableServer(tmp_path_factory.mktemp("durable"))
+    server.start()
+    yield server
+    server.kill()
+
+
+def test_a_server_that_dies_or_is_full_in_the_middle_costs_neither_the_live_one_nor_the_work(
+    server: DurableServer, photos: Path, encoders: tuple[HashEncoder, HashEncoder], tmp_path: Path
+) -> None:
+    old, new = encoders
+    names = [str(item.id) for item in FolderSource(photos)]
+    with Index.create(server.url, "x", old.layout, fingerprint=old.fingerprint) as index:
+        index.add(names, old.encode([photos / name for name in names]), [{"n": "x" * 2000}] * COUNT)
+    expected, done = {name: {"n": "x" * 2000} for name in names}, 0
+    client = redis.Redis.from_url(server.url)
+
+    def dies(count: int) -> None:
+        nonlocal done
+        done += count
+        if done == 12:
+            server.kill()
+
+    with pytest.raises(StoreUnavailable):
+        rebuild_index(server.url, "x", new, source(photos), ledger=tmp_path / "ledger", progress=dies)
+    server.start()
+    with Index.open(server.url, "x") as live:
+        require_built(live, old, photos, expected)
+    client.config_set("maxmemory", client.info("memory")["used_memory"] + 10_000)
+    with pytest.raises(StoreFull):
+        rebuild_index(server.url, "x", new, source(photos))
+    client.config_set("maxmemory", 0)
+    assert [one.name for one in list_generations(server.url, "x")] == ["x@0", "x@1"], "the half one is gone"
+    built = rebuild_index(server.url, "x", new, source(photos), ledger=tmp_path / "ledger")
+    assert built.name == "x@1"
+    assert built.receipts[0].encoded < COUNT, "what the ledger knows is not encoded again"
+    with Index.open(server.url, "x") as live:
+        require_built(live, new, photos, expected)
+
+
+def test_a_user_who_may_not_make_generations_makes_none(
+    redis_url: str, live: Index, photos: Path, encoders: tuple[HashEncoder, HashEncoder]
+) -> None:
+    client = redis.Redis.from_url(redis_url)
+    try:
+        for role in ("reader", "writer"):
+            client.execute_command("ACL", "SETUSER", role, "reset", "on", ">secret", *acl_rules("x", role))
+            with pytest.raises(StoreUnavailable, match="does not allow this user"):
+                rebuild_index(redis_url.replace("unix://", f"unix://{role}:secret@"), "x", encoders[1], source(photos))
+    finally:
+        client.execute_command("ACL", "DELUSER", "reader", "writer")
+    assert [one.name for one in list_generations(redis_url, "x")] == ["x@0"]
+    assert list(client.scan_iter("hg:{x@*")) == []
