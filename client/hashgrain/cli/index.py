@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -147,7 +148,7 @@ def delete(name: str, ids: tuple[str, ...], integers: bool, redis: str | None, a
 @redis_option
 @json_option
 def stats(name: str, redis: str | None, as_json: bool) -> None:
-    """Show the index NAME in figures."""
+    """Show the index NAME in figures. `hashgrain index health` looks deeper, on a sample, and draws."""
     from hashgrain.indexer import Index
     from hashgrain.runtime.addresses import resolve_redis
 
@@ -162,7 +163,9 @@ def stats(name: str, redis: str | None, as_json: bool) -> None:
     click.echo(f"shards           {found.shards}")
     click.echo(f"buckets          {found.buckets:,}, the largest of {found.largest_bucket:,} records")
     click.echo(f"holes            {found.holes:,}")
-    click.echo(f"memory           {found.memory:,} bytes, {found.memory / max(found.items, 1):.1f} per item")
+    click.echo(f"fields           {_kinds(found.fields)}")
+    spent = ", ".join(f"{part} {size / max(found.items, 1):.1f}" for part, size in found.memory_of.items())
+    click.echo(f"memory           {found.memory:,} bytes, {found.memory / max(found.items, 1):.1f} per item: {spent}")
 
 
 @index.command(name="list")
@@ -216,6 +219,10 @@ def _ask_encoder(triton: str | None) -> tuple[CodeLayout, str]:
 
     with HashEncoder(resolve_triton(triton)) as encoder:
         return encoder.layout, encoder.fingerprint
+
+
+def _kinds(fields: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} ({kind})" for name, kind in fields.items()) or "none"
 
 
 def _model(fingerprint: str | None) -> str:

@@ -64,6 +64,8 @@ class IndexHealth:
     Attributes:
         items: how many it holds.
         sizes: int64 (B,), records of every bucket, descending, holes included.
+        radius: how far an item may lie from its bucket's centroid, in bits of both codes: mean over buckets that are
+            not empty. What a search can prove depends on it.
         entropy: of the distribution of items over buckets, in bits; at most log2(B), where all are of a size.
         sampled: items whose codes were looked at.
         coarse, fine: their bits.
@@ -80,6 +82,7 @@ class IndexHealth:
 
     items: int
     sizes: NDArray[np.int64]
+    radius: float
     entropy: float
     sampled: int
     coarse: BitHealth
@@ -119,6 +122,7 @@ def index_health(
     return IndexHealth(
         items=total,
         sizes=sizes,
+        radius=float(np.concatenate([shard.radii[shard.records > 0] for shard in measured]).mean()),
         entropy=_entropy(sizes),
         sampled=len(codes),
         coarse=BitHealth.of(unpack_bits(codes.coarse, layout.coarse_bits)),
