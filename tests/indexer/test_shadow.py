@@ -122,6 +122,7 @@ def test_while_one_is_searched_for_others_are_let_go_and_no_search_waits(
         return whole(*arguments)
 
     monkeypatch.setattr(shadow, "nearest_distances", slow)
+    monkeypatch.setattr(shadow, "REST", 0)
     with Index.open(index_url, "crowd", shadow=1.0) as index:
         index.search(ASKED[:1], K)
         assert begun.wait(60)

@@ -39,7 +39,7 @@ def reach_of(step: int, items: int, buckets: int, request: SearchRequest, share:
     first = int(_PREFETCH * wanted / max(items / max(buckets, 1), 1.0)) + 2
     growth: int = (2 if request.deadline is None and request.filter is None else _STEP_GROWTH) ** min(step, 32)
     reach = first * growth
-    if request.filter is not None:
+    if request.filter is not None and request.deadline is None:
         more = _PREFETCH / max(share, 1 / _EVERY)
         reach = int(max(reach, first * (more * growth / _STEP_GROWTH if step else min(more, _MOST_AHEAD))))
         if share * items < wanted:

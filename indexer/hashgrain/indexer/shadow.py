@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import random
 import threading
+import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -27,6 +28,9 @@ from hashgrain.indexer.shard import Shard
 
 WAITING = 64
 """Sampled queries that may wait at a time; they are searched for together."""
+
+REST = 9
+"""Times as long as the thread has worked does it rest: it takes a tenth of a core's time at most."""
 
 _Z = 1.959964  # of a standard normal distribution, 95 % lies within so many deviations
 
@@ -141,8 +145,6 @@ class Shadow:
         """End the thread; queries that wait are let go."""
         with self._changed:
             self._closed = True
-            self._count(dropped=len(self._waiting))
-            self._waiting.clear()
             worker = self._worker
             self._changed.notify()
         if worker is not None:
@@ -154,11 +156,14 @@ class Shadow:
                 while not self._waiting and not self._closed:
                     self._changed.wait()
                 if self._closed:
+                    self._count(dropped=len(self._waiting))
+                    self._waiting.clear()
                     self._worker = None
                     return
                 shards = self._waiting[0].shards
                 some = [one for one in self._waiting if one.shards is shards]
                 self._waiting = deque(one for one in self._waiting if one.shards is not shards)
+            begun = time.monotonic()
             try:
                 recalls = self._recalls(shards, some)
             except Exception as exc:  # whatever it is: searches go on, and so does the next sample
@@ -168,6 +173,8 @@ class Shadow:
             else:
                 with self._changed:
                     self._count(compared=len(some), recalls=sum(recalls))
+            with self._changed:
+                self._changed.wait_for(lambda: self._closed, REST * (time.monotonic() - begun))
 
     def _recalls(self, shards: Sequence[Shard], some: Sequence[_Sampled]) -> list[float]:
         layout = shards[0].header.layout
