@@ -61,3 +61,11 @@ def test_what_cannot_be_done_is_told_before_anything_is_made(run: Run, redis_url
         assert run("rebuild", "photos", *words, "--model", "new")[0] == 1
     assert run("rebuild", "photos", "pictures", "--model", "nowhere")[0] == 1
     assert [one.number for one in list_generations(redis_url, "photos")] == [0]
+
+
+def test_the_same_command_again_has_nothing_to_do(run: Run, redis_url: str) -> None:
+    words = ("rebuild", "photos", "pictures", "--model", "new", "--ledger", "next.ledger")
+    assert "index photos is photos@1 now" in run(*words)[1]
+    assert run(*words) == (0, "index photos is photos@1 already, built with this ledger: nothing to do\n", "")
+    assert run(*words, "--json")[0] == 0
+    assert [one.number for one in list_generations(redis_url, "photos")] == [0, 1]

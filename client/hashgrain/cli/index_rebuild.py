@@ -111,6 +111,9 @@ def rebuild(
 
 
 def _print(name: str, built: Rebuilt) -> None:
+    if not built.receipts:
+        click.echo(f"index {name} is {built.name} already, built with this ledger: nothing to do")
+        return
     first = built.receipts[0]
     again = sum(receipt.encoded + receipt.reused for receipt in built.receipts[1:])
     click.echo(

@@ -48,7 +48,7 @@ class Rebuilt:
         items: how many it holds.
         before: the name of the one that it was built from.
         switched: whether it is the live one now.
-        receipts: of each pass.
+        receipts: of each pass; none where an earlier call with the same ledger had done it all.
         passed_over: pictures that the index does not hold.
         rejected: pictures that cannot be read, each with the reason.
         missing: items of the index that the new generation lacks, as there is no picture of them that can be read.
@@ -117,6 +117,10 @@ def rebuild_index(
                 f"index {name!r} is empty, so there is nothing to rebuild; make the next generation with `hashgrain "
                 f"index create {name} --generation`, and encode into it"
             )
+        if ledger and live.fingerprint == encoder.fingerprint and notes.kept_in(_target(name, live, encoder)):
+            return Rebuilt(
+                live_one.name, len(live), live_one.name, True, (), 0, (), (), Late()
+            )  # an earlier call did it
         begun = _begun(redis_url, name, encoder, notes, timeouts) if ledger else None
         opened = begun or create_generation(
             redis_url,
@@ -167,10 +171,14 @@ def _begun(redis_url: str, name: str, encoder: HashEncoder, ledger: Ledger, time
         if one.live or one.state != "live" or one.fingerprint != encoder.fingerprint:
             continue
         index = Index.open(redis_url, one.name, timeouts=timeouts)
-        if ledger.kept_in(GenerationSink(name, index, encoder.fingerprint).target):
+        if ledger.kept_in(_target(name, index, encoder)):
             return index
         index.close()
     return None
+
+
+def _target(name: str, index: Index, encoder: HashEncoder) -> str:
+    return GenerationSink(name, index, encoder.fingerprint).target
 
 
 def _require_live(redis_url: str, name: str, was: Generation, built: str, timeouts: Timeouts) -> None:
