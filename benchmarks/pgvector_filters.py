@@ -32,6 +32,7 @@ class PgvectorFilters:
         connect: Any = psycopg.connect  # rows come as their query says, which no type can
         self._database = connect(url, autocommit=True, prepare_threshold=0)
         bits = 8 * items.fine.shape[1]
+        self._now: dict[str, str] = {}
         self._run("CREATE EXTENSION IF NOT EXISTS vector")
         self._run(f"DROP TABLE IF EXISTS {TABLE}")
         self._run(f"CREATE UNLOGGED TABLE {TABLE} (id integer PRIMARY KEY, n integer, code bit({bits}))")
@@ -73,21 +74,20 @@ class PgvectorFilters:
         self._database.close()
 
     def _by_index(self, query: HashCodes, below: int, ef: int, scan: str) -> NDArray[np.integer]:
-        wanted = (ef, scan)
-        if getattr(self, "_set", None) != wanted:  # outside of what is timed, but for the first of a turn
-            self._set = wanted
-            self._run(f"SET hnsw.ef_search = {ef}")
-            self._run(f"SET hnsw.iterative_scan = {scan}")
-            for other in ("enable_seqscan", "enable_bitmapscan", "enable_sort"):
-                self._run(f"SET {other} = off")
+        others = {f"enable_{other}": "off" for other in ("seqscan", "bitmapscan", "sort")}
+        self._set({"hnsw.ef_search": str(ef), "hnsw.iterative_scan": scan, **others})
         return self._nearest(query, below, self._by)
 
     def _exact(self, query: HashCodes, below: int) -> NDArray[np.integer]:
-        if getattr(self, "_set", None) != ():
-            self._set = ()
-            for other in ("enable_seqscan", "enable_bitmapscan", "enable_sort"):
-                self._run(f"SET {other} = on")
+        self._set({f"enable_{other}": "on" for other in ("seqscan", "bitmapscan", "sort")})
         return self._nearest(query, below, f"({self._by}) + 0")  # no order that the index gives
+
+    def _set(self, settings: dict[str, str]) -> None:
+        """Settings of the session; those that are so already take no time of what is measured."""
+        for name, value in settings.items():
+            if self._now.get(name) != value:
+                self._run(f"SET {name} = {value}")
+                self._now[name] = value
 
     def _nearest(self, query: HashCodes, below: int, by: str) -> NDArray[np.integer]:
         code = bit_string(query.fine[0])
