@@ -70,7 +70,7 @@ def _of_shard(
             if stored is None:
                 break
             widths = directory.partition.handle_bytes[numbers]
-            records = Records.parse(stored, widths, np.arange(len(numbers)), layout, shard.keys)
+            records = Records.parse(stored, widths, numbers, layout, shard.keys)
             span = Span.of(np.arange(len(numbers)), records, layout)
             for n, (query, request) in enumerate(zip(queries, requests, strict=True)):
                 best[n] = np.sort(np.concatenate([best[n], _of_span(span, layout, query, request)]))[: request.k]
