@@ -13,7 +13,7 @@ from hashgrain.codes.errors import (
     StoreError,
     StoreUnavailable,
 )
-from hashgrain.indexer import Hit, Index, Timeouts
+from hashgrain.indexer import Hit, Index, ShadowStats, Timeouts
 from hashgrain.indexer.connection import Connection
 from hashgrain.indexer.store_errors import translated
 from image_search.question import Question
@@ -88,6 +88,11 @@ class OpenIndexes:
             raise Replaced(f"index {question.index!r} was just replaced by another model's; ask again")
         return self._ask(self._open[question.index][0], question, codes)
 
+    def samples(self) -> dict[str, ShadowStats]:
+        """What the shadow sample says of each index that is open."""
+        told = {name: index.shadow_stats() for name, (index, _) in self._open.items()}
+        return {name: stats for name, stats in told.items() if stats is not None}
+
     def close(self) -> None:
         """Close all connections."""
         self._probe.close()
@@ -96,7 +101,13 @@ class OpenIndexes:
 
     def _find(self, name: str) -> None:
         settings = self._settings
-        index = Index.open(settings.redis, name, timeouts=settings.timeouts, cache_bytes=settings.cache_bytes or None)
+        index = Index.open(
+            settings.redis,
+            name,
+            timeouts=settings.timeouts,
+            cache_bytes=settings.cache_bytes or None,
+            shadow=settings.shadow or None,
+        )
         try:
             version = self._version_of(index, name)
         except BaseException:

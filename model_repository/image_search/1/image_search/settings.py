@@ -27,6 +27,8 @@ class Settings:
         max_k: the most neighbours that a request may ask for.
         cache_bytes: how much of each index each instance keeps between requests, see `Index.open`; 0 for nothing.
         kept_pictures: of how many single pictures each instance keeps the codes; 0 for none.
+        shadow: share of the searches that are searched for exhaustively in the background, to know their recall; 0 for
+            none.
 
     Raises:
         InvalidInput: a value cannot be used.
@@ -39,11 +41,14 @@ class Settings:
     max_k: int = 1000
     cache_bytes: int = 64 << 20
     kept_pictures: int = 4096
+    shadow: float = 0.0
 
     def __post_init__(self) -> None:
         for name, least in (("max_k", 1), ("cache_bytes", 0), ("kept_pictures", 0)):
             if getattr(self, name) < least:
                 raise InvalidInput(f"{name} must be {least} or more, got {getattr(self, name)}")
+        if not 0 <= self.shadow <= 1:
+            raise InvalidInput(f"shadow must be 0 to 1, the share of searches to sample, got {self.shadow}")
         split_name(self.index)
         Connection.to(self.redis, self.timeouts).close()  # it only reads the address; nothing connects yet
 
@@ -78,6 +83,7 @@ def read_settings(model_config: Mapping[str, Any], environment: Mapping[str, str
         "max_k": int,
         "cache_bytes": int,
         "kept_pictures": int,
+        "shadow": float,
     }
     values: dict[str, Any] = {}
     for name, text in given.items():
@@ -91,4 +97,4 @@ def read_settings(model_config: Mapping[str, Any], environment: Mapping[str, str
     return Settings(**values)
 
 
-_NUMBERS = {float: "a number of seconds", int: "an integer"}
+_NUMBERS = {float: "a number", int: "an integer"}
