@@ -121,8 +121,9 @@ def _placed(shard: Shard, items: Collection, partition: Partition) -> tuple[byte
         radii[0].astype("<u2"),
         radii[1].astype("<u1"),
     )
+    hashes, handles = _keys(items.handles)
     attributes = () if items.attributes is None else (items.attributes,)
-    return chosen, _columns(which.astype("<u2"), *_keys(items.handles), items.fine, items.packed_coarse, *attributes)
+    return chosen, _columns(which.astype("<u2"), hashes, items.fine, items.packed_coarse, *attributes, handles)
 
 
 def _keys(handles: NDArray[np.int64]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:

@@ -21,19 +21,16 @@ if broken then
   return broken
 end
 
-local handles, names, gone, holders, taken = {}, {}, {}, {}, {}
+local found, names, gone, leaving = {}, {}, {}, {}
 for at = 1, #ARGV[4], 12 do
   local hash, handle = sub(ARGV[4], at, at + 3), sub(ARGV[4], at + 4, at + 11)
   local page = page_of_each[(at + 11) / 12]
-  local place, holder, record = find(pages[page], hash, handle)
+  local place, holder, record = find(page, hash, handle)
   local name = named[(at - 1) / 12]
   if place and (not name or call('HGET', names_key(page), handle) == name) then
-    handles[#handles + 1] = handle
-    if not buckets[holder].free then
-      holders[#holders + 1] = holder
-      changing(holder)
-    end
-    taken[#taken + 1] = { holder, record }
+    found[#found + 1] = handle
+    change(holder)
+    leaving[#leaving + 1] = { holder, record }
     gone[page] = gone[page] or {}
     gone[page][place] = true
     if name then
@@ -43,25 +40,25 @@ for at = 1, #ARGV[4], 12 do
 end
 if broken then
   return broken
-elseif #handles == 0 then
+elseif #found == 0 then
   return { 'ok', 0 }
 end
-read_holes(holders)
-for _, one in ipairs(taken) do
-  take_away(buckets[one[1]], one[2])
+read_holes()
+for _, one in ipairs(leaving) do
+  take_away(one[1], one[2])
 end
 
 -- The first write is one that Redis allows when `maxmemory` is reached, and the rest goes with it: deleting is the
 -- way out of a full store.
 call('HDEL', HOLES, 'none')
-on_fields('HDEL', PAYLOADS, handles)
+on_fields('HDEL', PAYLOADS, found)
 for _, one in ipairs(names) do
   call('HDEL', unpack(one))
 end
-call('HINCRBY', META, 'live', -#handles)
+call('HINCRBY', META, 'live', -#found)
 write_buckets()
 for number, places in pairs(gone) do
-  local text, kept = pages[number].text, {}
+  local text, kept = places_of[number], {}
   for at = 1, #text, PLACE do
     if not places[at] then
       kept[#kept + 1] = sub(text, at, at + PLACE - 1)
@@ -73,4 +70,4 @@ for number, places in pairs(gone) do
     call('DEL', places_key(number))
   end
 end
-return { 'ok', #handles }
+return { 'ok', #found }
