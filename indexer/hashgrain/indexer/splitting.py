@@ -48,7 +48,7 @@ def _split(shard: Shard, number: int) -> list[int]:
     """Split one bucket; returns the numbers of those that are still too large."""
     limit = shard.header.bucket_items
     for _ in range(ATTEMPTS):
-        found = _read(shard, number)
+        found = read_bucket(shard, number)
         if found is None:
             return []
         stored, entry, buckets = found
@@ -60,13 +60,14 @@ def _split(shard: Shard, number: int) -> list[int]:
         other = _an_empty_one(shard, number, entry)
         other = buckets if other is None else other
         arguments = (number, digest, entry, other, one.records, two.records, one.entry, two.entry, two.hashes)
-        if shard.write("split", *arguments) == [1]:
-            shard.reroute()
+        done = shard.write("split", *arguments) == [1]
+        shard.reroute()
+        if done:
             return [number] * (one.size > limit) + [other] * (two.size > limit)
     return []
 
 
-def _read(shard: Shard, number: int) -> tuple[bytes, bytes, int] | None:
+def read_bucket(shard: Shard, number: int) -> tuple[bytes, bytes, int] | None:
     """A bucket's bytes and entry, and how many buckets there are; None where it is no longer there."""
     width = entry_bytes(shard.header.layout)
     with translated(shard.connection.address):

@@ -1,14 +1,13 @@
 -- Write a batch of items, each id once, into buckets that the caller has chosen.
 --
 -- KEYS, ARGV[1] to ARGV[3]: see items.lua
--- ARGV[4]  the buckets: number (4 bytes), centroid as the caller knows it, fine radius (2), coarse radius (1) that it
---          must have for what it gets
+-- ARGV[4]  the buckets, see chosen.lua
 -- ARGV[5]  the items: which of these buckets, counted from 0 (2 bytes), hash (4), codes and attributes, handle (8)
 -- ARGV[6...]  by threes, for items that have a name or a payload: which item, counted from 0; its encoded id where the
 --          handle is a hash, else empty; its payload as JSON, else empty
 --
--- Returns {'ok', number of replaced items, number and items of every bucket that now holds more than `bucket_items`...},
--- or a refusal with nothing written: {'missing', state}, {'stale', bucket}: its centroid is another; {'narrow', bucket}: it
+-- Returns {'ok', number of replaced items, number and items of every bucket that is to be split or merged...} (see
+-- `write_buckets` in items.lua), or a refusal with nothing written: {'missing', state}, {'stale', bucket}: its centroid is another; {'narrow', bucket}: it
 -- cannot hold so wide a handle; {'collision', id there, id given}, {'broken', key, length}, {'torn', key, length},
 -- {'absent', key}.
 
@@ -18,32 +17,9 @@ if header[1] ~= INCARNATION or header[2] ~= 'live' then
 end
 local count, limit = tonumber(header[3]), tonumber(header[4])
 
-local FINE_SLACK, COARSE_SLACK = 4, 2
-local chosen, fine_needed, coarse_needed, raised = {}, {}, {}, {}
-
--- Plan to have a bucket's radii no less than these. One that must grow grows by some bits more: each time that it does,
--- searchers read the partition anew.
-local function widen_radii(n, fine, coarse)
-  local fine_was, coarse_was = fine_radii[n], coarse_radii[n]
-  if fine > fine_was or coarse > coarse_was then
-    fine_radii[n] = fine > fine_was and min(fine + FINE_SLACK, 65535) or fine_was
-    coarse_radii[n] = coarse > coarse_was and min(coarse + COARSE_SLACK, 255) or coarse_was
-    raised[n] = true
-  end
-end
-
-local given = ARGV[4]
-for at = 1, #given, CODES + 7 do
-  local one, two, three = byte(given, at, at + 2)
-  local n = meet(one + 256 * two + 65536 * three)
-  if widths[n] == BODY or centroids[n] ~= sub(given, at + 4, at + 3 + CODES) then
-    return { 'stale', numbers[n] }
-  end
-  local low, high, coarse = byte(given, at + 4 + CODES, at + 6 + CODES)
-  fine_needed[n], coarse_needed[n] = low + 256 * high, coarse
-  widen_radii(n, fine_needed[n], coarse)
-  change(n)
-  chosen[#chosen + 1] = n
+local chosen, stale = choose()
+if not chosen then
+  return { 'stale', stale }
 end
 
 local extra = {}
@@ -51,7 +27,7 @@ for at = 6, #ARGV, 3 do
   extra[tonumber(ARGV[at]) + 1] = at
 end
 
-given = ARGV[5]
+local given = ARGV[5]
 local step = 14 + BODY
 local hashes, page_of_each = read_pages(given, 3, step, count)
 if broken then
@@ -134,19 +110,8 @@ end
 
 -- The first write must be one that Redis refuses when `maxmemory` is reached: it decides for the whole script.
 local live = call('HINCRBY', META, 'live', new)
-for n in pairs(raised) do
-  call('SETRANGE', PARTITION, numbers[n] * ENTRY + CODES, encode('<I2B', fine_radii[n], coarse_radii[n]))
-end
-if next(raised) then
-  call('INCR', STAMP)
-end
-local reply = { 'ok', replaced }
-write_buckets(function(number, items)
-  if items > limit then
-    reply[#reply + 1] = number
-    reply[#reply + 1] = items
-  end
-end)
+raise_radii()
+local told = write_buckets(limit)
 for at = 1, moves do
   call('SETRANGE', places_key(moved_page[at]), moved_at[at], moved_to[at])
 end
@@ -192,4 +157,4 @@ end
 if count > first then
   call('HSET', META, 'pages', count)
 end
-return reply
+return { 'ok', replaced, unpack(told) }

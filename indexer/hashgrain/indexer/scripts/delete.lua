@@ -4,13 +4,15 @@
 -- ARGV[4]  the items, each once: hash (4 bytes), handle (8)
 -- ARGV[5...]  by twos, for items whose handle is a hash: which item, counted from 0; its encoded id
 --
--- Returns {'ok', number of deleted items}, or a refusal with nothing written: {'missing', state}, {'broken', key, length},
+-- Returns {'ok', number of deleted items, number and items of every bucket that is to be merged...} (see `write_buckets` in
+-- items.lua), or a refusal with nothing written: {'missing', state}, {'broken', key, length},
 -- {'torn', key, length}, {'absent', key}.
 
-if not is_live() then
-  return { 'missing', call('HGET', META, 'state') or '' }
+local header = call('HMGET', META, 'incarnation', 'state', 'pages', 'bucket_items', 'live')
+if header[1] ~= INCARNATION or header[2] ~= 'live' then
+  return { 'missing', header[2] or '' }
 end
-local count = tonumber(call('HGET', META, 'pages'))
+local count, limit, live = tonumber(header[3]), tonumber(header[4]), tonumber(header[5])
 local named = {}
 for at = 5, #ARGV, 2 do
   named[tonumber(ARGV[at])] = ARGV[at + 1]
@@ -56,7 +58,7 @@ for _, one in ipairs(names) do
   call('HDEL', unpack(one))
 end
 call('HINCRBY', META, 'live', -#found)
-write_buckets()
+local told = write_buckets(limit)
 for number, places in pairs(gone) do
   local text, kept = places_of[number], {}
   for at = 1, #text, PLACE do
@@ -70,4 +72,22 @@ for number, places in pairs(gone) do
     call('DEL', places_key(number))
   end
 end
-return { 'ok', #found }
+
+-- Where pages have become half empty the last one goes back into the one that it was made from, for each deleted item one
+-- at most.
+live = live - #found
+local first = count
+while count > 1 and first - count < #found and 2 * live < count * PAGE_ITEMS do
+  count = count - 1
+  local into = count - level_of(count)
+  local text, known = call('GET', places_key(count)), call('HGETALL', names_key(count))
+  if text then
+    call('APPEND', places_key(into), text)
+  end
+  on_fields('HSET', names_key(into), known)
+  call('DEL', places_key(count), names_key(count))
+end
+if count < first then
+  call('HSET', META, 'pages', count)
+end
+return { 'ok', #found, unpack(told) }

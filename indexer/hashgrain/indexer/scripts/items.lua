@@ -258,6 +258,25 @@ local function find(page, hash, handle)
   return nil
 end
 
+-- Where the items of one bucket, by number, have their places, on pages that were read: the position in the page of each.
+-- Of several with one hash either will do. Nil, and the key of the page, where one is not there.
+local function places_in(number, hashes, page_of_each)
+  local found, claimed, bucket = {}, {}, encode('<I3', number)
+  for item, hash in ipairs(hashes) do
+    local page = page_of_each[item]
+    local taken_there = claimed[page] or {}
+    local at = seek(places_of[page], hash .. bucket, PLACE, 1, 1)
+    while at and taken_there[at] do
+      at = seek(places_of[page], hash .. bucket, PLACE, at + PLACE, 1)
+    end
+    if not at then
+      return nil, places_key(page)
+    end
+    taken_there[at], claimed[page], found[item] = true, taken_there, at
+  end
+  return found
+end
+
 -- The last four bytes of the place of a record: its bucket, by number, and a hint to its position.
 local function where(number, record)
   local hint = floor(record / NEAR)
@@ -306,24 +325,36 @@ local function compact(n)
   call('SET', keys[n], table.concat(kept))
 end
 
--- Write what was planned of the buckets, and rewrite those that have become half holes. Calls `told` with the number of
--- every bucket that has grown and how many items it holds.
-local function write_buckets(told)
+-- Write what was planned of the buckets, and rewrite those that have become half holes. Returns number and items, in turn,
+-- of every bucket that has grown and now holds more than `limit` items, or that has become half holes and holds fewer than a
+-- quarter of these.
+local function write_buckets(limit)
   for at = 1, writes do
     call('SETRANGE', write_key[at], write_at[at], write_bytes[at])
   end
-  local listed, whole = {}, {}
+  local listed, whole, told = {}, {}, {}
   for _, n in ipairs(changing) do
-    local free = holes[n]
+    local free, items = holes[n], nil
     if added[n] then
       lengths[n] = call('APPEND', keys[n], added[n]) / widths[n]
-      if told then
-        told(numbers[n], lengths[n] - #free / 2)
+      items = lengths[n] - #free / 2
+      if items <= limit then
+        items = nil
       end
     end
-    if taken[n] and #free >= 2 * FEW and #free > reaches[n] and #free >= length_of(n) then
-      compact(n)
-      free = ''
+    if taken[n] and #free > reaches[n] then -- else fewer than half of it are holes
+      local left = length_of(n) - #free / 2
+      if left <= #free / 2 and left < limit / 4 then
+        items = left
+      end
+      if left <= #free / 2 and #free >= 2 * FEW then
+        compact(n)
+        free = ''
+      end
+    end
+    if items then
+      told[#told + 1] = numbers[n]
+      told[#told + 1] = items
     end
     if touched[n] then
       if free == '' then
@@ -336,4 +367,5 @@ local function write_buckets(told)
   end
   on_fields('HDEL', HOLES, whole)
   on_fields('HSET', HOLES, listed)
+  return told
 end
