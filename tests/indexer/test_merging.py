@@ -145,7 +145,7 @@ def test_every_answer_equals_the_reference_while_buckets_are_split_and_merged(
 
 @pytest.fixture
 def index(redis_url: str) -> Iterator[Index]:
-    """Two regions, each in a bucket of its own; of the first, 9 items are left by `shrink`, for which the other has room."""
+    """Two regions, each in a bucket of its own; of the first, `shrink` leaves 9 items, for which the other has room."""
     with Index.create(redis_url, "x", LAYOUT, bucket_items=SIZE) as created:
         for region, items in enumerate((30, 20)):
             ids = range(100 * region, 100 * region + items)

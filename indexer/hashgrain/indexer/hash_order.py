@@ -2,7 +2,7 @@
 
 A page of places holds the items whose hashes end in the same bits (see `handles.page_of`). By the reversed bits these
 are neighbours, and they stay so however many pages there are: where a page is divided in two, so is its range. A
-position in this order is therefore a mark that growth, splits and replacements do not move. (Redis' own SCAN counts its
+position in this order is therefore a mark that growth, splits, merges and replacements do not move. (Redis' own SCAN counts its
 buckets in this order, for the same reason.)
 """
 
