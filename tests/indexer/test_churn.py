@@ -79,7 +79,7 @@ def test_writers_of_the_same_ids_for_thousands_of_steps(redis_url: str, seed: in
 
 
 def churn(url: str, workload: Workload) -> tuple[int, int]:
-    """Let writers and readers work until all writers are done, checked meanwhile; returns how many splits and merges."""
+    """Let writers and readers work until all writers are done, checked meanwhile; returns splits and merges."""
     with tempfile.TemporaryDirectory() as folder, _create(url, workload):
         progress = Progress(Path(folder, "progress"), workload, fresh=True)
 
