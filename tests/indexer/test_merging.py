@@ -237,6 +237,14 @@ def test_a_full_store_is_emptied_though_nothing_can_be_merged(index: Index, redi
     require(index, redis_url, {*range(110, 120)})
 
 
+def test_a_damaged_neighbour_is_no_reason_to_refuse_a_deletion(index: Index, redis_url: str) -> None:
+    redis.Redis.from_url(redis_url).append("hg:{x:0}:b:000000", "!")
+    redis.Redis.from_url(redis_url).append("hg:{x:0}:b:000001", "!")
+    assert index.delete([*range(21), *range(100, 115)]) == 36
+    assert [finding.kind for finding in check_index(redis_url, "x", repair=True).findings] == ["torn-bucket"] * 2
+    require(index, redis_url, {*range(21, 30), *range(115, 120)})
+
+
 def test_a_merge_leaves_payloads_and_attributes_alone(redis_url: str, done: dict[str, int]) -> None:
     with Index.create(redis_url, "x", LAYOUT, bucket_items=SIZE, fields={"n": "integer"}) as index:
         for region, items in enumerate((30, 20)):

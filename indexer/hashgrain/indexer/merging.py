@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hashgrain.codes.errors import IndexCorrupt
 from hashgrain.codes.hamming import popcount
 from hashgrain.indexer.clustering import nearest_words
 from hashgrain.indexer.collection import Collection
@@ -37,13 +39,14 @@ _FULL = 0.75  # of its items, up to which a bucket takes those of another
 
 
 def merge_sparse(shard: Shard, buckets: Iterable[int]) -> None:
-    """Take away those of some buckets that hold little or nothing.
+    """Take away those of some buckets that hold little or nothing. Where the index is damaged they stay as they are.
 
     Raises:
-        StoreFull, IndexMissing, IndexCorrupt, StoreError: the items are where they were, or where they belong.
+        StoreFull, IndexMissing, StoreError: the items are where they were, or where they belong.
     """
-    for number in sorted(buckets, reverse=True):  # the last bucket takes the number of one that goes
-        _merge(shard, number)
+    with suppress(IndexCorrupt):
+        for number in sorted(buckets, reverse=True):  # the last bucket takes the number of one that goes
+            _merge(shard, number)
 
 
 def _merge(shard: Shard, number: int) -> None:

@@ -20,7 +20,7 @@ from hashgrain.codes.hamming import hamming
 from hashgrain.codes.layout import CodeLayout
 from hashgrain.indexer.clustering import two_majority
 from hashgrain.indexer.handles import hashes_of
-from hashgrain.indexer.keys import MOST_BUCKETS
+from hashgrain.indexer.keys import HOLES, MOST_BUCKETS
 from hashgrain.indexer.partition import Partition, entry_bytes, pack_entries
 from hashgrain.indexer.records import body_bytes, live_rows, packed_codes
 from hashgrain.indexer.shard import Shard
@@ -68,7 +68,7 @@ def _split(shard: Shard, number: int) -> list[int]:
 
 
 def read_bucket(shard: Shard, number: int) -> tuple[bytes, bytes, int] | None:
-    """A bucket's bytes and entry, and how many buckets there are; None where it is no longer there."""
+    """A bucket's bytes and entry, and how many buckets there are; None where it is not there, or is damaged."""
     width = entry_bytes(shard.header.layout)
     with translated(shard.connection.address):
         pipe: Any = shard.connection.client.pipeline(transaction=False)
@@ -76,7 +76,9 @@ def read_bucket(shard: Shard, number: int) -> tuple[bytes, bytes, int] | None:
         pipe.strlen(shard.keys.partition)
         pipe.get(shard.keys.bucket(number))
         entry, length, stored = pipe.execute()
-    if stored is None or len(entry) != width:
+    if stored is None or len(entry) != width or entry[-1] not in HOLES:
+        return None
+    if len(stored) % (body_bytes(shard.header.layout) + entry[-1]):
         return None
     return stored, entry, length // width
 

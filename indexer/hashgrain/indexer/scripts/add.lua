@@ -7,9 +7,9 @@
 --          handle is a hash, else empty; its payload as JSON, else empty
 --
 -- Returns {'ok', number of replaced items, number and items of every bucket that is to be split or merged...} (see
--- `write_buckets` in items.lua), or a refusal with nothing written: {'missing', state}, {'stale', bucket}: its centroid is another; {'narrow', bucket}: it
--- cannot hold so wide a handle; {'collision', id there, id given}, {'broken', key, length}, {'torn', key, length},
--- {'absent', key}.
+-- `write_buckets` in items.lua), or a refusal with nothing written: {'missing', state}, {'stale', bucket}: its centroid is
+-- another; {'narrow', bucket}: it cannot hold so wide a handle; {'collision', id there, id given}, {'broken', key, length},
+-- {'torn', key, length}, {'absent', key}.
 
 local header = call('HMGET', META, 'incarnation', 'state', 'pages', 'bucket_items')
 if header[1] ~= INCARNATION or header[2] ~= 'live' then
