@@ -39,9 +39,10 @@ class Read:
 
 @dataclass
 class Wrote:
-    """What a writer did: how often it split a bucket."""
+    """What a writer did: how often it split a bucket, and how often it took one away."""
 
     splits: int = 0
+    merges: int = 0
 
 
 def write(url: str, workload: Workload, progress: Progress, writer: int) -> Wrote:
@@ -51,6 +52,7 @@ def write(url: str, workload: Workload, progress: Progress, writer: int) -> Wrot
     def counted(self: Shard, name: str, *arguments: Any) -> list[Any]:
         done = script(self, name, *arguments)
         report.splits += name == "split" and done == [1]
+        report.merges += name == "vacate" and done == [1]
         return done
 
     with Index.open(url, NAME) as index, patch.object(Shard, "write", counted):

@@ -40,13 +40,17 @@ MIXED = Workload(seed=1, shards=3, era_steps=30)
 CROWDED = Workload(seed=2, items=12, centres=2, flips=0.0)
 SCATTERED = Workload(seed=4, items=12, shards=2, centres=2, flips=0.02, era_steps=100)
 GROWING = Workload(seed=6, items=60, shards=2, centres=2, flips=0.02, growing=True)
+SHRINKING = Workload(seed=8, items=60, shards=2, bucket_items=24, centres=2, flips=0.05, growing=True)
 RIVALS = Workload(seed=3, shards=2, overlapping=True, era_steps=50)
 
 
-@pytest.mark.parametrize("workload", [MIXED, CROWDED, pytest.param(GROWING, marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "workload", [MIXED, CROWDED, *(pytest.param(one, marks=pytest.mark.long) for one in (GROWING, SHRINKING))]
+)
 def test_every_answer_beside_writers_is_right(redis_url: str, workload: Workload) -> None:
-    splits = churn(redis_url, workload)
+    splits, merges = churn(redis_url, workload)
     assert splits >= workload.steps / 10, "buckets are split all the time"
+    assert merges >= workload.steps / 30, "and merged"
     buckets = len(stored_buckets(redis_url, NAME))
     assert buckets <= 2 * workload.writers * workload.items, "and splits fill those that were left empty"
     settled(redis_url, workload, {n: row for owner in owners(workload) for n, row in owner.final().items()})
@@ -54,7 +58,7 @@ def test_every_answer_beside_writers_is_right(redis_url: str, workload: Workload
 
 @pytest.mark.long
 @pytest.mark.parametrize("seed", range(2))
-@pytest.mark.parametrize("workload", [MIXED, CROWDED, SCATTERED, GROWING])
+@pytest.mark.parametrize("workload", [MIXED, CROWDED, SCATTERED, GROWING, SHRINKING])
 def test_every_answer_beside_writers_is_right_for_thousands_of_steps(
     redis_url: str, workload: Workload, seed: int
 ) -> None:
@@ -74,8 +78,8 @@ def test_writers_of_the_same_ids_for_thousands_of_steps(redis_url: str, seed: in
         require_serial(redis_url, dataclasses.replace(workload, seed=100 * seed + workload.seed, steps=2000))
 
 
-def churn(url: str, workload: Workload) -> int:
-    """Let writers and readers work until all writers are done, with checks beside them; returns how many splits."""
+def churn(url: str, workload: Workload) -> tuple[int, int]:
+    """Let writers and readers work until all writers are done, checked meanwhile; returns splits and merges."""
     with tempfile.TemporaryDirectory() as folder, _create(url, workload):
         progress = Progress(Path(folder, "progress"), workload, fresh=True)
 
@@ -100,7 +104,8 @@ def churn(url: str, workload: Workload) -> int:
         report = Read(**json.loads(out))
         assert report.searches >= workload.steps // PACE
         assert report.moves >= 5, "a reader must have seen them write"
-    return sum(json.loads(out)["splits"] for out, _ in said[len(reading) :])
+    wrote = [json.loads(out) for out, _ in said[len(reading) :]]
+    return sum(one["splits"] for one in wrote), sum(one["merges"] for one in wrote)
 
 
 def _create(url: str, workload: Workload) -> Index:

@@ -128,16 +128,14 @@ def test_deleting_counts_what_was_there_once(index: Index) -> None:
     assert len(index) == 8
 
 
-def test_nothing_but_buckets_without_items_is_left_when_all_is_deleted(index: Index, keys: Any, redis_url: str) -> None:
+def test_nothing_but_an_empty_bucket_is_left_when_all_is_deleted(index: Index, keys: Any, redis_url: str) -> None:
     ids = [n if n % 2 else f"i{n}" for n in range(200)]
     index.add(ids, codes(200), [{"n": n} for n in range(200)])
     index.add(ids[::3], codes(67, 1))
-    before = keys()
+    assert len([key for key in keys() if b":b:" in key]) > 10
     assert index.delete(ids) == 200
-    buckets = {key for key in before if b":b:" in key}
-    assert len(buckets) > 10
-    assert keys() - {b"hg:{x:0}:holes"} == EMPTY | buckets
-    assert [bucket.members for bucket in stored_buckets(redis_url, "x")] == [[]] * len(buckets)
+    assert keys() - {b"hg:{x:0}:holes"} == EMPTY
+    assert [bucket.members for bucket in stored_buckets(redis_url, "x")] == [[]]
     assert index.stats().largest_bucket <= 15, "so many holes may wait to be filled, and no more"
     assert index.add([1], codes(1)) == Written(1, 0), "and it can be filled again"
     assert index.search(codes(1))[0].ids == [1]

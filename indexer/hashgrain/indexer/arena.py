@@ -80,7 +80,7 @@ class Arena:
         return max(self._budget - self._places_nbytes, 0) // self.row_bytes
 
     def align(self, buckets: int) -> None:
-        """Have places for this many buckets, or more: a partition never gets fewer."""
+        """Have places for this many buckets, or more: where a partition has fewer by now, the others are let go of."""
         more = buckets - self.size
         if more > 0:
             self._start = np.append(self._start, np.zeros(more, np.uint32))

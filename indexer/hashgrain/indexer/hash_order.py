@@ -2,8 +2,8 @@
 
 A page of places holds the items whose hashes end in the same bits (see `handles.page_of`). By the reversed bits these
 are neighbours, and they stay so however many pages there are: where a page is divided in two, so is its range. A
-position in this order is therefore a mark that growth, splits and replacements do not move. (Redis' own SCAN counts its
-buckets in this order, for the same reason.)
+position in this order is therefore a mark that growth, splits, merges and replacements do not move. (Redis' own SCAN
+counts its buckets in this order, for the same reason.)
 """
 
 from __future__ import annotations

@@ -28,7 +28,8 @@ the centroid's packed fine code, its packed coarse code, and in four bytes the b
 handles: every record's fine code lies within `fine radius` bits (unsigned 16 bits, little-endian) of the centroid's,
 its coarse code within `coarse radius` bits (unsigned 8 bits), and its handle takes 4 or 8 bytes (unsigned 8 bits).
 There is at least one bucket. A bucket that outgrows `bucket_items` is split in two: one half keeps the number, with
-a new centroid, the other takes the next number.
+a new centroid, the other takes the next number. A bucket of few items gives them to the nearest others, and the last
+bucket takes its number.
 
 A record is the packed fine code, the packed coarse code, in schema 4 the item's *attributes* (see `fields`; the header
 then has `fields`, a list of names and kinds as JSON), and the item's *handle* (see `handles`), a signed number of
@@ -41,8 +42,8 @@ half of it, and when it is split.
 A place is eight bytes: the hash of the handle (32 bits, little-endian), the number of the item's bucket (24 bits,
 little-endian), and a hint (8 bits): a quarter of the record's position in its bucket, 255 from position 1,020 on. A
 hint may be out of date: the record is looked for there first. Two items may have the same hash: the handle in the
-bucket decides. Pages grow one by one, by linear hashing (Litwin, VLDB 1980; see `handles.page_of`); a name lies on the
-page of names with the number of its place's.
+bucket decides. Pages become more one by one, by linear hashing (Litwin, VLDB 1980; see `handles.page_of`), and fewer in
+the same way where they are half empty; a name lies on the page of names with the number of its place's.
 
 The index exists while shard 0's header says `live`: that is written last by a creation over several shards, and is
 the first thing that a drop takes back. `loading` marks an index whose first items are being loaded in bulk: nobody

@@ -192,9 +192,10 @@ def _seen_in(
     found = [np.empty(0, np.int64)]
     directory = shard.directory()
     for first in range(0, len(buckets), _BUCKETS):
-        numbers = buckets[first : first + _BUCKETS]
         for _ in range(ATTEMPTS):
-            stored = shard.read(directory, numbers) if numbers.max() < len(directory.partition) else None
+            numbers = buckets[first : first + _BUCKETS]
+            numbers = numbers[numbers < len(directory.partition)]  # others were merged into these since
+            stored = shard.read(directory, numbers)
             if stored is not None:
                 break
             directory = shard.directory()

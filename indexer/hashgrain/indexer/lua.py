@@ -6,11 +6,13 @@ from functools import cache
 from importlib import resources
 
 _STAND_ON = {
-    "add": ("items",),
+    "add": ("items", "chosen"),
     "delete": ("items",),
     "fetch": ("items",),
+    "merge": ("items", "chosen"),
     "payloads": ("items",),
     "split": ("items",),
+    "vacate": ("items",),
     "widen": ("items",),
     "peek": ("items", "looks"),
     "mend": ("items", "looks"),

@@ -53,7 +53,8 @@ class Shard:
         self.keys = keys
         self.header = header
         self._scripts: dict[str, Any] = {
-            name: connection.client.register_script(script(name)) for name in ("add", "delete", "split", "widen")
+            name: connection.client.register_script(script(name))
+            for name in ("add", "delete", "split", "merge", "vacate", "widen")
         }
         self._routes: Partition | None = None
         self._readable = (LIVE,) if follows else (LIVE, PAST)
@@ -62,7 +63,7 @@ class Shard:
         """Run a script that works on items; returns what it replies after its 'ok'.
 
         Args:
-            name: `add`, `delete`, `split` or `widen`.
+            name: `add`, `delete`, `split`, `merge`, `vacate` or `widen`.
             arguments: its ARGV from the fourth on.
 
         Raises:

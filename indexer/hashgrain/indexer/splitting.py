@@ -20,7 +20,7 @@ from hashgrain.codes.hamming import hamming
 from hashgrain.codes.layout import CodeLayout
 from hashgrain.indexer.clustering import two_majority
 from hashgrain.indexer.handles import hashes_of
-from hashgrain.indexer.keys import MOST_BUCKETS
+from hashgrain.indexer.keys import HOLES, MOST_BUCKETS
 from hashgrain.indexer.partition import Partition, entry_bytes, pack_entries
 from hashgrain.indexer.records import body_bytes, live_rows, packed_codes
 from hashgrain.indexer.shard import Shard
@@ -48,7 +48,7 @@ def _split(shard: Shard, number: int) -> list[int]:
     """Split one bucket; returns the numbers of those that are still too large."""
     limit = shard.header.bucket_items
     for _ in range(ATTEMPTS):
-        found = _read(shard, number)
+        found = read_bucket(shard, number)
         if found is None:
             return []
         stored, entry, buckets = found
@@ -60,14 +60,15 @@ def _split(shard: Shard, number: int) -> list[int]:
         other = _an_empty_one(shard, number, entry)
         other = buckets if other is None else other
         arguments = (number, digest, entry, other, one.records, two.records, one.entry, two.entry, two.hashes)
-        if shard.write("split", *arguments) == [1]:
-            shard.reroute()
+        done = shard.write("split", *arguments) == [1]
+        shard.reroute()
+        if done:
             return [number] * (one.size > limit) + [other] * (two.size > limit)
     return []
 
 
-def _read(shard: Shard, number: int) -> tuple[bytes, bytes, int] | None:
-    """A bucket's bytes and entry, and how many buckets there are; None where it is no longer there."""
+def read_bucket(shard: Shard, number: int) -> tuple[bytes, bytes, int] | None:
+    """A bucket's bytes and entry, and how many buckets there are; None where it is not there, or is damaged."""
     width = entry_bytes(shard.header.layout)
     with translated(shard.connection.address):
         pipe: Any = shard.connection.client.pipeline(transaction=False)
@@ -75,7 +76,9 @@ def _read(shard: Shard, number: int) -> tuple[bytes, bytes, int] | None:
         pipe.strlen(shard.keys.partition)
         pipe.get(shard.keys.bucket(number))
         entry, length, stored = pipe.execute()
-    if stored is None or len(entry) != width:
+    if stored is None or len(entry) != width or entry[-1] not in HOLES:
+        return None
+    if len(stored) % (body_bytes(shard.header.layout) + entry[-1]):
         return None
     return stored, entry, length // width
 

@@ -16,9 +16,10 @@ from hashgrain.indexer.clustering import nearest_centroids
 from hashgrain.indexer.collection import Collection
 from hashgrain.indexer.handles import handles_of, hashes_of, is_hashed, shards_of
 from hashgrain.indexer.identifiers import ItemId, encode_ids
-from hashgrain.indexer.keys import NARROW, WIDE
+from hashgrain.indexer.keys import WIDE
+from hashgrain.indexer.merging import merge_sparse
 from hashgrain.indexer.partition import Partition
-from hashgrain.indexer.records import needs_wide
+from hashgrain.indexer.placing import columns, keys_of, packed
 from hashgrain.indexer.results import Written
 from hashgrain.indexer.shard import Narrow, Shard, Stale
 from hashgrain.indexer.splitting import split_overfull
@@ -67,7 +68,9 @@ def delete_ids(shards: Sequence[Shard], ids: Iterable[ItemId]) -> int:
             named: list[Any] = []
             for place in np.flatnonzero(is_hashed(handles[batch])).tolist():
                 named += (place, encoded[batch[place]])
-            deleted += int(shard.write("delete", _columns(*_keys(handles[batch])), *named)[0])
+            gone, *told = shard.write("delete", columns(*keys_of(handles[batch])), *named)
+            deleted += int(gone)
+            _tidy(shard, told)
     return deleted
 
 
@@ -83,7 +86,7 @@ def _add(shard: Shard, items: Collection) -> int:
     for attempt in range(ATTEMPTS):
         partition = shard.routes()
         try:
-            replaced, *overfull = shard.write("add", *_placed(shard, items, partition), *more)
+            replaced, *told = shard.write("add", *_placed(shard, items, partition), *more)
         except Narrow as exc:
             shard.write("widen", exc.bucket)
             shard.reroute()
@@ -92,8 +95,7 @@ def _add(shard: Shard, items: Collection) -> int:
             if attempt > 1:
                 time.sleep(random.uniform(0, 0.001 * min(attempt, 20)))
         else:
-            with suppress(StoreFull):  # the items are written; their bucket stays large until there is memory
-                split_overfull(shard, overfull[0::2])
+            _tidy(shard, told)
             return int(replaced)
     raise StoreUnavailable(
         f"other writers have split the buckets under {ATTEMPTS} attempts to write; let fewer write at once"
@@ -104,35 +106,16 @@ def _placed(shard: Shard, items: Collection, partition: Partition) -> tuple[byte
     """The buckets that a batch goes to, and the batch, as add.lua takes them."""
     # Of buckets with one centroid the first would get all and overflow, so each batch begins to count at another.
     first = int(hashes_of(items.handles[:1])[0]) % len(partition)
-    bucket, far, near = nearest_centroids(items.fine, items.packed_coarse, partition, first)
-    numbers, which = np.unique(bucket, return_inverse=True)
-    wide = needs_wide(items.handles) & (partition.handle_bytes[bucket] == NARROW)
-    if wide.any():
-        for number in np.unique(bucket[wide]).tolist():
-            shard.write("widen", number)
-        shard.reroute()
-    radii = np.zeros((2, len(numbers)), np.int64)
-    np.maximum.at(radii[0], which, far)
-    np.maximum.at(radii[1], which, near)
-    chosen = _columns(
-        numbers.astype("<u4"),
-        partition.fine[numbers],
-        partition.packed_coarse[numbers],
-        radii[0].astype("<u2"),
-        radii[1].astype("<u1"),
-    )
-    attributes = () if items.attributes is None else (items.attributes,)
-    return chosen, _columns(which.astype("<u2"), *_keys(items.handles), items.fine, items.packed_coarse, *attributes)
+    return packed(shard, items, partition, *nearest_centroids(items.fine, items.packed_coarse, partition, first))
 
 
-def _keys(handles: NDArray[np.int64]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
-    return hashes_of(handles).astype("<u4"), handles.astype("<i8")
-
-
-def _columns(*columns: NDArray[Any]) -> bytes:
-    """Arrays of as many rows, side by side, row by row as bytes."""
-    rows = [np.ascontiguousarray(column).view(np.uint8).reshape(len(column), -1) for column in columns]
-    return np.concatenate(rows, axis=1).tobytes()
+def _tidy(shard: Shard, told: Sequence[int]) -> None:
+    """Split and merge buckets; `told` has number and items of each, in turn."""
+    sizes = dict(zip(told[0::2], told[1::2], strict=True))
+    limit = shard.header.bucket_items
+    with suppress(StoreFull):  # the items are written or deleted; the buckets stay as they are until there is memory
+        split_overfull(shard, [number for number, items in sizes.items() if items > limit])
+        merge_sparse(shard, [number for number, items in sizes.items() if items <= limit])
 
 
 def _by_shard(handles: NDArray[np.int64], shards: Sequence[Shard]) -> Iterator[tuple[Shard, NDArray[np.intp]]]:

@@ -15,28 +15,27 @@ local count = tonumber(call('HGET', META, 'pages'))
 local text = ''
 if ARGV[5] ~= '' then
   local _, asked = read_pages(ARGV[5], 1, 4, count)
-  text = pages[asked[1]].text
+  text = places_of[asked[1]]
 end
 local hashes, page_of_each = read_pages(ARGV[4], 1, 12, count)
 if broken then
   return broken
 end
 
-local there, codes, names, handles, payloads = {}, {}, {}, {}, {}
+local there, codes, names, known, payloads = {}, {}, {}, {}, {}
 for item, hash in ipairs(hashes) do
   local handle, page = sub(ARGV[4], 12 * item - 7, 12 * item), page_of_each[item]
-  local place, number, record = find(pages[page], hash, handle)
+  local place, holder, record = find(page, hash, handle)
   there[item] = place and '\1' or '\0'
   if place then
-    local bucket = bucket_at(number)
-    local first = record * bucket.width
-    codes[#codes + 1] = call('GETRANGE', bucket.key, first, first + BODY - 1)
-    local hashed = string.byte(handle, 8)
+    local first = record * widths[holder]
+    codes[#codes + 1] = call('GETRANGE', keys[holder], first, first + BODY - 1)
+    local hashed = byte(handle, 8)
     names[#names + 1] = hashed >= 32 and hashed < 128 and call('HGET', names_key(page), handle)
-    handles[#handles + 1] = handle
+    known[#known + 1] = handle
   end
 end
-for_each(handles, 'HMGET', nil, function(_, payload)
+for_each(known, 'HMGET', nil, function(_, payload)
   payloads[#payloads + 1] = payload
 end, PAYLOADS)
 return { 'ok', count, text, table.concat(there), table.concat(codes), names, payloads }

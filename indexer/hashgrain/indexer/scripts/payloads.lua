@@ -22,12 +22,11 @@ for item, hash in ipairs(hashes) do
   local at = (item - 1) * step
   local handle, page = sub(ARGV[4], at + 5, at + 12), page_of_each[item]
   local name, payload = ARGV[3 + 2 * item], ARGV[4 + 2 * item]
-  local place, holder, record = find(pages[page], hash, handle)
+  local place, holder, record = find(page, hash, handle)
   local known = place and (name == '' or call('HGET', names_key(page), handle) == name)
   there[item] = known and '\1' or '\0'
   if known and step > 12 then
-    local bucket = bucket_at(holder)
-    attributes[#attributes + 1] = { bucket.key, record * bucket.width + CODES, sub(ARGV[4], at + 13, at + step) }
+    attributes[#attributes + 1] = { keys[holder], record * widths[holder] + CODES, sub(ARGV[4], at + 13, at + step) }
   end
   if known and payload ~= '' then
     given[#given + 1] = handle

@@ -17,13 +17,13 @@ if not is_live() then
 end
 local number, new = tonumber(ARGV[4]), tonumber(ARGV[7])
 local text = call('GET', bucket_key(number))
-if not text or redis.sha1hex(text) ~= ARGV[5] or bucket_at(number).entry ~= ARGV[6] then
+if not text or redis.sha1hex(text) ~= ARGV[5] or entry_of(number) ~= ARGV[6] then
   return { 'ok', 0 }
 end
 local buckets_there = call('STRLEN', PARTITION) / ENTRY
 if new < buckets_there then
-  local holes = call('HGET', HOLES, new) or ''
-  if new == number or call('STRLEN', bucket_key(new)) ~= #holes / 2 * bucket_at(new).width then
+  local listed = call('HGET', HOLES, new) or ''
+  if new == number or call('STRLEN', bucket_key(new)) ~= #listed / 2 * widths[meet(new)] then
     return { 'ok', 0 }
   end
 elseif new > buckets_there then
@@ -35,20 +35,9 @@ local hashes, page_of_each = read_pages(ARGV[12], 1, 4, count)
 if broken then
   return broken
 end
-local old, moved, taken = encode('<I3', number), {}, {}
-for record, hash in ipairs(hashes) do
-  local page = page_of_each[record]
-  local places = pages[page].text
-  taken[page] = taken[page] or {}
-  local place = seek(places, hash .. old, PLACE, 1, 1)
-  while place and taken[page][place] do
-    place = seek(places, hash .. old, PLACE, place + PLACE, 1)
-  end
-  if not place then
-    return { 'lost', places_key(page) }
-  end
-  taken[page][place] = true
-  moved[#moved + 1] = { places_key(page), place + 3, where(new, record - 1) }
+local places, lost = places_in(number, hashes, page_of_each)
+if not places then
+  return { 'lost', lost }
 end
 
 call('SET', bucket_key(new), ARGV[9])
@@ -56,8 +45,8 @@ call('SET', bucket_key(number), ARGV[8])
 call('SETRANGE', PARTITION, number * ENTRY, ARGV[10])
 call('SETRANGE', PARTITION, new * ENTRY, ARGV[11])
 call('HDEL', HOLES, number, new)
-for _, one in ipairs(moved) do
-  call('SETRANGE', unpack(one))
+for item, place in ipairs(places) do
+  call('SETRANGE', places_key(page_of_each[item]), place + 3, where(new, item - 1))
 end
 call('INCR', STAMP)
 return { 'ok', 1 }

@@ -9,25 +9,25 @@ if not is_live() then
   return { 'missing', call('HGET', META, 'state') or '' }
 end
 local number = tonumber(ARGV[4])
-local bucket = bucket_at(number)
-if #bucket.entry < ENTRY then
+local n = meet(number)
+if widths[n] == BODY then
   return { 'stale', number }
-elseif bucket.handle == 8 then
+elseif widths[n] == BODY + 8 then
   return { 'ok', 1 }
 end
-local text = call('GET', bucket_key(number))
+local text, width = call('GET', keys[n]), widths[n]
 if not text then
-  return { 'absent', bucket_key(number) }
-elseif #text % bucket.width ~= 0 then
-  return { 'broken', bucket_key(number), #text }
+  return { 'absent', keys[n] }
+elseif #text % width ~= 0 then
+  return { 'broken', keys[n], #text }
 end
 local wide = {}
-for at = 1, #text, bucket.width do
-  local handle = sub(text, at + BODY, at + bucket.width - 1)
+for at = 1, #text, width do
+  local handle = sub(text, at + BODY, at + width - 1)
   wide[#wide + 1] = sub(text, at, at + BODY - 1)
   wide[#wide + 1] = handle == HOLE[4] and HOLE[8] or handle .. '\0\0\0\0'
 end
-call('SET', bucket_key(number), table.concat(wide))
+call('SET', keys[n], table.concat(wide))
 call('SETRANGE', PARTITION, number * ENTRY + ENTRY - 1, '\8')
 call('INCR', STAMP)
 return { 'ok', 1 }
