@@ -12,6 +12,7 @@ from hashgrain.indexer.bulk import load_collection
 from hashgrain.indexer.cache_size import CacheStats, require_cache_bytes, require_max_staleness
 from hashgrain.indexer.collection import Collection
 from hashgrain.indexer.connection import DEFAULT_TIMEOUTS, Connection, Timeouts
+from hashgrain.indexer.duplicates import DuplicateGroup, NearPairs, duplicate_groups, near_pairs
 from hashgrain.indexer.fetching import fetch_ids
 from hashgrain.indexer.fields import Fields, Kind, fields_of
 from hashgrain.indexer.filters import Filter
@@ -454,6 +455,42 @@ class Index:
                 opened.shards, opened.searcher.search, items=items, queries=queries, k=k, seed=seed
             )
         )
+
+    def duplicates(
+        self, radius: int, rank: Rank = "total", *, progress: Callable[[int, int], None] | None = None
+    ) -> Iterator[DuplicateGroup]:
+        """Find the groups of near duplicates: items that are connected by steps of `radius` bits or less.
+
+        So items of one group may be farther apart, where others lie between them; items of two groups never are within
+        the radius. Of all pairs of items that stay as they are while the index is read, none is missed; an item that is
+        added, replaced or deleted meanwhile is looked at as it was before or after, or not at all. The index is read
+        once, at the beginning, into a temporary file (see `tempfile`) of at most 30 bytes per item, and 8 more for each
+        64 bits of code beyond the first 64. What is written then changes nothing, except that items with string ids
+        that are deleted before their group comes are left out. Memory holds 8 bytes per item, some MB, and the group
+        that is handed over.
+
+        Args:
+            radius: 0 (the same codes) or more, in bits.
+            rank: whose distance it is: `total` (fine + coarse Hamming distance), `fine` or `coarse`.
+            progress: told how many steps of how many are done.
+
+        Returns:
+            The groups, in no order that would mean something; nothing is read before the first is asked for.
+
+        Raises:
+            InvalidInput: the radius is below 0, or every item lies within it.
+            IndexMissing, IndexCorrupt, StoreUnavailable: also while the groups are gone through.
+        """
+        return self._meant.run(lambda opened: duplicate_groups(opened.shards, radius, rank, progress))
+
+    def duplicate_pairs(
+        self, radius: int, rank: Rank = "total", *, progress: Callable[[int, int], None] | None = None
+    ) -> Iterator[NearPairs]:
+        """Find all pairs of items within `radius` bits of each other, each once, some thousands at a time.
+
+        Arguments, errors and guarantees are those of `duplicates`; memory holds some MB, however many pairs there are.
+        """
+        return self._meant.run(lambda opened: near_pairs(opened.shards, radius, rank, progress))
 
     def cache_stats(self) -> CacheStats | None:
         """What this object keeps of the index, in figures; None where it was opened without `cache_bytes`."""

@@ -134,6 +134,28 @@ class ReferenceIndex:
         shelves = self._shelves(self._one_bucket() if buckets is None else buckets, request.by)
         return [self._search_one(query, request, shelves) for query in codes]
 
+    def duplicate_pairs(self, radius: int, rank: Rank = "total") -> set[tuple[ItemId, ItemId, int]]:
+        """All pairs within a radius and their distances, the item with the smaller handle first."""
+        items = sorted(self._items.values(), key=lambda item: item.handle)
+        every = [(one, other, _between(one, other, rank)) for n, one in enumerate(items) for other in items[n + 1 :]]
+        return {(decode_id(one.encoded), decode_id(other.encoded), far) for one, other, far in every if far <= radius}
+
+    def duplicates(self, radius: int, rank: Rank = "total") -> list[tuple[list[ItemId], list[int]]]:
+        """The groups of connected items, each with the distances from its first one; see `Index.duplicates`."""
+        items = sorted(self._items.values(), key=lambda item: item.handle)
+        groups = []
+        left = list(items)
+        while left:
+            group = [left.pop(0)]
+            for one in group:  # which grows
+                group += [other for other in left if _between(one, other, rank) <= radius]
+                left = [other for other in left if _between(one, other, rank) > radius]
+            group.sort(key=lambda item: item.handle)
+            if len(group) > 1:
+                ids = [decode_id(item.encoded) for item in group]
+                groups.append((ids, [_between(group[0], item, rank) for item in group]))
+        return groups
+
     def __len__(self) -> int:
         return len(self._items)
 
@@ -214,24 +236,21 @@ class _Asked:
         return self.distance(item), _hamming(item.fine, self.fine), item.handle
 
     def distance(self, item: _Item) -> int:
-        return self._ranked(_hamming(item.fine, self.fine), _hamming(item.coarse, self.coarse))
+        return _ranked(_hamming(item.fine, self.fine), _hamming(item.coarse, self.coarse), self.request.rank)
 
     def order(self, shelf: _Shelf) -> tuple[int, int, int]:
         """What orders buckets, the smallest first."""
         fine, coarse = _hamming(shelf.bucket.fine, self.fine), _hamming(shelf.bucket.coarse, self.coarse)
-        return self._ranked(fine, coarse), fine, shelf.position
+        return _ranked(fine, coarse, self.request.rank), fine, shelf.position
 
     def bound(self, shelf: _Shelf) -> int:
         """No item of the bucket is nearer."""
         fine = max(0, _hamming(shelf.bucket.fine, self.fine) - shelf.bucket.fine_radius)
-        return self._ranked(fine, self.coarse_bound(shelf))
+        return _ranked(fine, self.coarse_bound(shelf), self.request.rank)
 
     def coarse_bound(self, shelf: _Shelf) -> int:
         """No item of the bucket has a coarse code that differs in fewer bits."""
         return max(0, _hamming(shelf.bucket.coarse, self.coarse) - shelf.bucket.coarse_radius)
-
-    def _ranked(self, fine: int, coarse: int) -> int:
-        return {"total": fine + coarse, "fine": fine, "coarse": coarse}[self.request.rank]
 
 
 def _spend(ordered: list[_Shelf], asked: _Asked) -> list[_Shelf]:
@@ -249,6 +268,15 @@ def _spend(ordered: list[_Shelf], asked: _Asked) -> list[_Shelf]:
     while len(read) < len(ordered) and sum(len(shelf.items) for shelf in read) < (request.candidates or 0):
         read.append(ordered[len(read)])
     return read
+
+
+def _ranked(fine: int, coarse: int, rank: Rank) -> int:
+    return {"total": fine + coarse, "fine": fine, "coarse": coarse}[rank]
+
+
+def _between(one: _Item, other: _Item, rank: Rank) -> int:
+    """The distance of two items."""
+    return _ranked(_hamming(one.fine, other.fine), _hamming(one.coarse, other.coarse), rank)
 
 
 def _hamming(left: Bits, right: Bits) -> int:
