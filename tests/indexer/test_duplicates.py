@@ -22,6 +22,7 @@ from hashgrain.codes.errors import IndexMissing, InvalidInput, StoreUnavailable
 from hashgrain.indexer import Index, ItemId, Rank, ReferenceIndex, create_generation, switch_generation
 from hashgrain.indexer.shard import Shard
 from random_codes import random_codes
+from stored_buckets import stored_buckets
 
 LAYOUT = CodeLayout(16, 64)
 RANKS: tuple[Rank, ...] = ("total", "fine", "coarse")
@@ -277,6 +278,33 @@ def test_no_pair_of_items_that_stay_is_missed_while_buckets_split(
         writing.times = 0
         names = [item for group in index.duplicates(3) for item in group.ids]
         assert len(names) == len(set(names)), "each item is in one group"
+
+
+def test_items_that_a_split_moves_into_a_bucket_that_was_read_are_not_missed(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch, small_steps: None
+) -> None:
+    """The first bucket is read when it is empty; then the last one is split, and half of its items go there."""
+    codes = random_codes(200, LAYOUT, 1, centres=10, flips=0.04)
+    with (
+        Index.create(redis_url, "x", LAYOUT, bucket_items=24) as index,
+        Index.open(redis_url, "x") as writer,
+    ):
+        index.add(range(200), codes)
+        index.delete(stored_buckets(redis_url, "x")[0].members)
+        last = [int(item) for item in stored_buckets(redis_url, "x")[-1].members]
+        wanted = {pair[:2] for pair in pairs_of(index, 10)}
+
+        def work(time: int) -> None:
+            more = 1000
+            while time == 0 and not stored_buckets(redis_url, "x")[0].members:
+                writer.add([more], codes[last[more % len(last)] :][:1])
+                more += 1
+
+        writing = Writing(monkeypatch, work)
+        found = {pair[:2] for pair in pairs_of(index, 10)}
+        assert writing.times > 2
+        assert set(stored_buckets(redis_url, "x")[0].members) & set(last), "the case must move items there"
+        assert wanted <= found
 
 
 def test_deleted_string_ids_are_left_out_of_what_comes_later(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
