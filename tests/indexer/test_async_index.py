@@ -24,7 +24,7 @@ LAYOUT = CodeLayout(16, 64)
 ITEMS = 600
 TASKS = 1000
 OPTIONS: list[SearchOptions] = [
-    {"rank": "fine"},
+    {"rank": "fine", "collapse": 12},
     {"candidates": 50},
     {"exact": True, "payloads": True},
     {"refine": 30, "rank": "coarse"},

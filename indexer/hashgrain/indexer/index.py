@@ -363,6 +363,7 @@ class Index:
         payloads: bool = False,
         explain: bool = False,
         filter: Mapping[str, Any] | Filter | None = None,
+        collapse: int | None = None,
         fingerprint: str | None = None,
     ) -> list[Hit]:
         """Find the k nearest items of every query.
@@ -392,6 +393,11 @@ class Index:
                 write that gave the item the very same codes.
             filter: answer with items that match it only, as `{"tenant": "acme", "price": {"lt": 20}}`; see `filters`.
                 All budgets count such items only, and the default one is 512 of them (at least k).
+            collapse: of items that lie within this many bits of each other, by the distance of the ranking, only the
+                best is answered with: candidates are gone through in their order, and one is left out that is so near
+                to a better one which was not. It comes before `refine`. Where fewer than k are left, the search is done
+                again with four times as many `candidates`, until there are k or all buckets were read; the other
+                budgets are kept to.
             explain: give each `Hit` an `Explanation` of how it came about; takes longer.
             fingerprint: of the model that made the codes; checked against the index's.
 
@@ -403,7 +409,7 @@ class Index:
             StoreUnavailable: also where the deadline passed before there was any answer to any query.
         """
         request = SearchRequest(
-            k, rank, candidates, probes, radius, exact, payloads, within, refine, deadline, explain, filter
+            k, rank, candidates, probes, radius, exact, payloads, within, refine, deadline, explain, filter, collapse
         )
         return self.answer(codes, request, fingerprint)
 

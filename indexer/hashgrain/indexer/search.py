@@ -47,6 +47,7 @@ from hashgrain.indexer.selection import Selection, nothing_read
 from hashgrain.indexer.shard import Shard
 from hashgrain.indexer.spans import Candidates, Span
 from hashgrain.indexer.warming import warm_up
+from hashgrain.indexer.widening import widened
 
 GROUP = 64
 """Queries that share one reading of buckets."""
@@ -72,7 +73,11 @@ class Searcher:
             StoreUnavailable: writers changed the index faster than it could be read, or the deadline passed before
                 anything was.
         """
-        warm_up(self._layout)  # before the deadline runs
+        warm_up(self._layout, request.collapse is not None)  # before the deadline runs
+        return widened(self._search, codes, request)
+
+    def _search(self, codes: HashCodes, request: SearchRequest) -> list[Hit]:
+        """Answer every query with the budget that is given."""
         groups = [codes]
         if len(codes) > GROUP:
             groups = [codes[start : start + GROUP] for start in range(0, len(codes), GROUP)]

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashgrain.codes.errors import StoreUnavailable
-from hashgrain.indexer.duplicates.codes import ranked_words
 from hashgrain.indexer.duplicates.segments import SegmentFile
+from hashgrain.indexer.ranked_codes import ranked_words
 from hashgrain.indexer.records import Records
 from hashgrain.indexer.request import Rank
 from hashgrain.indexer.shard import Directory, Shard

@@ -9,12 +9,12 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from hashgrain.indexer.duplicates.codes import distances
 from hashgrain.indexer.duplicates.looking import Looked, Progress
 from hashgrain.indexer.duplicates.naming import NAMES, Names
 from hashgrain.indexer.duplicates.segments import Segments, joined_ranges
 from hashgrain.indexer.duplicates.sweeping import near_codes
 from hashgrain.indexer.identifiers import ItemId
+from hashgrain.indexer.ranked_codes import distances
 from hashgrain.indexer.request import Rank
 from hashgrain.indexer.shard import Shard
 

@@ -6,11 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from hashgrain.indexer.duplicates.codes import require_radius
+import numpy as np
+
+from hashgrain.codes.errors import InvalidInput
+from hashgrain.codes.layout import CodeLayout
 from hashgrain.indexer.duplicates.gathering import gather
 from hashgrain.indexer.duplicates.segments import SegmentFile, Segments
 from hashgrain.indexer.listing import for_good
-from hashgrain.indexer.request import Rank
+from hashgrain.indexer.request import RANKS, Rank
 from hashgrain.indexer.shard import Shard
 
 Progress = Callable[[int, int], None]
@@ -38,10 +41,10 @@ class Looked:
         """Check.
 
         Raises:
-            InvalidInput: see `require_radius`.
+            InvalidInput: `rank` is no ranking, or the radius is below 0, or so large that every item lies within it.
             IndexMissing: the index is not what it was.
         """
-        radius = require_radius(radius, rank, shards[0].header.layout)
+        radius = _require_radius(radius, rank, shards[0].header.layout)
         return cls(for_good(shards), radius, rank, progress)
 
     @contextmanager
@@ -58,6 +61,23 @@ class Looked:
             yield segments, _Told(self.progress, 2 * codes, codes)
         finally:
             file.close()
+
+
+def _require_radius(radius: int, rank: Rank, layout: CodeLayout) -> int:
+    """The radius itself.
+
+    Raises:
+        InvalidInput: `rank` is no ranking, or the radius no integer from 0 to below the bits that the ranking counts.
+    """
+    if rank not in RANKS:
+        raise InvalidInput(f"rank must be one of {', '.join(RANKS)}, got {rank!r}")
+    bits = {"total": layout.fine_bits + layout.coarse_bits, "fine": layout.fine_bits, "coarse": layout.coarse_bits}
+    if isinstance(radius, bool) or not isinstance(radius, int | np.integer) or not 0 <= radius < bits[rank]:
+        raise InvalidInput(
+            f"radius must be an integer of 0 or more, and less than the {bits[rank]} bits of the {rank} distance, "
+            f"got {radius!r}"
+        )
+    return int(radius)
 
 
 class _Told:

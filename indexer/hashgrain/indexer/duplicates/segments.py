@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashgrain.codes.errors import InvalidInput
-from hashgrain.indexer.duplicates.codes import Words, distances
+from hashgrain.indexer.ranked_codes import Words, distances
 
 MOST_CODES = 1 << 32
 """Codes that a 32-bit number tells apart."""

@@ -5,39 +5,21 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from hashgrain.codes.errors import InvalidInput
 from hashgrain.codes.hamming import popcount
 from hashgrain.codes.layout import CodeLayout
-from hashgrain.indexer.request import RANKS, Rank
+from hashgrain.indexer.request import Rank
 
 Words = NDArray[np.uint64]
 
 _WORD = 8
 
 
-def require_radius(radius: int, rank: Rank, layout: CodeLayout) -> int:
-    """The radius itself.
-
-    Raises:
-        InvalidInput: `rank` is no ranking, or the radius no integer from 0 to below the bits that the ranking counts.
-    """
-    if rank not in RANKS:
-        raise InvalidInput(f"rank must be one of {', '.join(RANKS)}, got {rank!r}")
-    bits = {"total": layout.fine_bits + layout.coarse_bits, "fine": layout.fine_bits, "coarse": layout.coarse_bits}
-    if isinstance(radius, bool) or not isinstance(radius, int | np.integer) or not 0 <= radius < bits[rank]:
-        raise InvalidInput(
-            f"radius must be an integer of 0 or more, and less than the {bits[rank]} bits of the {rank} distance, "
-            f"got {radius!r}"
-        )
-    return int(radius)
-
-
-def ranked_words(fine: NDArray[np.uint8], coarse: NDArray[np.uint32], rank: Rank, layout: CodeLayout) -> Words:
+def ranked_words(fine: NDArray[np.uint8], coarse: NDArray[np.unsignedinteger], rank: Rank, layout: CodeLayout) -> Words:
     """Codes whose Hamming distance is the distance of the ranking, uint64 (N, W).
 
     Args:
         fine: uint8 (N, fine bytes), packed.
-        coarse: uint32 (N,), the coarse codes as numbers.
+        coarse: uint16 or uint32 (N,), the coarse codes as numbers.
         rank: the ranking.
         layout: the code lengths.
     """
