@@ -44,7 +44,7 @@ class TritonPythonModel:
             self._settings = read_settings(json.loads(args["model_config"]), os.environ)
             self._encoder = find_encoder(Path(args["model_repository"]).parent)
             self._indexes = OpenIndexes(self._settings, self._encoder.contracts)
-            warm_up(self._encoder.contract.layout)  # now, so that no request waits for the compiler
+            warm_up(self._encoder.contract.layout, collapse=True)  # now, so that no request waits for the compiler
         except HashgrainError as error:
             raise pb_utils.TritonModelException(str(error)) from error
 
