@@ -13,9 +13,10 @@ from hashgrain.codes.packing import coarse_keys
 from hashgrain.indexer.directories import Directories
 from hashgrain.indexer.keys import NARROW, WIDE
 from hashgrain.indexer.partition import Partition, pack_entries
-from hashgrain.indexer.records import Records, needs_wide
+from hashgrain.indexer.records import needs_wide
 from hashgrain.indexer.shard import Directory
 from hashgrain.indexer.spans import Span
+from made_records import records_of
 from random_codes import random_codes
 
 
@@ -45,7 +46,9 @@ class MadeBuckets:
             mine, _ = self.whole.shard_positions(self.whole.everywhere if wanted is None else wanted, shard)
             rows = np.concatenate([np.flatnonzero(self.bucket == one) for one in mine.tolist()] or [np.arange(0)])
             place = np.searchsorted(mine, self.bucket[rows])
-            records = Records(place, self.handle[rows], coarse[rows], np.ascontiguousarray(self.items.fine[rows]))
+            records = records_of(
+                place, self.handle[rows], coarse[rows], np.ascontiguousarray(self.items.fine[rows]), len(mine)
+            )
             spans.append(Span.of(mine, records, self.layout))
         return spans
 

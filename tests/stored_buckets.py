@@ -40,7 +40,7 @@ def _of_shard(client: redis.Redis, keys: ShardKeys) -> list[ReferenceBucket]:
     numbers = np.arange(len(partition))
     read: Any = client.mget(keys.buckets(numbers.tolist()))
     records = Records.parse(read, partition.handle_bytes, numbers, header.layout, keys)
-    ids = _ids(client, keys, records.handle, header.pages)
+    ids = _ids(client, keys, records.handle.astype(np.int64), header.pages)
     return [_bucket(partition, number, records, ids, header.layout) for number in range(len(partition))]
 
 

@@ -14,6 +14,7 @@ from hashgrain.codes import CodeLayout
 from hashgrain.indexer.arena import Arena
 from hashgrain.indexer.records import Records
 from hashgrain.indexer.spans import Span
+from made_records import records_of
 
 LAYOUT = CodeLayout(12, 64)
 BUCKETS = 24
@@ -39,13 +40,13 @@ def some_records(buckets: int, rng: np.random.Generator, wide: bool = False) -> 
     low, high = (-(1 << 63), 1 << 62) if wide else (0, 0xFFFF_FFFF)
     handles = [rng.integers(low, high, rng.integers(0, 9)).tolist() for _ in range(buckets)]
     bucket = np.repeat(np.arange(buckets, dtype=np.int64), [len(some) for some in handles])
-    return of_handles(bucket, np.array([handle for some in handles for handle in some], np.int64)), handles
+    return of_handles(bucket, np.array([handle for some in handles for handle in some], np.int64), buckets), handles
 
 
-def of_handles(bucket: NDArray[np.int64], handles: NDArray[np.int64]) -> Records:
+def of_handles(bucket: NDArray[np.int64], handles: NDArray[np.int64], buckets: int = 1) -> Records:
     """Records whose codes tell the handle that they belong to."""
     fine = handles[:, None].view(np.uint8).reshape(-1, 8)
-    return Records(bucket, handles, (handles & 0xFFF).astype(np.uint32), fine)
+    return records_of(bucket, handles, (handles & 0xFFF).astype(np.uint32), fine, buckets)
 
 
 def listed(span: Span) -> dict[int, list[int]]:
@@ -121,7 +122,7 @@ def test_arrays_take_little_more_than_the_stored_bytes(layout: CodeLayout) -> No
     for number in rng.permutation(1000):
         fine = rng.integers(0, 256, (350, layout.fine_bytes), np.uint8)
         numbers, handles = np.array([number]), np.arange(350)
-        arena.put(numbers, Records(np.zeros(350, np.int64), handles, handles.astype(np.uint32) & 0xFF, fine))
+        arena.put(numbers, records_of(np.zeros(350, np.int64), handles, handles.astype(np.uint32) & 0xFF, fine))
         arena.span(numbers, numbers, every, 1)
         assert arena.trim() == 0
         if arena.kept >= 100:

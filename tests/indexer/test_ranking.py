@@ -12,8 +12,8 @@ from hashgrain.indexer import SearchRequest
 from hashgrain.indexer.probing import NOTHING_UNREAD
 from hashgrain.indexer.queries import Queries
 from hashgrain.indexer.ranking import Winners, rank_candidates
-from hashgrain.indexer.records import Records
 from hashgrain.indexer.spans import Candidates, Span
+from made_records import records_of
 
 LAYOUT = CodeLayout(8, 32)
 
@@ -22,7 +22,7 @@ def winners_of(request: SearchRequest, handles: list[int]) -> Winners:
     """The winners among items of the fine distances 1, 0, 3, 2 and the coarse 0, 2, 0, 1."""
     coarse = np.array([0b0, 0b11, 0b0, 0b1], np.uint32)
     fine = np.array([[0, 0, 0, 1], [0, 0, 0, 0], [0, 0, 0, 7], [0, 0, 0, 3]], np.uint8)
-    span = Span.of(np.arange(2), Records(np.array([0, 0, 0, 1]), np.array(handles), coarse, fine), LAYOUT)
+    span = Span.of(np.arange(2), records_of(np.array([0, 0, 0, 1]), np.array(handles), coarse, fine), LAYOUT)
     candidates = Candidates.of(span.buckets, np.zeros(1, np.int64), np.full(1, 2), [span])
     query = HashCodes(np.zeros((1, 1), np.uint8), np.zeros((1, 4), np.uint8))
     found = rank_candidates(candidates, Queries.of(query, LAYOUT, request.rank), request)
@@ -63,7 +63,7 @@ def test_the_best_come_by_distance_then_fine_distance(asked: dict[str, Any], wan
 def test_of_equal_items_the_smaller_handle_comes_first(handles: list[int]) -> None:
     span = Span.of(
         np.arange(1),
-        Records(np.zeros(4, np.int64), np.array(handles), np.zeros(4, np.uint32), np.zeros((4, 4), np.uint8)),
+        records_of(np.zeros(4, np.int64), np.array(handles), np.zeros(4, np.uint32), np.zeros((4, 4), np.uint8)),
         LAYOUT,
     )
     candidates = Candidates.of(span.buckets, np.zeros(1, np.int64), np.ones(1, np.int64), [span])

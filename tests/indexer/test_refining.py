@@ -12,9 +12,9 @@ from hashgrain.codes.packing import coarse_keys
 from hashgrain.indexer import SearchRequest
 from hashgrain.indexer.queries import Queries
 from hashgrain.indexer.ranking import Winners
-from hashgrain.indexer.records import Records
 from hashgrain.indexer.refining import Margins, refine
 from hashgrain.indexer.spans import Candidates, Span
+from made_records import records_of
 
 LAYOUT = CodeLayout(8, 32)
 LOGIT = st.floats(-100, 100, width=32)
@@ -29,7 +29,7 @@ def refined(codes: HashCodes, items: HashCodes, request: SearchRequest, layout: 
     rows, coarse = np.arange(len(items)), coarse_keys(items.coarse, layout.coarse_bits)
     shard, row = rows % 2, rows // 2
     spans = [
-        Span.of(np.array([n]), Records(np.zeros(len(mine), np.int64), mine, coarse[mine], items.fine[mine]), layout)
+        Span.of(np.array([n]), records_of(np.zeros(len(mine), np.int64), mine, coarse[mine], items.fine[mine]), layout)
         for n, mine in enumerate((rows[0::2], rows[1::2]))
     ]
     candidates = Candidates.of(np.arange(2), np.zeros(1, np.int64), np.full(1, 2), spans)
@@ -99,7 +99,7 @@ def test_every_query_is_refined_by_its_own_margins() -> None:
     logits[0, 8:24], logits[1, 24:] = 9, 9
     asked = HashCodes.from_logits(logits[:, :8], logits[:, 8:])
     fine = np.array([[0, 0, 255, 255], [255, 255, 0, 0], [255, 255, 255, 255]], np.uint8)
-    records = Records(np.zeros(3, np.int64), np.arange(3), np.full(3, 255, np.uint32), fine)
+    records = records_of(np.zeros(3, np.int64), np.arange(3), np.full(3, 255, np.uint32), fine)
     span = Span.of(np.zeros(1, np.int64), records, LAYOUT)
     candidates = Candidates.of(span.buckets, np.zeros(2, np.int64), np.ones(2, np.int64), [span])
     rows = np.array([[0, 1, 2], [0, 1, 2]])

@@ -143,7 +143,10 @@ def test_a_client_comes_back_until_there_is_room(slow: TritonRecord, scheme: str
 
 
 def test_two_bulk_clients_come_down_to_what_a_queue_takes(slow: TritonRecord) -> None:
-    """One runs and two have a place: eight requests under way would be rejected time and again."""
+    """One runs and two have a place: eight requests under way would be rejected time and again.
+
+    How soon they come down is a matter of what else the machine does.
+    """
     named = [("picture", arrays(1)[0])] * 12
     with (
         HashEncoder(slow.address) as first,
@@ -151,8 +154,11 @@ def test_two_bulk_clients_come_down_to_what_a_queue_takes(slow: TritonRecord) ->
         ThreadPoolExecutor(2) as pool,
     ):
         assert (first.in_flight, second.in_flight) == (4, 4)
-        found = list(pool.map(lambda encoder: list(encoder.encode_stream(named)), (first, second)))
-        assert [sum(len(part.codes) for part in parts) for parts in found] == [12, 12]
+        for _ in range(10):
+            found = list(pool.map(lambda encoder: list(encoder.encode_stream(named)), (first, second)))
+            assert [sum(len(part.codes) for part in parts) for parts in found] == [12, 12]
+            if first.in_flight + second.in_flight <= 5:
+                break
         assert first.in_flight + second.in_flight <= 5
 
 

@@ -6,10 +6,14 @@ length that is no multiple of 8 is padded with zeros at the end.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from hashgrain.codes.errors import InvalidInput
+
+_BIG_ENDIAN: dict[int, Any] = {1: np.dtype(">u1"), 2: np.dtype(">u2")}
 
 
 def packed_bytes(bits: int) -> int:
@@ -54,6 +58,6 @@ def coarse_keys(packed: NDArray[np.uint8], bits: int) -> NDArray[np.uint32]:
         high, middle, low = (packed[:, byte].astype(np.uint32) for byte in range(3))
         numbers = high << np.uint32(16) | middle << np.uint32(8) | low
     else:
-        numbers = np.ascontiguousarray(packed).view(f">u{width}").ravel().astype(np.uint32)
-    numbers >>= np.uint32(8 * width - bits)
-    return numbers
+        numbers = np.ascontiguousarray(packed).view(_BIG_ENDIAN[width]).ravel().astype(np.uint32)
+    padding = 8 * width - bits
+    return numbers >> np.uint32(padding) if padding else numbers

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from hashgrain.codes.layout import CodeLayout
 from hashgrain.indexer.fields import fields_of
-from hashgrain.indexer.records import Records, needs_wide
-from hashgrain.indexer.spans import Span, coarse_type, narrow
+from hashgrain.indexer.records import Records, coarse_type
+from hashgrain.indexer.spans import Span, narrow
 
 _ABSENT = -1
 _SLACK = 12  # new arrays have a twelfth of room: so much of them is garbage or empty at most
@@ -96,10 +96,10 @@ class Arena:
         return absent
 
     def put(self, numbers: NDArray[np.int64], records: Records) -> None:
-        """Hold buckets that it does not; `records.bucket` counts along `numbers`, ascending."""
+        """Hold buckets that it does not; `numbers`, ascending, are those of the buckets of `records`."""
         self._touch()
         self._reserve(len(records))
-        if self._handle.dtype == np.uint32 and needs_wide(records.handle).any():
+        if self._handle.dtype == np.uint32 and narrow(records.handle).dtype != np.uint32:
             self._handle = self._handle.astype(np.int64)
         end = self._end + len(records)
         self._handle[self._end : end] = records.handle
@@ -107,7 +107,7 @@ class Arena:
         self._fine[self._end : end] = records.fine
         if records.attributes is not None:
             self._attributes[self._end : end] = records.attributes
-        count = np.bincount(records.bucket, minlength=len(numbers))
+        count = records.count
         self._start[numbers] = self._end + np.cumsum(count) - count
         self._count[numbers] = count
         self._end = end

@@ -60,8 +60,9 @@ def nearest_each(
                     if place[n] <= limit:
                         position[near] = n
                         near += 1
-        _sort(place, position[:near], other[:near], 0, counts)
-        _sort(place, other[:near], position[:near], FINE_BITS, counts)
+        digits = min(int(limit) >> FINE_BITS, _MASK) + 1  # that a distance of the ranking within the limit has
+        _sort(place, position[:near], other[:near], 0, counts[: digits if times_fine else _DIGIT])
+        _sort(place, other[:near], position[:near], FINE_BITS, counts[:digits])
         for n in range(found.shape[1]):
             found[q, n] = position[n]
 
@@ -89,12 +90,12 @@ def _sort(
     shift: int,
     counts: NDArray[np.int64],
 ) -> None:
-    """Write positions to `ordered` by one part of their places; equal ones keep their order."""
+    """Write positions to `ordered` by one part of their places, below `len(counts)`; equal ones keep their order."""
     counts[:] = 0
     for one in position:
         counts[place[one] >> shift & _MASK] += 1
     total = 0
-    for digit in range(_DIGIT):
+    for digit in range(len(counts)):
         counts[digit], total = total, total + counts[digit]
     for one in position:
         digit = place[one] >> shift & _MASK

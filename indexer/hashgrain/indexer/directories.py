@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from hashgrain.codes.hamming import word_type
 from hashgrain.codes.layout import CodeLayout
+from hashgrain.indexer.records import coarse_type
 from hashgrain.indexer.shard import Directory
-from hashgrain.indexer.spans import coarse_type
 
 
 class Directories:

@@ -65,6 +65,7 @@ class HotBuckets:
         self._verified: list[bytes | None] = [None] * len(shards)
         self._outdated: list[bytes | None] = [None] * len(shards)  # stamps before they changed
         self._whole: Directories | None = None
+        self._settled: Directories | None = None  # those that Redis last showed to be true, of every shard
         self._everywhere: list[NDArray[np.int64]] = []
         self._tick = self._hits = self._misses = self._drops = self._evictions = 0
         self._tracking = Tracking(shards[0].connection, self._changes.prefixes, self._note, self._forget)
@@ -187,6 +188,8 @@ class HotBuckets:
 
     def _follow(self, whole: Directories) -> bool:
         """Have places for the buckets of some directories; False where one is known to be out of date."""
+        if whole is self._settled:
+            return True
         stamps = [directory.partition.stamp for directory in whole.shards]
         if any(verified not in (None, stamp) for verified, stamp in zip(self._verified, stamps, strict=True)):
             return False
@@ -201,6 +204,8 @@ class HotBuckets:
                 self._arenas[number].align(len(directory.partition))
                 self._changes.align(number, len(directory.partition))
             self._whole = whole
+        if None not in self._verified:
+            self._settled = whole
         return True
 
     def _fetch(self, whole: Directories, missing: Sequence[NDArray[np.int64]]) -> bool:
@@ -240,10 +245,11 @@ class HotBuckets:
         for shard in stamped:
             if (verified := self._verified[shard]) is not None:
                 self._outdated[shard], self._verified[shard] = verified, None
+                self._settled = None
 
     def _forget(self) -> None:
         self._names.clear()
-        self._whole = None
+        self._whole = self._settled = None
         for shard, arena in enumerate(self._arenas):
             self._drops += arena.kept
             arena.clear()

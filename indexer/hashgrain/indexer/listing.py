@@ -204,7 +204,7 @@ def _seen_in(
                 "fewer write"
             )
         widths = directory.partition.handle_bytes[numbers]
-        seen = Records.parse(stored, widths, numbers, shard.header.layout, shard.keys).handle
+        seen = Records.parse(stored, widths, numbers, shard.header.layout, shard.keys).handle.astype(np.int64)
         at = positions_of(hashes_of(seen))
         found.append(seen[(at >= low) & (at < high)])
     handles = np.unique(np.concatenate(found))

@@ -64,7 +64,7 @@ class Plan:
             return cls._of_all(probing)
         nearest = probing.nearest(min(asked, reach))
         queries, each = nearest.shape
-        ends = np.arange(queries + 1) * each
+        ends = np.arange(0, (queries + 1) * each, each)
         return cls(nearest.ravel(), ends[:-1], ends[1:], [asked <= reach] * queries)
 
     @classmethod

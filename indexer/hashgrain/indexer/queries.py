@@ -11,8 +11,8 @@ from hashgrain.codes.errors import InvalidInput
 from hashgrain.codes.hamming import word_type
 from hashgrain.codes.layout import CodeLayout, HashCodes
 from hashgrain.codes.packing import coarse_keys
+from hashgrain.indexer.records import coarse_type
 from hashgrain.indexer.request import Rank, SearchRequest
-from hashgrain.indexer.spans import coarse_type
 
 REFINED_BY = {"total": ("coarse", "fine"), "fine": ("fine",), "coarse": ("coarse",)}
 """By ranking, the codes whose margins `refine` adds up: those that the ranking counts."""

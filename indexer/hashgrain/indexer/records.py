@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,11 @@ def code_bytes(layout: CodeLayout) -> int:
 def body_bytes(layout: CodeLayout) -> int:
     """Bytes of a record that its codes and attributes take: what precedes the handle."""
     return code_bytes(layout) + fields_of(layout).size
+
+
+def coarse_type(layout: CodeLayout) -> np.dtype[np.unsignedinteger]:
+    """The dtype in which coarse codes are compared: uint16, or uint32 where they have more bits."""
+    return np.dtype(np.uint16 if layout.coarse_bits <= 16 else np.uint32)
 
 
 def script_widths(layout: CodeLayout) -> str:
@@ -59,30 +65,29 @@ def pack_records(
 
 @dataclass(frozen=True, eq=False)
 class Records:
-    """Records of several buckets, without the holes: element n of every array belongs to record n.
+    """Records of several buckets, one bucket after another, without the holes: N of them.
 
     Attributes:
-        bucket: int64 (N,), which of the buckets the record lies in, as a position in the caller's list of them.
-        handle: int64 (N,), the items' handles.
-        coarse: uint32 (N,), the coarse codes as numbers.
+        count: int64 (B,), how many records each bucket has.
+        handle: uint32 or int64 (N,), the items' handles; uint32 where every bucket spends 4 bytes on them.
+        coarse: (N,), the coarse codes as numbers; see `coarse_type`.
         fine: uint8 (N, fine bytes), the packed fine codes.
         attributes: uint8 (N, bytes), see `fields`; None where the index has none.
     """
 
-    bucket: NDArray[np.int64]
-    handle: NDArray[np.int64]
-    coarse: NDArray[np.uint32]
+    count: NDArray[np.int64]
+    handle: NDArray[np.uint32] | NDArray[np.int64]
+    coarse: NDArray[np.unsignedinteger]
     fine: NDArray[np.uint8]
     attributes: NDArray[np.uint8] | None = None
 
     def __len__(self) -> int:
         return len(self.handle)
 
-    @classmethod
-    def none(cls, layout: CodeLayout) -> Records:
-        """No record at all."""
-        nothing = np.empty(0, np.int64)
-        return cls(nothing, nothing, np.empty(0, np.uint32), np.empty((0, layout.fine_bytes), np.uint8))
+    @property
+    def bucket(self) -> NDArray[np.int64]:
+        """int64 (N,), the position of each record's bucket among them."""
+        return np.repeat(np.arange(len(self.count)), self.count)
 
     @classmethod
     def parse(
@@ -93,7 +98,7 @@ class Records:
         layout: CodeLayout,
         keys: ShardKeys,
     ) -> Records:
-        """Read some buckets of one shard; `bucket` of the result counts along them.
+        """Read some buckets of one shard.
 
         Args:
             buckets: the bytes of each.
@@ -107,57 +112,58 @@ class Records:
         """
         lengths = np.fromiter(map(len, buckets), np.int64, len(buckets))
         widths = body_bytes(layout) + handle_bytes.astype(np.int64)
-        if (lengths % widths).any():
-            broken = int(np.flatnonzero(lengths % widths)[0])
+        count, rest = np.divmod(lengths, widths)
+        if rest.any():
+            broken = int(np.flatnonzero(rest)[0])
             raise IndexCorrupt(
                 f"{keys.bucket(int(numbers[broken]))} holds {lengths[broken]} bytes, no multiple of the "
                 f"{widths[broken]} bytes of a record; drop the index and build it again"
             )
-        counts = lengths // widths
         wide = handle_bytes == WIDE
         if not wide.any():
-            return cls._of_rows(b"".join(buckets), np.repeat(np.arange(len(buckets)), counts), NARROW, layout)
+            return cls._of_rows(b"".join(buckets), count, NARROW, layout)
         if wide.all():
-            return cls._of_rows(b"".join(buckets), np.repeat(np.arange(len(buckets)), counts), WIDE, layout)
-        parts = []
+            return cls._of_rows(b"".join(buckets), count, WIDE, layout)
+        bucket, parts = [], []
         for width, chosen in ((NARROW, np.flatnonzero(~wide)), (WIDE, np.flatnonzero(wide))):
-            joined = b"".join([buckets[n] for n in chosen.tolist()])
-            parts.append(cls._of_rows(joined, np.repeat(chosen, counts[chosen]), width, layout))
-        order = np.argsort(np.concatenate([part.bucket for part in parts]), kind="stable")
+            parts.append(cls._of_rows(b"".join([buckets[n] for n in chosen.tolist()]), count[chosen], width, layout))
+            bucket.append(chosen[parts[-1].bucket])
+        order = np.argsort(np.concatenate(bucket), kind="stable")
         return cls(
-            np.concatenate([part.bucket for part in parts])[order],
-            np.concatenate([part.handle for part in parts])[order],
+            np.bincount(np.concatenate(bucket), minlength=len(buckets)),
+            np.concatenate([part.handle.astype(np.int64) for part in parts])[order],
             np.concatenate([part.coarse for part in parts])[order],
             np.concatenate([part.fine for part in parts])[order],
             np.concatenate([part.attributes for part in parts])[order] if fields_of(layout) else None,
         )
 
     @classmethod
-    def _of_rows(cls, joined: bytes, bucket: NDArray[np.int64], handle_bytes: int, layout: CodeLayout) -> Records:
-        """The records of buckets of one width."""
-        rows, live = live_rows(joined, handle_bytes, layout)
+    def _of_rows(cls, joined: bytes, count: NDArray[np.int64], handle_bytes: int, layout: CodeLayout) -> Records:
+        """The records of buckets of one width, of which each has so many, holes included."""
+        rows = np.frombuffer(joined, _record_type(layout, handle_bytes))
+        handle = rows["handle"].copy()  # what lies apart is slow to compare
+        holes = handle == HOLES[handle_bytes]
+        if holes.any():
+            live = np.flatnonzero(~holes)
+            rows, handle = rows[live], handle[live]
+            count = np.bincount(np.repeat(np.arange(len(count)), count)[live], minlength=len(count))
         return cls(
-            bucket=bucket if live is None else bucket[live],
-            handle=rows["handle"].astype(np.int64),
-            coarse=coarse_keys(packed_codes(rows["coarse"]), layout.coarse_bits),
+            count,
+            handle,
+            coarse=coarse_keys(packed_codes(rows["coarse"]), layout.coarse_bits).astype(coarse_type(layout)),
             fine=packed_codes(rows["fine"]),
             attributes=packed_codes(rows["attributes"]) if fields_of(layout) else None,
         )
 
 
-def live_rows(
-    stored: bytes, handle_bytes: int, layout: CodeLayout
-) -> tuple[NDArray[np.void], NDArray[np.bool_] | None]:
-    """The records of buckets of one width as they are stored, with the fields fine, coarse and handle.
-
-    Returns:
-        Those that are no holes, and which of all they are; None where that is all.
-    """
+def live_rows(stored: bytes, handle_bytes: int, layout: CodeLayout) -> NDArray[np.void]:
+    """The records of buckets of one width that are no holes, with the fields fine, coarse, attributes and handle."""
     rows = np.frombuffer(stored, _record_type(layout, handle_bytes))
-    live = rows["handle"] != HOLES[handle_bytes]
-    return (rows, None) if live.all() else (rows[live], live)
+    live: NDArray[np.void] = rows[rows["handle"] != HOLES[handle_bytes]]
+    return live
 
 
+@cache
 def _record_type(layout: CodeLayout, handle_bytes: int) -> np.dtype[np.void]:
     """A record as NumPy sees it: it copies fields far faster than columns of bytes."""
     handle = "<u4" if handle_bytes == NARROW else "<i8"

@@ -36,6 +36,7 @@ from hashgrain.indexer.filters import Filter
 from hashgrain.indexer.fresh_reading import FreshReading
 from hashgrain.indexer.handles import FIRST_HASHED
 from hashgrain.indexer.hot_buckets import HotBuckets
+from hashgrain.indexer.keys import WIDE
 from hashgrain.indexer.patience import Patience
 from hashgrain.indexer.planning import Plan, reach_of
 from hashgrain.indexer.probing import Probing
@@ -48,6 +49,8 @@ from hashgrain.indexer.shard import Shard
 from hashgrain.indexer.spans import Candidates, Span
 from hashgrain.indexer.warming import warm_up
 from hashgrain.indexer.widening import widened
+
+_NEVER = Deadline(None)
 
 GROUP = 64
 """Queries that share one reading of buckets."""
@@ -83,8 +86,10 @@ class Searcher:
             groups = [codes[start : start + GROUP] for start in range(0, len(codes), GROUP)]
         if request.deadline is not None:
             found = self._search_in_turn(groups, request)
+        elif len(groups) == 1:
+            return self._search_group(codes, request, _NEVER)
         else:
-            found = in_threads(partial(self._search_group, request=request, deadline=Deadline(None)), groups)
+            found = in_threads(partial(self._search_group, request=request, deadline=_NEVER), groups)
         return [hit for hits in found for hit in hits]
 
     def _search_in_turn(self, groups: Sequence[HashCodes], request: SearchRequest) -> list[list[Hit]]:
@@ -217,7 +222,7 @@ class Taken:
         winners = self.selection.winners
         handles = [mine[:held] for mine, held in zip(winners.handle.tolist(), winners.held.tolist(), strict=True)]
         asked = {}
-        if request.payloads or any(max(mine, default=0) >= FIRST_HASHED for mine in handles):
+        if request.payloads or self._may_be_named(handles):
             asked = self._asked(request.payloads)
         names = self.reading.names(asked, request.payloads)
         if names is None:
@@ -233,6 +238,11 @@ class Taken:
             if None not in ids:
                 hits[query] = self.selection.hit(n, ids, payloads, partial=not self.met[query])
         return hits
+
+    def _may_be_named(self, handles: list[list[int]]) -> bool:
+        """Whether the ids of some items are stored; handles of 4 bytes are ids."""
+        wide = any(span.handle.itemsize == WIDE for span in self.reading.spans)
+        return wide and any(max(mine, default=0) >= FIRST_HASHED for mine in handles)
 
     def explained(self, named: dict[int, Hit] | None, trace: Trace) -> dict[int, Hit] | None:
         """The same answers, each with how it came about."""

@@ -13,18 +13,15 @@ from hashgrain.codes.hamming import word_type
 from hashgrain.codes.layout import CodeLayout
 from hashgrain.indexer.keys import HOLES, NARROW
 from hashgrain.indexer.loops import loops
-from hashgrain.indexer.records import Records
+from hashgrain.indexer.records import Records, coarse_type
 
 _UNBOUNDED = 1 << 62
 
 
-def coarse_type(layout: CodeLayout) -> np.dtype[np.unsignedinteger]:
-    """The dtype in which coarse codes are compared: uint16, or uint32 where they have more bits."""
-    return np.dtype(np.uint16 if layout.coarse_bits <= 16 else np.uint32)
-
-
-def narrow(handles: NDArray[np.int64]) -> NDArray[np.uint32] | NDArray[np.int64]:
+def narrow(handles: NDArray[np.uint32] | NDArray[np.int64]) -> NDArray[np.uint32] | NDArray[np.int64]:
     """The same handles as uint32, if they all fit: the fewer bytes a searcher keeps, the better."""
+    if handles.dtype == np.uint32:
+        return handles
     largest = handles.view(np.uint64).max(initial=0)  # so seen, one below 0 is larger than all others
     return handles.astype(np.uint32) if largest < HOLES[NARROW] else handles
 
@@ -55,18 +52,10 @@ class Span:
 
     @classmethod
     def of(cls, buckets: NDArray[np.int64], records: Records, layout: CodeLayout) -> Span:
-        """The records of some buckets, in their order; `records.bucket` counts along `buckets`."""
-        bounds = np.searchsorted(records.bucket, np.arange(len(buckets) + 1))
-        coarse = records.coarse.astype(coarse_type(layout))
-        return cls(
-            buckets,
-            bounds[:-1],
-            bounds[1:] - bounds[:-1],
-            narrow(records.handle),
-            coarse,
-            records.fine,
-            records.attributes,
-        )
+        """The records of some buckets, in their order."""
+        coarse = records.coarse.astype(coarse_type(layout), copy=False)
+        start = np.cumsum(records.count) - records.count
+        return cls(buckets, start, records.count, narrow(records.handle), coarse, records.fine, records.attributes)
 
     @cached_property
     def words(self) -> NDArray[np.unsignedinteger]:

@@ -52,7 +52,7 @@ def _split(shard: Shard, number: int) -> list[int]:
         if found is None:
             return []
         stored, entry, buckets = found
-        live, _ = live_rows(stored, entry[-1], shard.header.layout)
+        live = live_rows(stored, entry[-1], shard.header.layout)
         if len(live) <= max(_FULL * limit, 1) or buckets >= MOST_BUCKETS:
             return []
         one, two = _halves(live, shard.header.layout, entry[-1])

@@ -5,9 +5,9 @@ new one. Then it turns the shards of the old one from live to past: the scripts 
 on, and so is every search that does not yet know it, by the stamp that it goes by. Those who have the index open
 then open it anew. When the switch returns, nobody is answered by the old generation any more; no answer is of both.
 
-Of two switches at once one is refused, or they come one after the other; the refused one turns what it had turned back,
-and until it has, whoever still has that generation open may be answered by it. A switch that was cut short between its steps
-leaves readers of both generations; repeating it mends that.
+Of two switches at once one is refused, or they come one after the other; the refused one turns what it had turned
+back, and until it has, whoever still has that generation open may be answered by it. A switch that was cut short
+between its steps leaves readers of both generations; repeating it mends that.
 """
 
 from __future__ import annotations

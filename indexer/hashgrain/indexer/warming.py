@@ -8,12 +8,13 @@ import numpy as np
 
 from hashgrain.codes.layout import CodeLayout, HashCodes
 from hashgrain.indexer.directories import Directories
-from hashgrain.indexer.keys import NARROW
+from hashgrain.indexer.fields import fields_of
+from hashgrain.indexer.keys import HOLES, NARROW, WIDE, ShardKeys
 from hashgrain.indexer.partition import Partition, pack_entries
 from hashgrain.indexer.planning import Plan
 from hashgrain.indexer.probing import Probing
 from hashgrain.indexer.queries import Queries
-from hashgrain.indexer.records import Records
+from hashgrain.indexer.records import Records, pack_records
 from hashgrain.indexer.request import SearchRequest
 from hashgrain.indexer.selection import Selection
 from hashgrain.indexer.shard import Directory
@@ -33,8 +34,12 @@ def warm_up(layout: CodeLayout, collapse: bool = False) -> None:
     entries = pack_entries(codes.fine, codes.coarse, [0, 0], [0, 0], [NARROW, NARROW])
     whole = Directories([Directory(Partition.parse(b"", entries, layout, ""), live=2, pages=1)], layout)
     queries = Queries.of(codes[:1], layout, "total")
-    for handles in ([0, 1], [0, -1]):  # kept as uint32, and as int64
-        records = Records(np.arange(2), np.array(handles), np.zeros(2, np.uint32), codes.fine)
+    for width in (NARROW, WIDE):
+        handles = np.array([0, HOLES[width] + 1 if width == WIDE else 1])  # kept as uint32, and as int64
+        stored = pack_records(codes.fine, codes.coarse, handles, width, np.zeros((2, fields_of(layout).size), np.uint8))
+        records = Records.parse(
+            [row.tobytes() for row in stored], np.full(2, width, np.uint8), np.arange(2), layout, ShardKeys("", 0)
+        )
         spans = [Span.of(whole.everywhere, records, layout)]
         for request in (SearchRequest(1, probes=1, collapse=apart), SearchRequest(1, within=0, collapse=apart)):
             probing = Probing(whole, queries)
