@@ -115,38 +115,28 @@ def test_an_answer_that_calls_itself_exact_is_that_of_a_search_through_everythin
         assert all(some[n].ids == every[n].ids for n in proven)
 
 
+@pytest.mark.parametrize("late", [False, True], ids=["asked again too late", "late while asked again"])
 def test_a_deadline_that_passes_while_more_is_read_gives_what_there_is(
-    redis_url: str, monkeypatch: pytest.MonkeyPatch
+    redis_url: str, monkeypatch: pytest.MonkeyPatch, late: bool
 ) -> None:
-    """The clock goes on by 3 s with every reading that a search of 5 s is answered by."""
+    """Of a search of 5 s the clock goes on by 3 s with every reading, none of which brings a second answer."""
     codes = HashCodes(np.zeros((300, 2), np.uint8), np.zeros((300, 8), np.uint8))
+    budgets: list[int | None] = []
+    clock = [100.0]
+    monkeypatch.setattr(widening_module, "monotonic", lambda: clock[0])
     with Index.create(redis_url, "x", LAYOUT, bucket_items=16) as index:
         index.add(range(300), codes)
-        budgets: list[int | None] = []
-        late = False
 
         def search(codes: HashCodes, request: SearchRequest) -> list[Hit]:
             budgets.append(request.candidates)
             clock[0] += 3.0
             if late and len(budgets) > 1:
                 raise StoreUnavailable("nothing could be read within the deadline")
-            return index.search(codes, request.k, candidates=request.candidates, collapse=request.collapse)
+            return index.search(codes, 5, probes=3, collapse=1)
 
-        clock = [100.0]
-        monkeypatch.setattr(widening_module, "monotonic", lambda: clock[0])
-        first = index.search(codes[:1], 5, probes=3, collapse=1)[0]
-        assert (len(first), first.exact, first.partial) == (1, False, False)
-
-        def probed(codes: HashCodes, request: SearchRequest) -> list[Hit]:
-            search(codes, request)
-            return [first]
-
-        for late in (False, True):
-            budgets.clear()
-            asked = SearchRequest(5, candidates=40, collapse=1, deadline=5.0)
-            hits = widened(probed, codes[:1], asked)
-            assert budgets == [40, 160]
-            assert (hits[0].ids, hits[0].partial) == (first.ids, True)
+        hits = widened(search, codes[:1], SearchRequest(5, candidates=40, collapse=1, deadline=5.0))
+    assert budgets == [40, 160]
+    assert (len(hits[0]), hits[0].exact, hits[0].partial) == (1, False, True)
 
 
 @pytest.mark.parametrize("collapse", [-1, 1.5, True, "3"])

@@ -77,7 +77,9 @@ class Searcher:
                 anything was.
         """
         warm_up(self._layout, request.collapse is not None)  # before the deadline runs
-        return widened(self._search, codes, request)
+        if request.collapse is not None:
+            return widened(self._search, codes, request)
+        return self._search(codes, request)
 
     def _search(self, codes: HashCodes, request: SearchRequest) -> list[Hit]:
         """Answer every query with the budget that is given."""

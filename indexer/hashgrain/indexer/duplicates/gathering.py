@@ -92,7 +92,7 @@ class _Gathering:
             ranked_words(partition.fine[numbers], partition.coarse[numbers], self._rank, self._layout),
             records.bucket,
             ranked_words(records.fine, records.coarse, self._rank, self._layout),
-            records.handle,
+            records.handle.astype(np.int64),
         )
         now = _centroids(directory)
         self._seen = np.concatenate([self._seen, now[len(self._seen) : int(numbers.max()) + 1]])
