@@ -53,7 +53,8 @@ def near_segments(
 @compiled
 def join(
     words: NDArray[np.uint64],
-    far: NDArray[np.uint16],
+    nearer: NDArray[np.int32],
+    rung: NDArray[np.int64],
     start: NDArray[np.int64],
     count: NDArray[np.int64],
     centroids: NDArray[np.uint64],
@@ -70,7 +71,8 @@ def join(
 
     Args:
         words: uint64 (codes * W,), those of a segment word by word, from W times its first code on.
-        far: uint16 (codes,), each code's distance from its segment's centroid; ascends within a segment.
+        nearer, rung: int32 (n,) and int64 (S,): how many codes of segment s are nearer to its centroid than d stands at
+            rung[s] + d, for d from 0 to its radius; the codes of a segment are sorted by that distance.
         start, count: int64 (S,), each segment's first code, and how many it has.
         centroids, radii: see `near_segments`.
         one: number of a segment.
@@ -96,8 +98,8 @@ def join(
             between = np.int64(0)
             for word in range(width):
                 between += np.int64(bit_count(centroids[word, one] ^ centroids[word, other]))
-            begin_one = _from(far, start[one], count[one], between - radii[other] - radius)
-            begin_other = _from(far, start[other], count[other], between - radii[one] - radius)
+            begin_one = _nearer(nearer, rung, radii, count, one, between - radii[other] - radius)
+            begin_other = _nearer(nearer, rung, radii, count, other, between - radii[one] - radius)
             begin = begin_one
             if count[other] - begin_other < count[one] - begin_one:
                 first, second, begin = other, one, begin_other
@@ -115,14 +117,11 @@ def join(
             if held + size > len(pairs):
                 at[1] = n
                 return held
-            if one == other:
-                low, high = n + 1, _from(far, low_of, size, np.int64(far[low_of + n]) + radius + 1)
-            else:
-                away = np.int64(outside[n])
-                if away > radii[second] + radius:
-                    continue
-                low = _from(far, low_of, size, away - radius)
-                high = _from(far, low_of, size, away + radius + 1)
+            away = np.int64(outside[n])
+            if away > radii[second] + radius:
+                continue
+            low = n + 1 if one == other else _nearer(nearer, rung, radii, count, second, away - radius)
+            high = _nearer(nearer, rung, radii, count, second, away + radius + 1)
             if high <= low:
                 continue
             for word in range(width):
@@ -190,16 +189,20 @@ def _largest(count: NDArray[np.int64], one: int, others: NDArray[np.int64]) -> A
 
 
 @compiled
-def _from(far: NDArray[np.uint16], start: int, count: int, distance: np.int64) -> int:
-    """How many of some codes, sorted by their distance, are nearer than that."""
-    low, high = 0, count
-    while low < high:
-        middle = (low + high) // 2
-        if np.int64(far[start + middle]) < distance:
-            low = middle + 1
-        else:
-            high = middle
-    return low
+def _nearer(
+    nearer: NDArray[np.int32],
+    rung: NDArray[np.int64],
+    radii: NDArray[np.int64],
+    count: NDArray[np.int64],
+    segment: int,
+    distance: np.int64,
+) -> Any:
+    """How many codes of a segment are nearer to its centroid than that."""
+    if distance <= 0:
+        return np.int64(0)
+    if distance > radii[segment]:
+        return count[segment]
+    return np.int64(nearer[rung[segment] + distance])
 
 
 @compiled

@@ -147,6 +147,18 @@ class Segments:
         found: Words = self.words[base[:, None] + np.arange(width) * self.count[at][:, None]]
         return found
 
+    def rungs(self) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """How many codes are nearer to their centroid than each distance up to the radius; see `joining.join`."""
+        steps = np.maximum(self.radii + 1, 0)
+        rung = np.cumsum(steps) - steps
+        nearer = np.empty(int(steps.sum()), np.int32)
+        for first, size, at, radius in zip(
+            *(a.tolist() for a in (self.start, self.count, rung, self.radii)), strict=True
+        ):
+            far = self.far[first : first + size]
+            nearer[at : at + radius + 1] = np.searchsorted(far, np.arange(radius + 1, dtype=np.uint16))
+        return nearer, rung
+
     def without_doubles(self) -> Segments:
         """The same segments with each item once, as it was read last.
 

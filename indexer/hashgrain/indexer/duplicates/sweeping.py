@@ -46,12 +46,13 @@ def near_codes(
     threads = compute_threads()
     numbers = iter(np.flatnonzero(segments.radii >= 0).tolist())
     waiting: deque[tuple[_Sweep, Future[CodePairs]]] = deque()
-    none = np.empty(0, np.uint32)
+    rungs = segments.rungs()
+    known = np.empty(0, np.uint32) if parent is None else parent
     with ThreadPoolExecutor(threads) as pool:
         try:
             while True:
                 while len(waiting) < _AHEAD * threads and (number := next(numbers, None)) is not None:
-                    sweep = _Sweep(segments, number, radius, none if parent is None else parent)
+                    sweep = _Sweep(segments, rungs, number, radius, known)
                     waiting.append((sweep, pool.submit(sweep.next)))
                 if not waiting:
                     return
@@ -71,8 +72,16 @@ def near_codes(
 class _Sweep:
     """The pairs of one segment's codes with each other and with those of later segments, some at a time."""
 
-    def __init__(self, segments: Segments, number: int, radius: int, parent: NDArray[np.uint32]) -> None:
+    def __init__(
+        self,
+        segments: Segments,
+        rungs: tuple[NDArray[np.int32], NDArray[np.int64]],
+        number: int,
+        radius: int,
+        parent: NDArray[np.uint32],
+    ) -> None:
         self.number = number
+        self._rungs = rungs
         self._segments = segments
         self._radius = radius
         self._parent = parent
@@ -97,7 +106,7 @@ class _Sweep:
         pairs, distance = np.empty((room, 2), np.uint32), np.empty(room, np.uint16)
         held = joining.join(
             all_.words,
-            all_.far,
+            *self._rungs,
             all_.start,
             all_.count,
             all_.centroids,
