@@ -485,6 +485,7 @@ class Index:
 
         Raises:
             InvalidInput: the radius is below 0, or every item lies within it.
+            HashgrainError: the disk has no room for the file.
             IndexMissing, IndexCorrupt, StoreUnavailable: also while the groups are gone through.
         """
         return self._meant.run(lambda opened: duplicate_groups(opened.shards, radius, rank, progress))

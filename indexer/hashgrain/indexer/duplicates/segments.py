@@ -8,13 +8,15 @@ handle (8 bytes) and at most a code (8 bytes for each 64 bits, and 14 more). Mem
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hashgrain.codes.errors import InvalidInput
+from hashgrain.codes.errors import HashgrainError, InvalidInput
 from hashgrain.indexer.ranked_codes import Words, distances
 
 MOST_CODES = 1 << 32
@@ -32,10 +34,10 @@ class SegmentFile:
 
     def __init__(self, width: int) -> None:
         self._width = width
-        self._columns: dict[str, IO[bytes]] = {
-            name: tempfile.TemporaryFile(prefix="hashgrain-")  # noqa: SIM115  # closed by `close`
-            for name in ("handle", "words", "far", "first", "size")
-        }
+        self._columns: dict[str, IO[bytes]] = {}
+        with _on_disk():
+            for name in ("handle", "words", "far", "first", "size"):
+                self._columns[name] = tempfile.TemporaryFile(prefix="hashgrain-")  # noqa: SIM115  # see `close`
         self._codes: list[int] = []
         self._centroids: list[Words] = []
         self._radii: list[int] = []
@@ -94,14 +96,17 @@ class SegmentFile:
     def close(self) -> None:
         """Give the disk back; segments that were finished are of no use then."""
         for file in self._columns.values():
-            file.close()
+            with suppress(OSError):  # where the disk is full, what was not written yet cannot be either
+                file.close()
 
     def _write(self, column: str, values: NDArray[Any], kind: type[np.generic]) -> None:
-        self._columns[column].write(np.ascontiguousarray(values, kind).tobytes())
+        with _on_disk():
+            self._columns[column].write(np.ascontiguousarray(values, kind).tobytes())
 
     def _mapped(self, column: str, kind: type[np.generic]) -> NDArray[Any]:
         file = self._columns[column]
-        file.flush()
+        with _on_disk():
+            file.flush()
         if not file.tell():
             return np.empty(0, kind)
         return np.asarray(np.memmap(file, kind, "r+"))
@@ -199,6 +204,18 @@ class Segments:
         self.size[begin + len(kept) : begin + held] = 0
         self.count[segment] = len(kept)
         self.radii[segment] = int(self.far[left][-1]) if len(kept) else -1
+
+
+@contextmanager
+def _on_disk() -> Iterator[None]:
+    """Translate the system's errors."""
+    try:
+        yield
+    except OSError as exc:
+        raise HashgrainError(
+            f"codes could not be kept in a temporary file ({exc}); looking for duplicates takes about 40 bytes of disk "
+            "per item: set TMPDIR to a folder with as much room"
+        ) from exc
 
 
 def joined_ranges(first: NDArray[np.int64], size: NDArray[np.integer]) -> NDArray[np.int64]:
