@@ -62,6 +62,7 @@ def test_create_has_defaults_and_prints_json(run: Run) -> None:
         "largest_bucket": 0,
         "holes": 0,
         "payloads": 0,
+        "fields": {},
     }
 
 
@@ -69,6 +70,9 @@ def test_create_declares_fields(run: Run, redis_url: str) -> None:
     assert run("index", "create", "photos", "--field", "price:number", "--field", "tenant:keyword")[0] == 0
     with Index.open(redis_url, "photos") as index:
         assert index.fields == {"price": "number", "tenant": "keyword"}
+    assert "fields           price (number), tenant (keyword)\n" in run("index", "stats", "photos")[1]
+    told = json.loads(run("index", "stats", "photos", "--json")[1])
+    assert (told["fields"], told["coarse_bits"]) == ({"price": "number", "tenant": "keyword"}, 16)
     for wrong, said in (("price", "must be NAME:KIND"), ("price:float", "it can be keyword, number")):
         code, _, err = run("index", "create", "other", "--field", wrong)
         assert code > 0
@@ -161,6 +165,7 @@ def test_stats_prints_a_table(run: Run, redis_url: str) -> None:
         index.add(range(1000), random_codes(1000, LAYOUT, centres=1, flips=0.01), [{}] * 1000)
         index.delete(range(1, 1000, 50))
         found = index.stats()
+    spent = ", ".join(f"{part} {size / 980:.1f}" for part, size in found.memory_of.items())
     assert run("index", "stats", "photos") == (
         0,
         "index            photos\n"
@@ -169,7 +174,8 @@ def test_stats_prints_a_table(run: Run, redis_url: str) -> None:
         "shards           1\n"
         f"buckets          {found.buckets}, the largest of {found.largest_bucket} records\n"
         "holes            20\n"
-        f"memory           {found.memory:,} bytes, {found.memory / 980:.1f} per item\n",
+        "fields           none\n"
+        f"memory           {found.memory:,} bytes, {found.memory / 980:.1f} per item: {spent}\n",
         "",
     )
     assert found.buckets > 1

@@ -191,3 +191,27 @@ def test_what_it_takes_is_what_the_index_takes(method: str) -> None:
 def test_options_are_those_of_a_request() -> None:
     asked = set(inspect.signature(Index.search).parameters) - {"self", "codes", "k", "fingerprint"}
     assert set(get_type_hints(SearchOptions)) == asked == set(get_type_hints(SearchRequest)) - {"k"}
+
+
+def test_items_are_read_listed_and_given_other_payloads_as_by_an_index(redis_url: str, index: Index) -> None:
+    async def work(other: AsyncIndex) -> None:
+        got, same = await other.get([2, "i3", "nobody"]), index.get([2, "i3", "nobody"])
+        assert (got.ids, got.payloads) == (same.ids, same.payloads) == ([2, "i3"], [{"n": 2}, {"n": 3}])
+        page = await other.ids(100)
+        assert (page.ids, page.cursor) == (index.ids(100).ids, index.ids(100).cursor)
+        assert sorted([id_ async for part in other.items() for id_ in part.ids], key=str) == sorted(
+            [id_ for part in index.items() for id_ in part.ids], key=str
+        )
+        assert await other.set_payloads([2, "nobody"], [{"n": -2}, None]) == ["nobody"]
+        assert index.get([2]).payloads == [{"n": -2}]
+        assert (await other.health(queries=3)).items == ITEMS
+        assert other.fields == {}
+
+    awaited(redis_url, work)
+
+
+def test_it_has_every_method_of_an_index_but_those_of_other_programs() -> None:
+    """What a page says that both have, both have."""
+    apart = {"create", "answer", "require_queries", "require_fingerprint", "add_stored", "load_stored"}
+    here = {"shards", "incarnation"} | apart
+    assert {name for name in vars(Index) if not name.startswith("_")} - here <= set(vars(AsyncIndex))

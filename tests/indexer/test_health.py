@@ -29,11 +29,14 @@ def index(redis_url: str, request: pytest.FixtureRequest) -> Iterator[Index]:
 
 def test_of_everything_the_figures_are_exact(redis_url: str, index: Index) -> None:
     found = index.health(items=ITEMS, queries=20)
-    sizes = np.array([len(bucket.members) for bucket in stored_buckets(redis_url, "x")])
+    buckets = stored_buckets(redis_url, "x")
+    sizes = np.array([len(bucket.members) for bucket in buckets])
     assert found.sizes.tolist() == sorted(sizes.tolist(), reverse=True)
     share = sizes[sizes > 0] / ITEMS
     assert found.entropy == pytest.approx(-(share * np.log2(share)).sum())
     assert (found.items, found.sampled, found.queries) == (ITEMS, ITEMS, 20)
+    radii = [bucket.fine_radius + bucket.coarse_radius for bucket in buckets if bucket.members]
+    assert found.radius == pytest.approx(np.mean(radii))
     for bits, packed, length in ((found.coarse, CODES.coarse, 12), (found.fine, CODES.fine, 64)):
         plain = unpack_bits(packed, length).astype(float)
         assert bits.ones == pytest.approx(plain.mean(axis=0))

@@ -63,6 +63,7 @@ def test_the_package_exports_what_a_user_needs_and_no_more() -> None:
         "ReferenceIndex",
         "SearchOptions",
         "SearchRequest",
+        "ShadowStats",
         "Step",
         "StoredItems",
         "Timeouts",
@@ -154,7 +155,7 @@ def test_stats_tell_what_is_there(index: Index) -> None:
     index.add(range(8), codes(8), [{}] * 3 + [None] * 5)
     index.delete([0])
     found = index.stats()
-    assert found == IndexStats("x", LAYOUT, "model-a", 1, 7, 1, 8, 1, 2, found.memory, found.memory_of)
+    assert found == IndexStats("x", LAYOUT, "model-a", 1, 7, 1, 8, 1, 2, found.memory, found.memory_of, {})
     assert sum(found.memory_of.values()) == found.memory
     assert {part for part, size in found.memory_of.items() if size} == {"buckets", "places", "payloads", "rest"}
     assert found.memory > 7 * 12

@@ -122,3 +122,18 @@ def test_a_deadline_shortens_the_first_reading_but_never_lengthens_it() -> None:
     assert reach_of(0, 0, 1, SearchRequest(3, **short)) == reach_of(0, 0, 1, SearchRequest(3, deadline=1.0, **short))
     long = SearchRequest(3, candidates=FIRST_STEP * 8, deadline=1.0)
     assert reach_of(0, 0, 1, long) == reach_of(0, 0, 1, SearchRequest(3, candidates=FIRST_STEP))
+
+
+def test_a_filter_is_read_for_by_what_it_left_of_the_last_reading() -> None:
+    request = SearchRequest(3, candidates=2000, filter={"n": 1})
+    assert reach_of(0, 10_000, 100, request) == int(1.1 * 24), "nothing is known of it"
+    assert reach_of(0, 10**6, 10**4, request, 0.25) == int(1.1 * 4 * 24)
+    assert reach_of(0, 10**9, 10**7, request, 0.001) == 128 * 24, "not much farther than one sees"
+    assert reach_of(1, 10**9, 10**7, request, 0.001) == int(1.1 * 1000 * 24), "so many were left of this query's own"
+    assert reach_of(1, 10**9, 10**7, request, 1.0) == reach_of(1, 10**9, 10**7, request, 0.5) == 4 * 24
+    assert reach_of(0, 10**6, 10**4, request, 0.001) >= 1 << 24, "so few match in all"
+    late = SearchRequest(3, candidates=2000, filter={"n": 1}, deadline=1.0)
+    assert reach_of(0, 10**6, 10**4, late, 0.001) < 24, "a first answer is to be there early"
+    grown = [reach_of(step, 10**9, 10**7, request, 0.001) for step in range(40)]
+    assert sorted(grown) == grown
+    assert grown[-1] >= 1 << 24, "in the end everything is read"

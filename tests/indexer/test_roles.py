@@ -7,6 +7,7 @@ import socket
 import ssl
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -52,6 +53,16 @@ def write(url: str, name: str = "x") -> None:
             index.delete([f"new{batch}-{n}" for n in range(40)])
 
 
+def get(url: str) -> None:
+    with Index.open(url, "x") as index:
+        index.get([1, "i2"])
+
+
+def pay(url: str) -> None:
+    with Index.open(url, "x") as index:
+        index.set_payloads([1], [{"n": 2}])
+
+
 def load(url: str, name: str = "x") -> None:
     with create_generation(url, name, LAYOUT) as index:
         index.load(list(range(40)), CODES)
@@ -85,8 +96,14 @@ def test_each_role_does_what_it_must(as_role: dict[str, str]) -> None:
         ("reader", lambda url: load(url)),
         ("reader", lambda url: drop_index(url, "x")),
         ("reader", lambda url: Index.create(url, "x2", LAYOUT)),
+        ("reader", lambda url: get(url)),
+        ("reader", lambda url: pay(url)),
+        ("reader", lambda url: Index.open(url, "x").ids()),
+        ("reader", lambda url: Index.open(url, "x").stats()),
+        ("reader", lambda url: check_index(url, "x", repair=True)),
         ("reader", lambda url: read(url, "y")),
         ("writer", lambda url: load(url)),
+        ("writer", lambda url: check_index(url, "x", repair=True)),
         ("writer", lambda url: drop_index(url, "x")),
         ("writer", lambda url: read(url, "y")),
         ("writer", lambda url: write(url, "y")),
@@ -106,6 +123,29 @@ def test_no_role_does_what_it_must_not_and_nothing_has_changed(
     ):
         work(as_role[role])
     assert {key: client.dump(key) for key in client.scan_iter()} == before
+
+
+def test_one_of_several_generations_is_switched_by_an_admin_alone(redis_url: str, as_role: dict[str, str]) -> None:
+    create_generation(redis_url, "x", LAYOUT).close()
+    client = redis.Redis.from_url(redis_url)
+    before = {key: client.dump(key) for key in client.scan_iter()}
+    for role in ("reader", "writer"):
+        for work in (lambda url: switch_generation(url, "x"), lambda url: drop_index(url, "x@1")):
+            with pytest.raises(StoreUnavailable, match="does not allow this user"):
+                work(as_role[role])
+        assert {key: client.dump(key) for key in client.scan_iter()} == before
+        assert [one.live for one in list_generations(as_role[role], "x")] == [True, False]
+    assert switch_generation(as_role["admin"], "x").live == 1
+
+
+def test_a_reader_may_sample_its_searches(as_role: dict[str, str]) -> None:
+    with Index.open(as_role["reader"], "x", shadow=1.0) as index:
+        index.search(CODES[:3], 5)
+        last = time.monotonic() + 60
+        while not (stats := index.shadow_stats()) or stats.compared + stats.failed < 3:
+            assert time.monotonic() < last
+            time.sleep(0.005)
+        assert (stats.recall, stats.error) == (1, None)
 
 
 def test_who_has_no_password_is_told(redis_url: str, as_role: dict[str, str]) -> None:

@@ -43,12 +43,13 @@ def test_the_environment_comes_before_the_config(settings: ModuleType) -> None:
     [
         ("max_k", "many", "sets max_k to 'many'; it must be an integer"),
         ("max_k", "0", "max_k must be 1 or more, got 0"),
-        ("redis_read_s", "soon", "sets redis_read_s to 'soon'; it must be a number of seconds"),
+        ("redis_read_s", "soon", "sets redis_read_s to 'soon'; it must be a number"),
         ("redis_read_s", "0", "must be a positive number of seconds, got 0.0"),
         ("redis_connect_s", "inf", "must be a positive number of seconds, got inf"),
         ("redis", "localhost:6379", "a Redis address begins with redis://"),
         ("index", "my photos", "'my photos' cannot name an index"),
-        ("k", "5", "unknown parameter k; it can have redis, index, redis_connect_s, redis_read_s, max_k"),
+        ("k", "5", "unknown parameter k; it can have redis, index, redis_connect_s, redis_read_s, max_k, shadow"),
+        ("shadow", "1.5", "shadow must be 0 to 1, the share of searches to sample, got 1.5"),
     ],
 )
 def test_a_wrong_setting_is_refused(settings: ModuleType, name: str, value: str, words: str) -> None:

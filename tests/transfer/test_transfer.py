@@ -23,8 +23,10 @@ from hashgrain.codes.errors import (
     InvalidInput,
     LayoutMismatch,
     StoreFull,
+    StoreUnavailable,
 )
 from hashgrain.indexer import Index, ItemId, Kind, check_index, list_indexes
+from hashgrain.indexer.roles import acl_rules
 from hashgrain.transfer import dump_file, dump_index, load, load_index
 from hashgrain.transfer.dump_file import DumpReader
 from listed_items import LAYOUT, versions_of, write, writers
@@ -96,6 +98,42 @@ def test_fields_go_with_the_dump(redis_url: str, tmp_path: Path) -> None:
         found = copy.search(random_codes(1, LAYOUT), 50, exact=True, filter={"price": {"lt": 10}, "tenant": "t1"})[0]
         assert sorted(found.ids) == [1, 3, 5, 7, 9]
     assert check_index(redis_url, "copy").clean
+
+
+def test_into_an_index_of_other_fields_it_goes_where_the_values_fit_and_else_nothing_does(
+    redis_url: str, tmp_path: Path
+) -> None:
+    """So fields are added to what is stored already."""
+    payloads: list[Any] = [{"price": n, "tenant": f"t{n % 2}"} for n in range(50)]
+    with Index.create(redis_url, "photos", LAYOUT, fields={"price": "number"}) as index:
+        index.add(range(50), random_codes(50, LAYOUT), payloads)
+    dump_index(redis_url, "photos", tmp_path / "d.parquet")
+    with Index.create(redis_url, "more", LAYOUT, fields={"tenant": "keyword", "price": "integer"}) as more:
+        load_index(redis_url, "more", tmp_path / "d.parquet")
+        found = more.search(random_codes(1, LAYOUT), 50, exact=True, filter={"price": {"lt": 10}, "tenant": "t1"})[0]
+        assert sorted(found.ids) == [1, 3, 5, 7, 9]
+    with Index.create(redis_url, "other", LAYOUT, fields={"price": "keyword"}) as other:
+        with pytest.raises(InvalidInput, match=r"has \d+ in the field 'price', which holds strings"):
+            load_index(redis_url, "other", tmp_path / "d.parquet")
+        assert len(other) == 0
+        other.add([1], random_codes(1, LAYOUT), [{"price": "dear"}])
+    for name in ("more", "other"):
+        assert check_index(redis_url, name).clean
+
+
+def test_a_dump_by_a_user_who_may_not_leaves_no_file(redis_url: str, dump: Path, tmp_path: Path) -> None:
+    client = redis.Redis.from_url(redis_url)
+    client.execute_command("ACL", "SETUSER", "looks", "reset", "on", ">secret", *acl_rules("photos", "reader"))
+    try:
+        as_reader = redis_url.replace("unix://", "unix://looks:secret@")
+        with pytest.raises(StoreUnavailable, match="does not allow this user"):
+            dump_index(as_reader, "photos", tmp_path / "mine.parquet")
+        with pytest.raises(StoreUnavailable, match="does not allow this user"):
+            load_index(as_reader, "photos2", dump)
+    finally:
+        client.execute_command("ACL", "DELUSER", "looks")
+    assert [path.name for path in tmp_path.iterdir()] == ["photos.parquet"]
+    assert list_indexes(redis_url) == ["photos"]
 
 
 def test_a_dump_of_an_index_in_use_holds_what_stays_once_and_nothing_torn(redis_url: str, tmp_path: Path) -> None:

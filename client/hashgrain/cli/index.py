@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from hashgrain.cli.index_dedup import dedup
 from hashgrain.cli.index_generations import generations, rollback, switch
 from hashgrain.cli.index_health import health
 from hashgrain.cli.index_items import get, ids, payload
+from hashgrain.cli.index_rebuild import rebuild
 from hashgrain.cli.index_transfer import dump, load
 from hashgrain.cli.main import echo_json
 from hashgrain.cli.options import json_option, redis_option, triton_option
@@ -32,7 +34,7 @@ def index() -> None:
     """Create, fill, look into, check, dump and drop indexes in Redis."""
 
 
-for command in (acl, check, dedup, dump, generations, get, health, ids, load, payload, rollback, switch):
+for command in (acl, check, dedup, dump, generations, get, health, ids, load, payload, rebuild, rollback, switch):
     index.add_command(command)
 
 
@@ -147,7 +149,7 @@ def delete(name: str, ids: tuple[str, ...], integers: bool, redis: str | None, a
 @redis_option
 @json_option
 def stats(name: str, redis: str | None, as_json: bool) -> None:
-    """Show the index NAME in figures."""
+    """Show the index NAME in figures. `hashgrain index health` looks deeper, on a sample, and draws."""
     from hashgrain.indexer import Index
     from hashgrain.runtime.addresses import resolve_redis
 
@@ -162,7 +164,9 @@ def stats(name: str, redis: str | None, as_json: bool) -> None:
     click.echo(f"shards           {found.shards}")
     click.echo(f"buckets          {found.buckets:,}, the largest of {found.largest_bucket:,} records")
     click.echo(f"holes            {found.holes:,}")
-    click.echo(f"memory           {found.memory:,} bytes, {found.memory / max(found.items, 1):.1f} per item")
+    click.echo(f"fields           {_kinds(found.fields)}")
+    spent = ", ".join(f"{part} {size / max(found.items, 1):.1f}" for part, size in found.memory_of.items())
+    click.echo(f"memory           {found.memory:,} bytes, {found.memory / max(found.items, 1):.1f} per item: {spent}")
 
 
 @index.command(name="list")
@@ -216,6 +220,10 @@ def _ask_encoder(triton: str | None) -> tuple[CodeLayout, str]:
 
     with HashEncoder(resolve_triton(triton)) as encoder:
         return encoder.layout, encoder.fingerprint
+
+
+def _kinds(fields: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} ({kind})" for name, kind in fields.items()) or "none"
 
 
 def _model(fingerprint: str | None) -> str:

@@ -17,6 +17,7 @@ from hashgrain.indexer.paging import IdPage
 from hashgrain.indexer.reference import ReferenceIndex
 from hashgrain.indexer.request import Rank, SearchOptions, SearchRequest
 from hashgrain.indexer.results import Hit, IndexStats, Written
+from hashgrain.indexer.shadow import ShadowStats
 from hashgrain.indexer.stored_items import StoredItems
 from hashgrain.indexer.switching import (
     Generation,
@@ -50,6 +51,7 @@ __all__ = [
     "ReferenceIndex",
     "SearchOptions",
     "SearchRequest",
+    "ShadowStats",
     "Step",
     "StoredItems",
     "Timeouts",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from types import TracebackType
@@ -13,11 +13,16 @@ from hashgrain.codes.errors import FingerprintMismatch, InvalidInput, LayoutMism
 from hashgrain.codes.layout import CodeLayout, HashCodes
 from hashgrain.indexer.cache_size import CacheStats
 from hashgrain.indexer.connection import DEFAULT_TIMEOUTS, Timeouts
+from hashgrain.indexer.fields import Kind
+from hashgrain.indexer.health import IndexHealth
 from hashgrain.indexer.identifiers import ItemId
 from hashgrain.indexer.index import Index
+from hashgrain.indexer.paging import IdPage
 from hashgrain.indexer.request import SearchOptions, SearchRequest
 from hashgrain.indexer.results import Hit, IndexStats, Written
+from hashgrain.indexer.shadow import ShadowStats
 from hashgrain.indexer.shared_searches import SharedSearches
+from hashgrain.indexer.stored_items import StoredItems
 
 Made = TypeVar("Made")
 
@@ -60,11 +65,18 @@ class AsyncIndex:
         timeouts: Timeouts = DEFAULT_TIMEOUTS,
         cache_bytes: int | None = None,
         max_staleness: float = 0.0,
+        shadow: float | None = None,
         threads: int = THREADS,
     ) -> AsyncIndex:
         """Open an index that is there; arguments and errors are those of `Index.open`, and of this class."""
         opening = partial(
-            Index.open, redis_url, name, timeouts=timeouts, cache_bytes=cache_bytes, max_staleness=max_staleness
+            Index.open,
+            redis_url,
+            name,
+            timeouts=timeouts,
+            cache_bytes=cache_bytes,
+            max_staleness=max_staleness,
+            shadow=shadow,
         )
         index = await asyncio.to_thread(opening)
         try:
@@ -82,6 +94,11 @@ class AsyncIndex:
     def layout(self) -> CodeLayout:
         """The lengths of the codes that it holds."""
         return self._index.layout
+
+    @property
+    def fields(self) -> Mapping[str, Kind]:
+        """The fields that searches may filter by, and their kinds."""
+        return self._index.fields
 
     @property
     def fingerprint(self) -> str | None:
@@ -127,6 +144,28 @@ class AsyncIndex:
         """Delete items; see `Index.delete`."""
         return await self._run(partial(self._index.delete, ids))
 
+    async def get(self, ids: Iterable[ItemId]) -> StoredItems:
+        """Read items by their ids; see `Index.get`."""
+        return await self._run(partial(self._index.get, ids))
+
+    async def ids(self, limit: int = 1000, cursor: str | None = None) -> IdPage:
+        """List ids, page by page; see `Index.ids`."""
+        return await self._run(partial(self._index.ids, limit, cursor))
+
+    async def items(self) -> AsyncIterator[StoredItems]:
+        """All items, some hundreds at a time; see `Index.items`."""
+        parts = await self._run(self._index.items)
+        while (some := await self._run(partial(next, parts, None))) is not None:
+            yield some
+
+    async def set_payloads(self, ids: Iterable[ItemId], payloads: Sequence[Mapping[str, Any] | None]) -> list[ItemId]:
+        """Give items other payloads; see `Index.set_payloads`."""
+        return await self._run(partial(self._index.set_payloads, ids, payloads))
+
+    async def health(self, items: int = 20_000, queries: int = 100, k: int = 10, seed: int = 0) -> IndexHealth:
+        """How well buckets, codes and the default budget do; see `Index.health`."""
+        return await self._run(partial(self._index.health, items, queries, k, seed))
+
     async def count(self) -> int:
         """How many items the index holds."""
         return await self._run(self._index.__len__)
@@ -142,6 +181,10 @@ class AsyncIndex:
     def cache_stats(self) -> CacheStats | None:
         """What this object keeps of the index, in figures; None where it was opened without `cache_bytes`."""
         return self._index.cache_stats()
+
+    def shadow_stats(self) -> ShadowStats | None:
+        """The recall of a sample of the searches; None where the index was opened without `shadow`."""
+        return self._index.shadow_stats()
 
     async def close(self) -> None:
         """Wait for what is going on, refuse searches that have not had their turn, and close the connections."""

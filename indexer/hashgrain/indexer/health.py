@@ -14,6 +14,7 @@ from hashgrain.codes.packing import unpack_bits
 from hashgrain.indexer.records import Records
 from hashgrain.indexer.request import SearchRequest
 from hashgrain.indexer.results import Hit
+from hashgrain.indexer.shadow import tie_aware_recall
 from hashgrain.indexer.shard import Shard
 from hashgrain.indexer.statistics import measure
 
@@ -63,6 +64,8 @@ class IndexHealth:
     Attributes:
         items: how many it holds.
         sizes: int64 (B,), records of every bucket, descending, holes included.
+        radius: how far an item may lie from its bucket's centroid, in bits of both codes: mean over buckets that are
+            not empty. What a search can prove depends on it.
         entropy: of the distribution of items over buckets, in bits; at most log2(B), where all are of a size.
         sampled: items whose codes were looked at.
         coarse, fine: their bits.
@@ -79,6 +82,7 @@ class IndexHealth:
 
     items: int
     sizes: NDArray[np.int64]
+    radius: float
     entropy: float
     sampled: int
     coarse: BitHealth
@@ -118,6 +122,7 @@ def index_health(
     return IndexHealth(
         items=total,
         sizes=sizes,
+        radius=float(np.concatenate([shard.radii[shard.records > 0] for shard in measured]).mean()),
         entropy=_entropy(sizes),
         sampled=len(codes),
         coarse=BitHealth.of(unpack_bits(codes.coarse, layout.coarse_bits)),
@@ -129,16 +134,11 @@ def index_health(
         k=k,
         compared=float(np.mean([hit.candidates for hit in hits])) / total,
         buckets_read=float(np.mean([hit.buckets for hit in hits])),
-        recall=float(np.mean([_recall(hit, best) for hit, best in zip(hits, exact, strict=True)])),
+        recall=float(
+            np.mean([tie_aware_recall(hit.distances, best.distances) for hit, best in zip(hits, exact, strict=True)])
+        ),
         proven=float(np.mean([hit.exact for hit in hits])),
     )
-
-
-def _recall(hit: Hit, best: Hit) -> float:
-    """Share of an answer that is as near as the best; an item that has come meanwhile may be nearer."""
-    if not len(best.ids):
-        return 1.0
-    return min(int((hit.distances <= best.distances.max()).sum()) / len(best.ids), 1.0)
 
 
 def _entropy(counts: NDArray[np.int64]) -> float:

@@ -27,6 +27,7 @@ from hashgrain.indexer.payload_writing import set_payloads
 from hashgrain.indexer.queries import require_logits
 from hashgrain.indexer.request import Rank, SearchRequest
 from hashgrain.indexer.results import Hit, IndexStats, Written
+from hashgrain.indexer.shadow import Shadow, ShadowStats
 from hashgrain.indexer.shard import Shard
 from hashgrain.indexer.statistics import index_stats
 from hashgrain.indexer.stored_items import StoredItems
@@ -46,7 +47,9 @@ class Index:
         name: str,
         cache_bytes: int | None = None,
         max_staleness: float = 0.0,
+        shadow: float | None = None,
     ) -> None:
+        self._shadow = None if shadow is None else Shadow(shadow)
         self._connection = connection
         self._name = name
         self._meant = Followed(
@@ -108,6 +111,7 @@ class Index:
         timeouts: Timeouts = DEFAULT_TIMEOUTS,
         cache_bytes: int | None = None,
         max_staleness: float = 0.0,
+        shadow: float | None = None,
     ) -> Index:
         """Open an index that is there.
 
@@ -121,13 +125,15 @@ class Index:
             max_staleness: seconds. At 0 every search sees all writes that were acknowledged before it began. Above
                 0 it may miss those of the last so many seconds, though it rarely does, since what Redis has told by
                 then counts; a search that finds all it needs kept then asks Redis nothing. Needs `cache_bytes`.
+            shadow: share of the queries, above 0, that are searched for exhaustively in the background, too, to know
+                the recall of the answers: see `shadow_stats`. Each pass reads the whole index in small steps.
 
         Raises:
             InvalidInput, IndexMissing, SchemaMismatch, IndexCorrupt, StoreUnavailable.
             StoreError: `cache_bytes` is given, and the server cannot tell of changes.
         """
         connection = Connection.to(redis_url, timeouts)
-        return cls._found(connection, name, lambda: None, cache_bytes, max_staleness)
+        return cls._found(connection, name, lambda: None, cache_bytes, max_staleness, shadow)
 
     @classmethod
     def _found(
@@ -137,13 +143,14 @@ class Index:
         make: Callable[[], None],
         cache_bytes: int | None,
         max_staleness: float,
+        shadow: float | None = None,
     ) -> Index:
         require_cache_bytes(cache_bytes)
         require_max_staleness(max_staleness, cache_bytes)
         try:
             connection.require_no_eviction()
             make()
-            return cls(connection, name, cache_bytes, max_staleness)
+            return cls(connection, name, cache_bytes, max_staleness, shadow)
         except BaseException:
             connection.close()
             raise
@@ -429,7 +436,10 @@ class Index:
 
         def find(opened: Opened) -> list[Hit]:
             self.require_queries(codes, request, fingerprint)
-            return opened.searcher.search(codes, request)
+            hits = opened.searcher.search(codes, request)
+            if self._shadow is not None:
+                self._shadow.offer(opened.shards, codes, request, hits)
+            return hits
 
         return self._meant.run(find)
 
@@ -504,6 +514,10 @@ class Index:
         hot = self._meant.now.hot
         return None if hot is None else hot.stats()
 
+    def shadow_stats(self) -> ShadowStats | None:
+        """The recall of a sample of the searches, so far; None where the index was opened without `shadow`."""
+        return None if self._shadow is None else self._shadow.stats()
+
     def drop(self) -> None:
         """Delete the index with all its items, in all generations. Every object of the index is of no use then.
 
@@ -539,6 +553,8 @@ class Index:
 
     def close(self) -> None:
         """Close the connections, and let go of kept buckets; they open again when the index is used."""
+        if self._shadow is not None:
+            self._shadow.close()
         self._meant.now.close()
         self._connection.close()
 

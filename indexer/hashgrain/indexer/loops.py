@@ -25,12 +25,17 @@ class Loops(NamedTuple):
     spend_each: Callable[..., None]
     scan_each: Callable[..., None]
     settle_each: Callable[..., None]
+    gather: Callable[..., None]
+    pick: Callable[..., int]
 
 
 @cache
 def loops() -> Loops:
     """All of them."""
-    from hashgrain.indexer import bounding, centroids, locating, scanning
+    from hashgrain.indexer import bounding, centroids, filtering, locating, scanning
 
-    modules: tuple[Any, ...] = (centroids, bounding, bounding, locating, locating, scanning, scanning)
+    modules: tuple[Any, ...] = (
+        *(centroids, bounding, bounding, locating, locating),
+        *(scanning, scanning, filtering, filtering),
+    )
     return Loops(*(getattr(module, name) for module, name in zip(modules, Loops._fields, strict=True)))

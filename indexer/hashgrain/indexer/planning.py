@@ -17,16 +17,19 @@ FIRST_STEP = 1024
 
 _STEP_GROWTH = 4  # what one reading gave is read again by the next: in all, a third more than without a deadline
 _PREFETCH = 1.1  # buckets read at first, as a multiple of what the mean bucket size suggests
+_MOST_AHEAD = 128  # times as many buckets as without a filter may be read before it is known how many items match
 _EVERY = MOST_BUCKETS * 1024  # in all shards
 
 
-def reach_of(step: int, items: int, buckets: int, request: SearchRequest) -> int:
+def reach_of(step: int, items: int, buckets: int, request: SearchRequest, share: float = 1.0) -> int:
     """How many buckets a reading may take for a query, in an index of some items in some buckets.
 
     Args:
         step: how many readings before did not meet the budget.
         items, buckets: of the index.
         request: what is asked.
+        share: of the items that match the filter, as far as is known: for the first reading by other searches, which
+            it trusts up to a point, since theirs may be another region; then by this one.
     """
     if request.deadline is None and request.candidates is None:
         return _EVERY
@@ -35,7 +38,13 @@ def reach_of(step: int, items: int, buckets: int, request: SearchRequest) -> int
         wanted = min(wanted, FIRST_STEP)
     first = int(_PREFETCH * wanted / max(items / max(buckets, 1), 1.0)) + 2
     growth: int = (2 if request.deadline is None and request.filter is None else _STEP_GROWTH) ** min(step, 32)
-    return min(first * growth, _EVERY)
+    reach = first * growth
+    if request.filter is not None and request.deadline is None:
+        more = _PREFETCH / max(share, 1 / _EVERY)
+        reach = int(max(reach, first * (more * growth / _STEP_GROWTH if step else min(more, _MOST_AHEAD))))
+        if share * items < wanted:
+            reach = _EVERY  # there may be no more of them than that
+    return min(reach, _EVERY)
 
 
 @dataclass(frozen=True, eq=False)

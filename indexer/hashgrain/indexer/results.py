@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashgrain.codes.layout import CodeLayout
+from hashgrain.indexer.fields import Kind
 from hashgrain.indexer.identifiers import ItemId
 from hashgrain.indexer.payloads import Payload
 
@@ -76,6 +77,7 @@ class IndexStats:
         memory: bytes that Redis spends on the index's keys (an estimate: hashes are sampled).
         memory_of: the same by what they are spent on: `buckets` (codes and handles), `places`, `names` (ids that are
             strings), `payloads`, and the `rest` (partition, header, lists of holes).
+        fields: what searches may filter by, and of which kind.
     """
 
     name: str
@@ -89,3 +91,4 @@ class IndexStats:
     payloads: int
     memory: int
     memory_of: Mapping[str, int]
+    fields: Mapping[str, Kind]

@@ -37,6 +37,7 @@ from hashgrain.indexer.fresh_reading import FreshReading
 from hashgrain.indexer.handles import FIRST_HASHED
 from hashgrain.indexer.hot_buckets import HotBuckets
 from hashgrain.indexer.keys import WIDE
+from hashgrain.indexer.matching import Matching
 from hashgrain.indexer.patience import Patience
 from hashgrain.indexer.planning import Plan, reach_of
 from hashgrain.indexer.probing import Probing
@@ -68,6 +69,7 @@ class Searcher:
         self._hot = hot
         self._patience = Patience()
         self._known: Directories | None = None
+        self._matching = Matching()
 
     def search(self, codes: HashCodes, request: SearchRequest) -> list[Hit]:
         """Answer every query, in order; but for a deadline, a query's answer does not depend on the others.
@@ -112,6 +114,7 @@ class Searcher:
         """Answers to all, final ones or what there is when the deadline passes."""
         hits: dict[int, Hit] = {}
         step = lost = 0
+        share: float | None = None  # of the items that were compared for these queries, those that match
         trace = Trace(request) if request.explain else None
         waiting: Sequence[int] = range(len(codes))
         while waiting:
@@ -119,7 +122,7 @@ class Searcher:
                 asked = codes if len(waiting) == len(codes) else codes[np.array(waiting)]
                 queries = Queries.of(asked, self._layout, request.rank)
                 hot = self._hot if self._hot and self._patience.allows() else None
-                taken = self._take(queries, step, request, hot, trace)
+                taken = self._take(queries, step, request, hot, trace, share)
                 named = None if taken is None else taken.hits(request)
                 if trace and taken:
                     named = taken.explained(named, trace)
@@ -145,11 +148,18 @@ class Searcher:
                 _wait(lost)
             elif not all(taken.met):
                 step += 1
+                share = taken.share
             waiting = [row for row in waiting if row not in hits or hits[row].partial]
         return [hits[row] if row in hits else nothing_read(request) for row in range(len(codes))]
 
     def _take(
-        self, queries: Queries, step: int, request: SearchRequest, hot: HotBuckets | None, trace: Trace | None
+        self,
+        queries: Queries,
+        step: int,
+        request: SearchRequest,
+        hot: HotBuckets | None,
+        trace: Trace | None,
+        share: float | None,
     ) -> Taken | None:
         """Rank what one reading gives, of kept buckets if `hot` is given; None where there is none to rely on.
 
@@ -159,7 +169,8 @@ class Searcher:
             trace.begin(kept=hot is not None)
         whole = self._directories()
         probing = Probing(whole, queries)
-        plan = Plan.of(probing, reach_of(step, whole.live, len(whole), request), request)
+        reckoned = self._matching.share(request.by) if share is None else share
+        plan = Plan.of(probing, reach_of(step, whole.live, len(whole), request, reckoned), request)
         wanted = plan.union(probing)
         if trace:
             trace.planned(len(wanted))
@@ -169,7 +180,9 @@ class Searcher:
             return None
         if trace:
             trace.read(reading.fetched)
-        spans = reading.spans if request.by is None else self._filtered(reading, whole, wanted, request.by)
+        spans = reading.spans
+        if request.by is not None:
+            spans, share = self._filtered(reading, whole, wanted, request.by)
         candidates = Candidates.of(plan.buckets, plan.begin, plan.end, spans, request.candidates)
         met = plan.met(candidates, request)
         rows: Sequence[int] = range(len(queries))
@@ -180,14 +193,19 @@ class Searcher:
         selection = Selection.of(candidates, probing, queries, request, self._layout)
         if trace:
             trace.ranked()
-        return Taken(reading, rows, met, selection, whole, queries)
+        return Taken(reading, rows, met, selection, whole, queries, share)
 
-    def _filtered(self, reading: Reading, whole: Directories, wanted: NDArray[np.int64], by: Filter) -> list[Span]:
-        """What a filter leaves of the buckets that are wanted."""
+    def _filtered(
+        self, reading: Reading, whole: Directories, wanted: NDArray[np.int64], by: Filter
+    ) -> tuple[list[Span], float]:
+        """What a filter leaves of the buckets that are wanted, and which share of their items that is."""
         keep = partial(by.mask, fields=fields_of(self._layout))
-        return [
-            span.filtered(whole.shard_positions(wanted, number)[0], keep) for number, span in enumerate(reading.spans)
-        ]
+        positions = [whole.shard_positions(wanted, number)[0] for number in range(len(reading.spans))]
+        left = [span.filtered(mine, keep) for span, mine in zip(reading.spans, positions, strict=True)]
+        looked = sum(int(span.locate(mine)[1].sum()) for span, mine in zip(reading.spans, positions, strict=True))
+        share = max(sum(len(span.handle) for span in left), 0.5) / max(looked, 1)
+        self._matching.note(by, share)
+        return left, share
 
     def _directories(self) -> Directories:
         found = self._known
@@ -207,6 +225,7 @@ class Taken:
         selection: the answers.
         whole: the directories that they go by.
         asked: the queries that have an answer.
+        share: of the items that were read, those that match the filter; None without one.
     """
 
     reading: Reading
@@ -215,6 +234,7 @@ class Taken:
     selection: Selection
     whole: Directories
     asked: Queries
+    share: float | None
 
     def hits(self, request: SearchRequest) -> dict[int, Hit] | None:
         """Look up the winners' names; a query of which one is no longer there is left out.

@@ -70,20 +70,24 @@ class Span:
             keep: tells by the attributes of rows which are kept, bool.
         """
         start, count = self.locate(wanted)
-        before = np.cumsum(count) - count
-        rows = np.repeat(start - before, count) + np.arange(int(count.sum()))
+        total = int(count.sum())
         assert self.attributes is not None
-        kept = keep(self.attributes[rows])
-        passed = np.concatenate([[0], np.cumsum(kept)])
-        left = passed[before + count] - passed[before]
-        origin = rows[kept]
+        if 2 * total >= len(self.attributes):  # to look at all is quicker then than to copy some
+            kept, at = keep(self.attributes), start
+        else:
+            some = np.empty((total, self.attributes.shape[1]), np.uint8)
+            loops().gather(self.attributes, start, count, some)
+            kept, at = keep(some), np.cumsum(count) - count
+        origin, left = np.empty(total + 1, np.int64), np.empty(len(wanted), np.int64)  # one more, to write in vain
+        origin = origin[: loops().pick(kept, at, start, count, origin, left)]
+        fine = self.words.reshape(len(self.fine), -1).take(origin, axis=0)
         return Span(
             wanted,
             np.cumsum(left) - left,
             left,
-            self.handle[origin],
-            self.coarse[origin],
-            np.ascontiguousarray(self.fine[origin]),
+            self.handle.take(origin),
+            self.coarse.take(origin),
+            fine.view(np.uint8),
             origin=origin,
         )
 

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hashgrain.codes.layout import CodeLayout
+from hashgrain.indexer.fields import fields_of
 from hashgrain.indexer.records import body_bytes
 from hashgrain.indexer.results import IndexStats
 from hashgrain.indexer.shard import Shard
@@ -28,7 +30,7 @@ def index_stats(shards: Sequence[Shard]) -> IndexStats:
     memory_of = {part: sum(shard.memory_of[part] for shard in found) for part in found[0].memory_of}
     return IndexStats(
         name=shards[0].keys.name,
-        layout=header.layout,
+        layout=CodeLayout(header.layout.coarse_bits, header.layout.fine_bits),
         fingerprint=header.fingerprint,
         shards=len(shards),
         items=sum(shard.items for shard in found),
@@ -38,6 +40,7 @@ def index_stats(shards: Sequence[Shard]) -> IndexStats:
         payloads=sum(shard.payloads for shard in found),
         memory=sum(memory_of.values()),
         memory_of=memory_of,
+        fields=dict(fields_of(header.layout).kinds),
     )
 
 
@@ -49,6 +52,7 @@ class Measured:
         items, holes, payloads: how many there are.
         records: int64 (B,), of every bucket, holes included.
         memory_of: bytes by what they are spent on, see `IndexStats`.
+        radii: int64 (B,), how far an item may lie from its bucket's centroid, fine and coarse bits together.
     """
 
     items: int
@@ -56,6 +60,7 @@ class Measured:
     holes: int
     payloads: int
     memory_of: dict[str, int]
+    radii: NDArray[np.int64]
 
 
 def measure(shard: Shard) -> Measured:
@@ -82,8 +87,14 @@ def measure(shard: Shard) -> Measured:
     }
     with translated(shard.connection.address):
         memory_of = {part: sum(size or 0 for size in _asked(client, "MEMORY USAGE", of)) for part, of in parts.items()}
+    partition = directory.partition
     return Measured(
-        directory.live, np.array(lengths) // widths, sum(len(some) // 2 for some in holes), payloads, memory_of
+        directory.live,
+        np.array(lengths) // widths,
+        sum(len(some) // 2 for some in holes),
+        payloads,
+        memory_of,
+        partition.fine_radius + partition.coarse_radius,
     )
 
 

@@ -41,6 +41,10 @@ def warm_up(layout: CodeLayout, collapse: bool = False) -> None:
             [row.tobytes() for row in stored], np.full(2, width, np.uint8), np.arange(2), layout, ShardKeys("", 0)
         )
         spans = [Span.of(whole.everywhere, records, layout)]
+        if records.attributes is not None:
+            for wanted in (whole.everywhere[:0], whole.everywhere):  # a filter copies the rows of few buckets
+                left = spans[0].filtered(wanted, lambda rows: np.ones(len(rows), np.bool_))
+            spans = [left]
         for request in (SearchRequest(1, probes=1, collapse=apart), SearchRequest(1, within=0, collapse=apart)):
             probing = Probing(whole, queries)
             plan = Plan.of(probing, 1, request)

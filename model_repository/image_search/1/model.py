@@ -26,6 +26,7 @@ from image_search.indexes import OpenIndexes, Replaced
 from image_search.pictures import FILES, PIXELS, read_pictures
 from image_search.question import Question, read_question
 from image_search.settings import read_settings
+from image_search.shadow import ShadowMetrics
 
 ATTEMPTS = 3
 """How often pictures are encoded, where the index changes over to another model meanwhile."""
@@ -44,6 +45,7 @@ class TritonPythonModel:
             self._settings = read_settings(json.loads(args["model_config"]), os.environ)
             self._encoder = find_encoder(Path(args["model_repository"]).parent)
             self._indexes = OpenIndexes(self._settings, self._encoder.contracts)
+            self._shadow = ShadowMetrics(args["model_instance_name"]) if self._settings.shadow else None
             warm_up(self._encoder.contract.layout, collapse=True)  # now, so that no request waits for the compiler
         except HashgrainError as error:
             raise pb_utils.TritonModelException(str(error)) from error
@@ -67,6 +69,8 @@ class TritonPythonModel:
             queries = {place: (asked[place][0], codes, versions[place]) for place, codes in encoded.items()}
             found = _each(self._answer, queries, refused)
             answers |= {place: answer for place, answer in found.items() if not isinstance(answer, Replaced)}
+        if self._shadow is not None:
+            self._shadow.report(self._indexes.samples())
         refused |= {place: refuse(found[place]) for place in found if place not in answers}
         return [answers[place] if place in answers else refused[place] for place in range(len(requests))]
 

@@ -13,7 +13,7 @@ from hashgrain.codes.errors import (
     StoreError,
     StoreUnavailable,
 )
-from hashgrain.indexer import Hit, Index, Timeouts
+from hashgrain.indexer import Hit, Index, ShadowStats, Timeouts
 from hashgrain.indexer.connection import Connection
 from hashgrain.indexer.store_errors import translated
 from image_search.question import Question
@@ -88,6 +88,11 @@ class OpenIndexes:
             raise Replaced(f"index {question.index!r} was just replaced by another model's; ask again")
         return self._ask(self._open[question.index][0], question, codes)
 
+    def samples(self) -> dict[str, ShadowStats]:
+        """What the shadow sample says of each index that is open."""
+        told = {name: index.shadow_stats() for name, (index, _) in self._open.items()}
+        return {name: stats for name, stats in told.items() if stats is not None}
+
     def close(self) -> None:
         """Close all connections."""
         self._probe.close()
@@ -95,7 +100,9 @@ class OpenIndexes:
             self._open.popitem()[1][0].close()
 
     def _find(self, name: str) -> None:
-        index = Index.open(self._settings.redis, name, timeouts=self._settings.timeouts)
+        index = Index.open(
+            self._settings.redis, name, timeouts=self._settings.timeouts, shadow=self._settings.shadow or None
+        )
         try:
             version = self._version_of(index, name)
         except BaseException:

@@ -25,6 +25,8 @@ class Settings:
         redis_connect_s: seconds to wait for a connection to Redis.
         redis_read_s: seconds to wait for each of its answers.
         max_k: the most neighbours that a request may ask for.
+        shadow: share of the searches that are searched for exhaustively in the background, to know their recall; 0 for
+            none.
 
     Raises:
         InvalidInput: a value cannot be used.
@@ -35,10 +37,13 @@ class Settings:
     redis_connect_s: float = 2.0
     redis_read_s: float = 5.0
     max_k: int = 1000
+    shadow: float = 0.0
 
     def __post_init__(self) -> None:
         if self.max_k < 1:
             raise InvalidInput(f"max_k must be 1 or more, got {self.max_k}")
+        if not 0 <= self.shadow <= 1:
+            raise InvalidInput(f"shadow must be 0 to 1, the share of searches to sample, got {self.shadow}")
         split_name(self.index)
         Connection.to(self.redis, self.timeouts).close()  # it only reads the address; nothing connects yet
 
@@ -67,7 +72,7 @@ def read_settings(model_config: Mapping[str, Any], environment: Mapping[str, str
             f"it can have {', '.join(known)}"
         )
     given |= {name: environment[variable] for name, variable in ENVIRONMENT.items() if environment.get(variable)}
-    kinds: dict[str, type] = {"redis_connect_s": float, "redis_read_s": float, "max_k": int}
+    kinds: dict[str, type] = {"redis_connect_s": float, "redis_read_s": float, "max_k": int, "shadow": float}
     values: dict[str, Any] = {}
     for name, text in given.items():
         kind = kinds.get(name, str)
@@ -80,4 +85,4 @@ def read_settings(model_config: Mapping[str, Any], environment: Mapping[str, str
     return Settings(**values)
 
 
-_NUMBERS = {float: "a number of seconds", int: "an integer"}
+_NUMBERS = {float: "a number", int: "an integer"}
