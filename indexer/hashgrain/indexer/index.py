@@ -482,7 +482,7 @@ class Index:
         added, replaced or deleted meanwhile is looked at as it was before or after, or not at all. The index is read
         once, at the beginning, into a temporary file (see `tempfile`) of at most 30 bytes per item, and 8 more for each
         64 bits of code beyond the first 64. What is written then changes nothing, except that items with string ids
-        that are deleted before their group comes are left out. Memory holds 8 bytes per item, some MB, and the group
+        that are deleted before their group comes are left out. Memory holds 9 bytes per item, some MB, and the group
         that is handed over.
 
         Args:
@@ -505,7 +505,8 @@ class Index:
     ) -> Iterator[NearPairs]:
         """Find all pairs of items within `radius` bits of each other, each once, some thousands at a time.
 
-        Arguments, errors and guarantees are those of `duplicates`; memory holds some MB, however many pairs there are.
+        Arguments, errors and guarantees are those of `duplicates`. Memory holds 9 bytes per item until all are read,
+        then some MB, however many pairs there are.
         """
         return self._meant.run(lambda opened: near_pairs(opened.shards, radius, rank, progress))
 

@@ -167,7 +167,7 @@ class Segments:
     def without_doubles(self) -> Segments:
         """The same segments with each item once, as it was read last.
 
-        An item is read twice where it was moved, or given another code, while the index was read. Takes 8 bytes of
+        An item is read twice where it was moved, or given another code, while the index was read. Takes 9 bytes of
         memory for each item while it lasts.
         """
         handles = np.sort(self.handle)
