@@ -90,7 +90,15 @@ def test_every_command_is_in_the_readme() -> None:
 
 @pytest.mark.parametrize(
     "page",
-    ["README.md", "CONTRIBUTING.md", "docker/README.md", "docs/encoding.md", "docs/backup.md", "docs/generations.md"],
+    [
+        "README.md",
+        "CONTRIBUTING.md",
+        "docker/README.md",
+        "docs/encoding.md",
+        "docs/backup.md",
+        "docs/generations.md",
+        "docs/duplicates.md",
+    ],
 )
 def test_links_of_a_page_lead_somewhere(page: str) -> None:
     path = ROOT / page

@@ -96,6 +96,16 @@ def test_refining_orders_by_the_logits_of_the_picture(
     assert [row["id"] for row in json.loads(out)["queries"][0]["neighbours"]] == hit.ids
 
 
+def test_collapsing_shows_one_of_like_pictures(run: Run, index: Index, models: Path, pictures: list[Path]) -> None:
+    code, out, _ = run("photos", pictures[3], "--k", 20, "--collapse", 38, "--json")
+    with HashEncoder(models) as encoder:
+        query = encoder.encode(pictures[3:4])
+    every, apart = (index.search(query, 20, collapse=collapse)[0].ids for collapse in (None, 38))
+    assert code == 0
+    assert [row["id"] for row in json.loads(out)["queries"][0]["neighbours"]] == apart
+    assert len(apart) < len(every), "the case must leave something out"
+
+
 def test_within_shows_no_item_that_is_farther(run: Run, index: Index, pictures: list[Path]) -> None:
     code, out, _ = run("photos", pictures[3], "--within", 0)
     assert code == 0

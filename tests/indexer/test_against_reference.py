@@ -52,11 +52,18 @@ BUDGETS = st.one_of(
 
 
 def question(
-    k: int, rank: str, budget: dict[str, Any], payloads: bool, more: int | None, deadline: float | None
+    k: int,
+    rank: str,
+    budget: dict[str, Any],
+    payloads: bool,
+    more: int | None,
+    deadline: float | None,
+    collapse: int | None,
 ) -> dict[str, Any]:
     """One question; `refine` is asked for where it may be, for `more` items than k."""
     refine = None if more is None else k + more
-    return {"k": k, "rank": rank, "payloads": payloads, "refine": refine, "deadline": deadline, **budget}
+    asked = {"k": k, "rank": rank, "payloads": payloads, "refine": refine, "deadline": deadline, "collapse": collapse}
+    return {**asked, **budget}
 
 
 QUESTIONS = st.builds(
@@ -67,6 +74,7 @@ QUESTIONS = st.builds(
     st.booleans(),
     st.none() | st.integers(0, 8),
     st.none() | st.just(3600.0),
+    st.none() | st.integers(0, 60),
 )
 
 

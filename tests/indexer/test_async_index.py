@@ -24,7 +24,7 @@ LAYOUT = CodeLayout(16, 64)
 ITEMS = 600
 TASKS = 1000
 OPTIONS: list[SearchOptions] = [
-    {"rank": "fine"},
+    {"rank": "fine", "collapse": 12},
     {"candidates": 50},
     {"exact": True, "payloads": True},
     {"refine": 30, "rank": "coarse"},
@@ -202,6 +202,10 @@ def test_items_are_read_listed_and_given_other_payloads_as_by_an_index(redis_url
         assert sorted([id_ async for part in other.items() for id_ in part.ids], key=str) == sorted(
             [id_ for part in index.items() for id_ in part.ids], key=str
         )
+        groups = [(group.ids, group.distances.tolist()) async for group in other.duplicates(18)]
+        assert groups == [(group.ids, group.distances.tolist()) for group in index.duplicates(18)] != []
+        pairs = {pair async for some in other.duplicate_pairs(18) for pair in zip(some.one, some.other, strict=True)}
+        assert pairs == {pair for some in index.duplicate_pairs(18) for pair in zip(some.one, some.other, strict=True)}
         assert await other.set_payloads([2, "nobody"], [{"n": -2}, None]) == ["nobody"]
         assert index.get([2]).payloads == [{"n": -2}]
         assert (await other.health(queries=3)).items == ITEMS

@@ -101,6 +101,7 @@ def test_of_many_about_the_share_is_drawn_and_what_misses_nothing_is_not(index_u
     with Index.open(index_url, "crowd", shadow=0.2) as index:
         index.search(ASKED, K, exact=True)
         index.search(ASKED, K, within=10)
+        index.search(ASKED, K, collapse=3)
         assert index.shadow_stats() == ShadowStats(0.2)
         for _ in range(25):
             index.search(ASKED, 1, probes=1)

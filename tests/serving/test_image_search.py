@@ -87,6 +87,7 @@ PARAMETERS = [
     {"k": 4, "radius": 4},
     {"k": 40, "within": 24},
     {"k": 5, "refine": 60, "deadline": 20},
+    {"k": 6, "collapse": 9},
     {"k": 5, "rank": "fine", "refine": 20, "deadline": 20.5},
 ]
 

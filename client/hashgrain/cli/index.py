@@ -12,6 +12,7 @@ import click
 from hashgrain.cli.ids_given import integers_option, read_ids
 from hashgrain.cli.index_acl import acl
 from hashgrain.cli.index_check import check
+from hashgrain.cli.index_dedup import dedup
 from hashgrain.cli.index_generations import generations, rollback, switch
 from hashgrain.cli.index_health import health
 from hashgrain.cli.index_items import get, ids, payload
@@ -33,7 +34,7 @@ def index() -> None:
     """Create, fill, look into, check, dump and drop indexes in Redis."""
 
 
-for command in (acl, check, dump, generations, get, health, ids, load, payload, rebuild, rollback, switch):
+for command in (acl, check, dedup, dump, generations, get, health, ids, load, payload, rebuild, rollback, switch):
     index.add_command(command)
 
 

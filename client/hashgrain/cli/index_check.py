@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
 
 from hashgrain.cli.main import echo_json
 from hashgrain.cli.options import json_option, redis_option
+from hashgrain.cli.progress import steps_done
 
 if TYPE_CHECKING:
     from hashgrain.indexer import CheckReport, Finding
@@ -42,7 +40,7 @@ def check(context: click.Context, name: str, repair: bool, forget_lost: bool, re
 
     if forget_lost and not repair:
         raise click.UsageError("--forget-lost goes with --repair; look first without both")
-    with _progress() as progress:
+    with steps_done(" entries") as progress:
         report = check_index(resolve_redis(redis), name, repair, forget_lost=forget_lost, progress=progress)
     if as_json:
         echo_json(_as_json(report))
@@ -91,19 +89,3 @@ def _as_json(report: CheckReport) -> dict[str, object]:
         "examined": figures["examined"],
         "findings": list(figures["findings"]),
     }
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on standard error where that is a terminal and the check takes more than two seconds."""
-    from tqdm import tqdm
-
-    with tqdm(unit=" entries", delay=2, disable=not sys.stderr.isatty(), leave=False) as bar:
-
-        def show(done: int, total: int) -> None:
-            if done < bar.n:
-                bar.reset()  # another round
-            bar.total = total
-            bar.update(done - bar.n)
-
-        yield show

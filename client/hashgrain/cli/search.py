@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 @click.option("--exact", is_flag=True, help="Read all buckets.")
 @click.option("--refine", type=int, help="Order this many of the best again by the image's own logits, before --k.")
 @click.option("--deadline", type=float, help="Seconds after which the best so far is shown. [default: none]")
+@click.option("--collapse", type=int, help="Of items within so many bits of each other, by --rank, show the best only.")
 @click.option("--filter", metavar="JSON", help='Only items that match, as \'{"tenant": "acme", "price": {"lt": 20}}\'.')
 @click.option("--payloads", is_flag=True, help="Show the items' payloads too.")
 @click.option("--explain", is_flag=True, help="Show which buckets were read and why, and what each step cost.")

@@ -4,6 +4,7 @@ from hashgrain.indexer.async_index import AsyncIndex
 from hashgrain.indexer.cache_size import CacheStats
 from hashgrain.indexer.check import CheckReport, Finding, check_index
 from hashgrain.indexer.connection import Timeouts
+from hashgrain.indexer.duplicates import DuplicateGroup, NearPairs
 from hashgrain.indexer.explaining import Explanation, Probe, Step
 from hashgrain.indexer.fields import Kind
 from hashgrain.indexer.filters import Filter
@@ -31,6 +32,7 @@ __all__ = [
     "BitHealth",
     "CacheStats",
     "CheckReport",
+    "DuplicateGroup",
     "Explanation",
     "Filter",
     "Finding",
@@ -43,6 +45,7 @@ __all__ = [
     "IndexStats",
     "ItemId",
     "Kind",
+    "NearPairs",
     "Probe",
     "Rank",
     "ReferenceIndex",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from types import TracebackType
@@ -13,12 +13,13 @@ from hashgrain.codes.errors import FingerprintMismatch, InvalidInput, LayoutMism
 from hashgrain.codes.layout import CodeLayout, HashCodes
 from hashgrain.indexer.cache_size import CacheStats
 from hashgrain.indexer.connection import DEFAULT_TIMEOUTS, Timeouts
+from hashgrain.indexer.duplicates import DuplicateGroup, NearPairs
 from hashgrain.indexer.fields import Kind
 from hashgrain.indexer.health import IndexHealth
 from hashgrain.indexer.identifiers import ItemId
 from hashgrain.indexer.index import Index
 from hashgrain.indexer.paging import IdPage
-from hashgrain.indexer.request import SearchOptions, SearchRequest
+from hashgrain.indexer.request import Rank, SearchOptions, SearchRequest
 from hashgrain.indexer.results import Hit, IndexStats, Written
 from hashgrain.indexer.shadow import ShadowStats
 from hashgrain.indexer.shared_searches import SharedSearches
@@ -154,9 +155,22 @@ class AsyncIndex:
 
     async def items(self) -> AsyncIterator[StoredItems]:
         """All items, some hundreds at a time; see `Index.items`."""
-        parts = await self._run(self._index.items)
-        while (some := await self._run(partial(next, parts, None))) is not None:
+        async for some in self._each(self._index.items):
             yield some
+
+    async def duplicates(
+        self, radius: int, rank: Rank = "total", *, progress: Callable[[int, int], None] | None = None
+    ) -> AsyncIterator[DuplicateGroup]:
+        """Find the groups of near duplicates; see `Index.duplicates`. `progress` is called in threads."""
+        async for group in self._each(partial(self._index.duplicates, radius, rank, progress=progress)):
+            yield group
+
+    async def duplicate_pairs(
+        self, radius: int, rank: Rank = "total", *, progress: Callable[[int, int], None] | None = None
+    ) -> AsyncIterator[NearPairs]:
+        """Find all pairs of near items; see `Index.duplicate_pairs`. `progress` is called in threads."""
+        async for pairs in self._each(partial(self._index.duplicate_pairs, radius, rank, progress=progress)):
+            yield pairs
 
     async def set_payloads(self, ids: Iterable[ItemId], payloads: Sequence[Mapping[str, Any] | None]) -> list[ItemId]:
         """Give items other payloads; see `Index.set_payloads`."""
@@ -203,6 +217,12 @@ class AsyncIndex:
 
     def __repr__(self) -> str:
         return f"Async{self._index!r}"
+
+    async def _each(self, begin: Callable[[], Iterator[Made]]) -> AsyncIterator[Made]:
+        """What an iterator gives, each piece had in a thread."""
+        parts = await self._run(begin)
+        while (some := await self._run(partial(next, parts, None))) is not None:
+            yield some
 
     async def _run(self, work: Callable[[], Made]) -> Made:
         self._require_usable()

@@ -12,6 +12,7 @@ from hashgrain.indexer.bulk import load_collection
 from hashgrain.indexer.cache_size import CacheStats, require_cache_bytes, require_max_staleness
 from hashgrain.indexer.collection import Collection
 from hashgrain.indexer.connection import DEFAULT_TIMEOUTS, Connection, Timeouts
+from hashgrain.indexer.duplicates import DuplicateGroup, NearPairs, duplicate_groups, near_pairs
 from hashgrain.indexer.fetching import fetch_ids
 from hashgrain.indexer.fields import Fields, Kind, fields_of
 from hashgrain.indexer.filters import Filter
@@ -369,6 +370,7 @@ class Index:
         payloads: bool = False,
         explain: bool = False,
         filter: Mapping[str, Any] | Filter | None = None,
+        collapse: int | None = None,
         fingerprint: str | None = None,
     ) -> list[Hit]:
         """Find the k nearest items of every query.
@@ -398,6 +400,11 @@ class Index:
                 write that gave the item the very same codes.
             filter: answer with items that match it only, as `{"tenant": "acme", "price": {"lt": 20}}`; see `filters`.
                 All budgets count such items only, and the default one is 512 of them (at least k).
+            collapse: of items that lie within this many bits of each other, by the distance of the ranking, only the
+                best is answered with: candidates are gone through in their order, and one is left out that is so near
+                to a better one which was not. It comes before `refine`. Where fewer than k are left, the search is done
+                again with four times as many `candidates`, until there are k or all buckets were read; the other
+                budgets are kept to.
             explain: give each `Hit` an `Explanation` of how it came about; takes longer.
             fingerprint: of the model that made the codes; checked against the index's.
 
@@ -409,7 +416,7 @@ class Index:
             StoreUnavailable: also where the deadline passed before there was any answer to any query.
         """
         request = SearchRequest(
-            k, rank, candidates, probes, radius, exact, payloads, within, refine, deadline, explain, filter
+            k, rank, candidates, probes, radius, exact, payloads, within, refine, deadline, explain, filter, collapse
         )
         return self.answer(codes, request, fingerprint)
 
@@ -464,6 +471,44 @@ class Index:
                 opened.shards, opened.searcher.search, items=items, queries=queries, k=k, seed=seed
             )
         )
+
+    def duplicates(
+        self, radius: int, rank: Rank = "total", *, progress: Callable[[int, int], None] | None = None
+    ) -> Iterator[DuplicateGroup]:
+        """Find the groups of near duplicates: items that are connected by steps of `radius` bits or less.
+
+        So items of one group may be farther apart, where others lie between them; items of two groups never are within
+        the radius. Of all pairs of items that stay as they are while the index is read, none is missed; an item that is
+        added, replaced or deleted meanwhile is looked at as it was before or after, or not at all. The index is read
+        once, at the beginning, into a temporary file (see `tempfile`) of at most 30 bytes per item, and 8 more for each
+        64 bits of code beyond the first 64. What is written then changes nothing, except that items with string ids
+        that are deleted before their group comes are left out. Memory holds 9 bytes per item, some MB, and the group
+        that is handed over.
+
+        Args:
+            radius: 0 (the same codes) or more, in bits.
+            rank: whose distance it is: `total` (fine + coarse Hamming distance), `fine` or `coarse`.
+            progress: told how many steps of how many are done.
+
+        Returns:
+            The groups, in no order that would mean something; nothing is read before the first is asked for.
+
+        Raises:
+            InvalidInput: the radius is below 0, or every item lies within it.
+            HashgrainError: the disk has no room for the file.
+            IndexMissing, IndexCorrupt, StoreUnavailable: also while the groups are gone through.
+        """
+        return self._meant.run(lambda opened: duplicate_groups(opened.shards, radius, rank, progress))
+
+    def duplicate_pairs(
+        self, radius: int, rank: Rank = "total", *, progress: Callable[[int, int], None] | None = None
+    ) -> Iterator[NearPairs]:
+        """Find all pairs of items within `radius` bits of each other, each once, some thousands at a time.
+
+        Arguments, errors and guarantees are those of `duplicates`. Memory holds 9 bytes per item until all are read,
+        then some MB, however many pairs there are.
+        """
+        return self._meant.run(lambda opened: near_pairs(opened.shards, radius, rank, progress))
 
     def cache_stats(self) -> CacheStats | None:
         """What this object keeps of the index, in figures; None where it was opened without `cache_bytes`."""

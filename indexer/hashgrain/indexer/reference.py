@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import ne
 from typing import Any
 
@@ -105,12 +105,13 @@ class ReferenceIndex:
         refine: int | None = None,
         payloads: bool = False,
         filter: Mapping[str, Any] | None = None,
+        collapse: int | None = None,
         buckets: Sequence[ReferenceBucket] | None = None,
     ) -> list[Hit]:
         """Find the k nearest items of every query; see `Index.search`. Nothing is late here, so no deadline is kept.
 
         Args:
-            codes, k, rank, candidates, probes, radius, within, exact, refine, payloads, filter: as there.
+            codes, k, rank, candidates, probes, radius, within, exact, refine, payloads, filter, collapse: as there.
             buckets: how the items are partitioned, in the order of the buckets' positions. Without it all of them lie
                 in one bucket, which every search reads.
 
@@ -129,10 +130,33 @@ class ReferenceIndex:
             within,
             refine,
             filter=filter,
+            collapse=collapse,
         )
         require_logits(codes, request)
         shelves = self._shelves(self._one_bucket() if buckets is None else buckets, request.by)
-        return [self._search_one(query, request, shelves) for query in codes]
+        return [self._search_widening(query, request, shelves) for query in codes]
+
+    def duplicate_pairs(self, radius: int, rank: Rank = "total") -> set[tuple[ItemId, ItemId, int]]:
+        """All pairs within a radius and their distances, the item with the smaller handle first."""
+        items = sorted(self._items.values(), key=lambda item: item.handle)
+        every = [(one, other, _between(one, other, rank)) for n, one in enumerate(items) for other in items[n + 1 :]]
+        return {(decode_id(one.encoded), decode_id(other.encoded), far) for one, other, far in every if far <= radius}
+
+    def duplicates(self, radius: int, rank: Rank = "total") -> list[tuple[list[ItemId], list[int]]]:
+        """The groups of connected items, each with the distances from its first one; see `Index.duplicates`."""
+        items = sorted(self._items.values(), key=lambda item: item.handle)
+        groups = []
+        left = list(items)
+        while left:
+            group = [left.pop(0)]
+            for one in group:  # which grows
+                group += [other for other in left if _between(one, other, rank) <= radius]
+                left = [other for other in left if _between(one, other, rank) > radius]
+            group.sort(key=lambda item: item.handle)
+            if len(group) > 1:
+                ids = [decode_id(item.encoded) for item in group]
+                groups.append((ids, [_between(group[0], item, rank) for item in group]))
+        return groups
 
     def __len__(self) -> int:
         return len(self._items)
@@ -159,13 +183,21 @@ class ReferenceIndex:
             for position, (bucket, encoded) in enumerate(zip(buckets, members, strict=True))
         ]
 
+    def _search_widening(self, query: HashCodes, request: SearchRequest, shelves: list[_Shelf]) -> Hit:
+        """Look farther, as long as near duplicates leave too few items and that is not forbidden."""
+        hit = self._search_one(query, request, shelves)
+        while request.collapse is not None and request.candidates and len(hit) < request.k and not hit.exact:
+            request = replace(request, candidates=4 * request.candidates)
+            hit = self._search_one(query, request, shelves)
+        return hit
+
     def _search_one(self, query: HashCodes, request: SearchRequest, shelves: list[_Shelf]) -> Hit:
         asked = _Asked.of(query, request, self.layout)
         read = _spend(sorted(shelves, key=asked.order), asked)
         unread = [shelf for shelf in shelves if shelf not in read]
         compared = [item for shelf in read for item in shelf.items]
         near = [item for item in compared if request.within is None or asked.distance(item) <= request.within]
-        best = sorted(near, key=asked.place)[: request.depth]
+        best = _apart(sorted(near, key=asked.place), request)
 
         # A stranger at the very distance of the last one might come before it: by its fine distance, or its handle.
         strangers = min((asked.bound(shelf) for shelf in unread), default=sys.maxsize)
@@ -214,24 +246,21 @@ class _Asked:
         return self.distance(item), _hamming(item.fine, self.fine), item.handle
 
     def distance(self, item: _Item) -> int:
-        return self._ranked(_hamming(item.fine, self.fine), _hamming(item.coarse, self.coarse))
+        return _ranked(_hamming(item.fine, self.fine), _hamming(item.coarse, self.coarse), self.request.rank)
 
     def order(self, shelf: _Shelf) -> tuple[int, int, int]:
         """What orders buckets, the smallest first."""
         fine, coarse = _hamming(shelf.bucket.fine, self.fine), _hamming(shelf.bucket.coarse, self.coarse)
-        return self._ranked(fine, coarse), fine, shelf.position
+        return _ranked(fine, coarse, self.request.rank), fine, shelf.position
 
     def bound(self, shelf: _Shelf) -> int:
         """No item of the bucket is nearer."""
         fine = max(0, _hamming(shelf.bucket.fine, self.fine) - shelf.bucket.fine_radius)
-        return self._ranked(fine, self.coarse_bound(shelf))
+        return _ranked(fine, self.coarse_bound(shelf), self.request.rank)
 
     def coarse_bound(self, shelf: _Shelf) -> int:
         """No item of the bucket has a coarse code that differs in fewer bits."""
         return max(0, _hamming(shelf.bucket.coarse, self.coarse) - shelf.bucket.coarse_radius)
-
-    def _ranked(self, fine: int, coarse: int) -> int:
-        return {"total": fine + coarse, "fine": fine, "coarse": coarse}[self.request.rank]
 
 
 def _spend(ordered: list[_Shelf], asked: _Asked) -> list[_Shelf]:
@@ -249,6 +278,28 @@ def _spend(ordered: list[_Shelf], asked: _Asked) -> list[_Shelf]:
     while len(read) < len(ordered) and sum(len(shelf.items) for shelf in read) < (request.candidates or 0):
         read.append(ordered[len(read)])
     return read
+
+
+def _apart(ordered: list[_Item], request: SearchRequest) -> list[_Item]:
+    """As many as are asked for; not those that a better one lies near to, one that is not left out itself."""
+    if request.collapse is None:
+        return ordered[: request.depth]
+    kept: list[_Item] = []
+    for item in ordered:
+        if len(kept) < request.depth and all(
+            _between(item, better, request.rank) > request.collapse for better in kept
+        ):
+            kept.append(item)
+    return kept
+
+
+def _ranked(fine: int, coarse: int, rank: Rank) -> int:
+    return {"total": fine + coarse, "fine": fine, "coarse": coarse}[rank]
+
+
+def _between(one: _Item, other: _Item, rank: Rank) -> int:
+    """The distance of two items."""
+    return _ranked(_hamming(one.fine, other.fine), _hamming(one.coarse, other.coarse), rank)
 
 
 def _hamming(left: Bits, right: Bits) -> int:

@@ -20,7 +20,12 @@ DEFAULT_CANDIDATES = 4096
 DEFAULT_MATCHES = 512
 """The default budget of a search with a filter: items that match it."""
 
-_INTEGERS = (("k", 1), ("candidates", 1), ("probes", 1), ("radius", 0), ("within", 0), ("refine", 1))
+WIDENED = 4
+"""By how much the budget `candidates` grows where `collapse` leaves fewer than k items."""
+
+_INTEGERS = (
+    ("k", 1), ("candidates", 1), ("probes", 1), ("radius", 0), ("within", 0), ("refine", 1), ("collapse", 0)
+)  # fmt: skip
 _INTEGER, _NUMBER = (int, np.integer), (int, float)
 _HOW_FAR = ("candidates", "probes", "radius", "within")
 
@@ -39,6 +44,7 @@ class SearchOptions(TypedDict, total=False):
     payloads: bool
     explain: bool
     filter: Mapping[str, Any] | Filter | None
+    collapse: int | None
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,8 @@ class SearchRequest:
         deadline: seconds after which the best so far is the answer.
         explain: whether the answer tells how it came about.
         filter: which items it is about, see `filters`; budgets count these only.
+        collapse: of items within this many bits of each other, by the distance of the ranking, answer with the best
+            only (see `collapsing`); where fewer than k are left, `candidates` grows.
 
     Raises:
         InvalidInput: a value is out of range, two of candidates, probes, radius, within and exact are given, or two
@@ -82,6 +90,7 @@ class SearchRequest:
     deadline: float | None = None
     explain: bool = False
     filter: Mapping[str, Any] | Filter | None = None
+    collapse: int | None = None
 
     def __post_init__(self) -> None:
         if self.rank not in RANKS:

@@ -23,8 +23,8 @@ class Hit:
     """The answer to one query; entry n of `ids`, `distances` and `payloads` belongs to the n-th nearest item.
 
     Attributes:
-        ids: the items, nearest first; fewer than k where fewer candidates were read, or are near enough. Where the
-            answer was refined, nearest by the query's margins.
+        ids: the items, nearest first; fewer than k where fewer candidates were read, are near enough, or lie
+            apart. Where the answer was refined, nearest by the query's margins.
         distances: uint16 (len(ids),), in bits: the Hamming distance of the ranking that was asked for, of a refined
             answer as well (where it need not ascend).
         payloads: the items' payloads (None for an item without), or None where they were not asked for.
@@ -32,7 +32,8 @@ class Hit:
         buckets: how many buckets they came from.
         complete_radius: r such that every item whose coarse code differs from the query's in r bits or less was read;
             all coarse bits where the whole index was, -1 where not even all with the query's own coarse code were.
-        exact: whether the answer is proven to be what the same search gives when it reads every bucket. Of a refined
+        exact: whether the answer is proven to be what the same search gives when it reads every bucket, also where
+            near duplicates are left out: what is kept depends on better items only. Of a refined
             answer: that the items which were refined are the best R of the whole index. A partial answer may be
             proven, too.
         partial: whether the deadline passed before all that was asked for was read; the answer is then the best of

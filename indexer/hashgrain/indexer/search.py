@@ -49,6 +49,7 @@ from hashgrain.indexer.selection import Selection, nothing_read
 from hashgrain.indexer.shard import Shard
 from hashgrain.indexer.spans import Candidates, Span
 from hashgrain.indexer.warming import warm_up
+from hashgrain.indexer.widening import widened
 
 _NEVER = Deadline(None)
 
@@ -77,7 +78,13 @@ class Searcher:
             StoreUnavailable: writers changed the index faster than it could be read, or the deadline passed before
                 anything was.
         """
-        warm_up(self._layout)  # before the deadline runs
+        warm_up(self._layout, request.collapse is not None)  # before the deadline runs
+        if request.collapse is not None:
+            return widened(self._search, codes, request)
+        return self._search(codes, request)
+
+    def _search(self, codes: HashCodes, request: SearchRequest) -> list[Hit]:
+        """Answer every query with the budget that is given."""
         groups = [codes]
         if len(codes) > GROUP:
             groups = [codes[start : start + GROUP] for start in range(0, len(codes), GROUP)]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hashgrain.codes.layout import CodeLayout
+from hashgrain.indexer.collapsing import collapse_candidates
 from hashgrain.indexer.identifiers import ItemId
 from hashgrain.indexer.payloads import Payload
 from hashgrain.indexer.probing import Probing
@@ -54,7 +55,10 @@ class Selection:
             request: what is asked.
             layout: the code lengths.
         """
-        winners = rank_candidates(candidates, queries, request)
+        if request.collapse is None:
+            winners = rank_candidates(candidates, queries, request)
+        else:
+            winners = collapse_candidates(candidates, queries, request, layout)
         unread = probing.unread(candidates.buckets, candidates.begin, candidates.end, winners.last)
         exact = (unread[1] > winners.last).tolist()
         if request.refine is not None:

@@ -120,7 +120,7 @@ class Shadow:
 
     def offer(self, shards: Sequence[Shard], codes: HashCodes, request: SearchRequest, hits: Sequence[Hit]) -> None:
         """Draw some of the queries that were just answered; does not wait."""
-        if request.exact or request.within is not None:
+        if request.exact or request.within is not None or request.collapse is not None:  # its k are not the nearest
             return
         share = self._stats.share
         drawn = [n for n in range(len(hits)) if self._random.random() < share]

@@ -22,8 +22,14 @@ from hashgrain.indexer.spans import Candidates, Span
 
 
 @cache
-def warm_up(layout: CodeLayout) -> None:
-    """Answer a query by hand from two buckets, so that no later one of this layout has to wait for the compiler."""
+def warm_up(layout: CodeLayout, collapse: bool = False) -> None:
+    """Answer a query by hand from two buckets, so that no later one of this layout has to wait for the compiler.
+
+    Args:
+        layout: the code lengths.
+        collapse: whether the query asks for that.
+    """
+    apart = 0 if collapse else None
     codes = HashCodes(np.zeros((2, layout.coarse_bytes), np.uint8), np.zeros((2, layout.fine_bytes), np.uint8))
     entries = pack_entries(codes.fine, codes.coarse, [0, 0], [0, 0], [NARROW, NARROW])
     whole = Directories([Directory(Partition.parse(b"", entries, layout, ""), live=2, pages=1)], layout)
@@ -39,7 +45,7 @@ def warm_up(layout: CodeLayout) -> None:
             for wanted in (whole.everywhere[:0], whole.everywhere):  # a filter copies the rows of few buckets
                 left = spans[0].filtered(wanted, lambda rows: np.ones(len(rows), np.bool_))
             spans = [left]
-        for request in (SearchRequest(1, probes=1), SearchRequest(1, within=0)):
+        for request in (SearchRequest(1, probes=1, collapse=apart), SearchRequest(1, within=0, collapse=apart)):
             probing = Probing(whole, queries)
             plan = Plan.of(probing, 1, request)
             candidates = Candidates.of(plan.buckets, plan.begin, plan.end, spans)

@@ -47,7 +47,7 @@ class TritonPythonModel:
             self._indexes = OpenIndexes(self._settings, self._encoder.contracts)
             self._kept = KeptCodes(self._settings.kept_pictures)
             self._shadow = ShadowMetrics(args["model_instance_name"]) if self._settings.shadow else None
-            warm_up(self._encoder.contract.layout)  # now, so that no request waits for the compiler
+            warm_up(self._encoder.contract.layout, collapse=True)  # now, so that no request waits for the compiler
         except HashgrainError as error:
             raise pb_utils.TritonModelException(str(error)) from error
 

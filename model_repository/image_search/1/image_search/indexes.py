@@ -143,4 +143,5 @@ class OpenIndexes:
             deadline=asked.deadline,
             payloads=asked.payloads,
             filter=asked.filter,
+            collapse=asked.collapse,
         )

@@ -10,7 +10,10 @@ from hashgrain.codes.errors import InvalidInput
 from hashgrain.indexer import Filter, SearchRequest
 from image_search.settings import Settings
 
-PARAMETERS = ("k", "rank", "candidates", "probes", "radius", "within", "exact", "refine", "deadline", "filter", "index")
+PARAMETERS = (
+    "k", "rank", "candidates", "probes", "radius", "within", "exact", "refine", "deadline", "filter", "collapse",
+    "index",
+)  # fmt: skip
 """The request parameters; see README.md beside config.pbtxt."""
 
 PAYLOADS = "payloads"
