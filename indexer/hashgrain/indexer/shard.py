@@ -49,7 +49,7 @@ class Shard:
     """
 
     def __init__(self, connection: Connection, keys: ShardKeys, header: Header, follows: bool = True) -> None:
-        self.connection = connection
+        self.connection = connection = connection.of(keys.meta)
         self.keys = keys
         self.header = header
         self._scripts: dict[str, Any] = {

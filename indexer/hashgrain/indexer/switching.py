@@ -77,7 +77,8 @@ def create_generation(
         open_shards(connection, require_name(name))
         declared = Fields.of(fields)
         with translated(connection.address):
-            number: Any = connection.client.eval(script("number"), 1, generations_key(name))
+            key = generations_key(name)
+            number: Any = connection.of(key).client.eval(script("number"), 1, key)
         stored = Generations(name).stored(number)
         create_shards(connection, stored, layout, fingerprint, shards, bucket_items, declared)
     finally:
@@ -112,9 +113,8 @@ def switch_generation(
             open_shards(connection, _numbered(name, number))
             _turn(connection, known.stored(number), PAST, LIVE)
             with translated(connection.address):
-                reply: Any = connection.client.eval(
-                    script("switch"), 1, generations_key(name), str(known.live), str(number)
-                )
+                key = generations_key(name)
+                reply: Any = connection.of(key).client.eval(script("switch"), 1, key, str(known.live), str(number))
             if reply[0] != b"ok":
                 _settle(connection, name)  # the generation that was turned live here is not to stay so
                 raise StoreError(
@@ -187,7 +187,7 @@ def _turn(connection: Connection, stored: str, state: str, into: str) -> None:
     for shard, header in enumerate(_headers(connection, stored)):
         keys = ShardKeys(stored, shard)
         with translated(connection.address):
-            connection.client.eval(turn, 2, keys.meta, keys.stamp, str(header.incarnation), state, into)
+            connection.of(keys.meta).client.eval(turn, 2, keys.meta, keys.stamp, str(header.incarnation), state, into)
 
 
 def _headers(connection: Connection, stored: str) -> list[Header]:

@@ -145,7 +145,7 @@ for bucket in pairs(raised) do
   call('SETRANGE', PARTITION, bucket.number * ENTRY + CODES, bucket.radii)
 end
 if next(raised) then
-  call('INCR', STAMP)
+  change_stamp(ARGV[4])
 end
 local reply = { 'ok', replaced }
 write_buckets(function(number, items)

@@ -59,5 +59,5 @@ call('HDEL', HOLES, number, new)
 for _, one in ipairs(moved) do
   call('SETRANGE', unpack(one))
 end
-call('INCR', STAMP)
+change_stamp(ARGV[4] .. ARGV[5] .. ARGV[7] .. ARGV[10] .. ARGV[11])
 return { 'ok', 1 }

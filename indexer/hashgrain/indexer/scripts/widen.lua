@@ -29,5 +29,5 @@ for at = 1, #text, bucket.width do
 end
 call('SET', bucket_key(number), table.concat(wide))
 call('SETRANGE', PARTITION, number * ENTRY + ENTRY - 1, '\8')
-call('INCR', STAMP)
+change_stamp(number .. bucket.entry)
 return { 'ok', 1 }

