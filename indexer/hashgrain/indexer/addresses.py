@@ -73,8 +73,8 @@ class Address:
         scheme, mark, rest = url.partition("://")
         if not mark or scheme not in _KINDS:
             raise InvalidInput(
-                "a Redis address begins with redis://, rediss:// or unix://, redis+cluster:// or redis+sentinel:// (rediss+ "
-                f"for TLS), got {scheme if mark else 'none'}"
+                "a Redis address begins with redis://, rediss:// or unix://, redis+cluster:// or redis+sentinel:// "
+                f"(rediss+ for TLS), got {scheme if mark else 'none'}"
             )
         plain, kind = _KINDS[scheme]
         try:

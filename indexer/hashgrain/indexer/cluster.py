@@ -1,8 +1,9 @@
 """Which server of a Redis Cluster holds a slot.
 
-redis-py's `NodesManager` keeps the map of slots and a pool of connections for each server. What goes wrong on the way is
-`routed`'s business rather than that of redis-py's `RedisCluster`: this follows ASK redirections, which would show one script a
-part of a shard only; it repeats late answers; and it computes the slot of every key of a command, where here all are of one.
+redis-py's `NodesManager` keeps the map of slots and a pool of connections for each server. What goes wrong on the way
+is `routed`'s business rather than that of redis-py's `RedisCluster`: this follows ASK redirections, which would show a
+script a part of a shard only; it repeats late answers; and it computes the slot of every key of a command, where here
+all are of one.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
+from weakref import WeakKeyDictionary
 
 import redis
 import redis.exceptions as foreign
@@ -23,8 +25,7 @@ from redis.maint_notifications import MaintNotificationsConfig
 from hashgrain.indexer.deadline import keeping_deadlines
 
 _OF_ONE_SERVER = ("host", "port", "db", "retry", "himport_registry")
-_MANY = 1 << 20  # replicas: as many as are asked for
-_ASKED_AGAIN_S = 1.0  # how many replicas a server has is asked so often where they are too few
+_ASKED_AGAIN_S = 1.0  # how many replicas a server has is asked so often
 
 
 def slot_of(key: str | bytes) -> int:
@@ -59,7 +60,7 @@ class Cluster:
             for name, value in settings.items()
             if name not in _OF_ONE_SERVER and not name.startswith(("maint_", "orig_"))
         }
-        self._replicas: dict[int, tuple[int, float]] = {}
+        self._replicas: WeakKeyDictionary[redis.ConnectionPool, _Replicas] = WeakKeyDictionary()
         self._readers: dict[str, redis.Redis] = {}
         self._lock = threading.Lock()
         try:
@@ -121,14 +122,13 @@ class Cluster:
         with suppress(redis.RedisError):  # what is known stays, and is tried again
             self._nodes.initialize(last_failed_node_name=name)
 
-    def replicas_of(self, server: redis.Redis) -> int:
-        """How many replicas a server was seen to have just now, or a large number."""
-        count, until = self._replicas.get(id(server.connection_pool), (_MANY, 0.0))
-        return count if time.monotonic() < until else _MANY
-
-    def note_replicas(self, server: redis.Redis, count: int) -> None:
-        """Take note of it."""
-        self._replicas[id(server.connection_pool)] = (count, time.monotonic() + _ASKED_AGAIN_S)
+    def replicas_of(self, server: Any, anew: bool = False) -> int:
+        """How many replicas a server has now, or had a moment ago unless it is to be asked anew."""
+        known = self._replicas.get(server.connection_pool)
+        if known is None or anew or known.until < time.monotonic():
+            connected = len(server.execute_command("ROLE")[2])
+            known = self._replicas[server.connection_pool] = _Replicas(connected, time.monotonic() + _ASKED_AGAIN_S)
+        return known.connected
 
     def close(self) -> None:
         """Close all connections; they open again when they are used."""
@@ -146,6 +146,11 @@ class Cluster:
         return client
 
 
+class _Replicas(NamedTuple):
+    connected: int
+    until: float
+
+
 class SlotWay:
     """To the server that holds one slot; see `routed.Way`."""
 
@@ -154,11 +159,35 @@ class SlotWay:
         self.recovery = cluster.recovery
         self.what = f"hash slot {slot}"
         self.moved, self.look_again = cluster.moved, cluster.look_again
-        self.replicas_of, self.note_replicas = cluster.replicas_of, cluster.note_replicas
+        self.replicas_of = cluster.replicas_of
 
     def now(self) -> Any:
         """See `Way`."""
         return self._cluster.primary(self._slot)
+
+
+class ReplicaWay(SlotWay):
+    """To a replica of that server, the same one as long as it answers; where none does, to the server itself."""
+
+    def __init__(self, cluster: Cluster, slot: int) -> None:
+        super().__init__(cluster, slot)
+        self.look_again = self._look_again
+        self._lost: set[str] = set()
+        self._chosen: tuple[str, Any] | None = None
+
+    def now(self) -> Any:
+        """See `Way`."""
+        chosen = self._chosen
+        if chosen is None:
+            chosen = self._chosen = self._cluster.replica(self._slot, self._lost)
+        return chosen[1]
+
+    def _look_again(self, lost: Any) -> None:
+        chosen, self._chosen = self._chosen, None
+        if chosen is not None and chosen[1] is lost:
+            # Those that failed before may answer again by now, if this one was the server itself.
+            self._lost = self._lost | {chosen[0]} if lost is not self._cluster.primary(self._slot) else set()
+        self._cluster.look_again(lost)
 
 
 def _node(host: str, port: int) -> ClusterNode:

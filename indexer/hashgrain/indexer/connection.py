@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from redis.retry import Retry
 
 from hashgrain.codes.errors import InvalidInput
 from hashgrain.indexer.addresses import Address, unreadable
-from hashgrain.indexer.cluster import Cluster, SlotWay, slot_of
+from hashgrain.indexer.cluster import Cluster, ReplicaWay, SlotWay, slot_of
 from hashgrain.indexer.deadline import keeping_deadlines
 from hashgrain.indexer.routed import Routed
 from hashgrain.indexer.store_errors import translated
@@ -123,8 +123,13 @@ class Connection:
         if part is None:
             waits = self.settings.wait_for_replicas
             routed = Routed(SlotWay(cluster, slot), waits, self._timeouts.read / 2)
-            part = self._parts[slot] = _Part(routed, self)
+            part = self._parts[slot] = _Part(routed, self, slot)
         return part
+
+    @property
+    def reader(self) -> Connection:
+        """The connection on which searches read: the same, unless the address asks for replicas."""
+        return self
 
     @property
     def is_cluster(self) -> bool:
@@ -142,7 +147,7 @@ class Connection:
         return self.address if cluster is None else cluster.name_of(slot_of(key))
 
     def scan(self, match: str, kind: str | None = None) -> Iterator[bytes]:
-        """Find keys on all servers, in small steps; one that a cluster moves meanwhile may be left out, or come twice."""
+        """Find keys on all servers, in small steps; one that moves meanwhile may be left out, or come twice."""
         for server in self.servers():
             yield from server.scan_iter(match=match, count=_AT_ONCE, _type=kind)
 
@@ -214,6 +219,11 @@ class Connection:
     def _find_cluster(self) -> Cluster | None:
         address, pool = self.settings, self.client.connection_pool
         if address.kind == "server" and (not address.hosts or not _is_one_of_many(pool)):
+            if address.read_from_replicas:
+                raise InvalidInput(
+                    f"Redis at {self.address} is no cluster: read_from_replicas needs one, or the addresses of "
+                    "Sentinels; or give those who only search the address of a replica"
+                )
             return None
         if pool.connection_kwargs.get("db"):
             raise InvalidInput(
@@ -225,9 +235,20 @@ class Connection:
 class _Part(Connection):
     """That of the keys of one slot."""
 
-    def __init__(self, client: redis.Redis, whole: Connection) -> None:
+    def __init__(self, client: redis.Redis, whole: Connection, slot: int) -> None:
         super().__init__(client, whole.settings, whole._timeouts)
         self._whole = whole
+        self._slot = slot
+        self._reader: Connection | None = None
+
+    @property
+    def reader(self) -> Connection:
+        cluster = self._in_cluster()
+        if cluster is None or not self.settings.read_from_replicas:
+            return self
+        if self._reader is None:
+            self._reader = _Part(Routed(ReplicaWay(cluster, self._slot)), self._whole, self._slot)
+        return self._reader
 
     def of(self, key: str) -> Connection:
         return self._whole.of(key)

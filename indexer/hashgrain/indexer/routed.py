@@ -1,10 +1,10 @@
 """A client of whichever server holds some keys now: it looks for the server anew where it has moved, failed or is not
 ready, and repeats what it was asked.
 
-Everything that is asked of it is repeated as a whole, be it a command or a pipeline. That must do no harm: of a write whose
-answer was lost nobody knows whether it was done. (It does none here: what adds replaces by id, what deletes deletes once,
-and what is to be done once says so by an argument that the script compares.) Answers that are merely late are repeated only
-where another server has taken over meanwhile: else the first may still be under way.
+Everything that is asked of it is repeated as a whole, be it a command or a pipeline. That must do no harm: of a write
+whose answer was lost nobody knows whether it was done. (It does none here: what adds replaces by id, what deletes
+deletes once, and what is to be done once says so by an argument that the script compares.) Answers that are merely late
+are asked for again only where another server has taken over meanwhile: else the first may still be under way.
 
 A key's server is never asked out of turn, by ASKING: while a slot is moved key by key, part of a shard is here and part
 there, and a script that saw one part would take the other for missing. So its keys wait for the end of the move.
@@ -64,11 +64,8 @@ class Way(Protocol):
     def look_again(self, lost: Any) -> None:
         """Find out who holds the keys; one server has not answered."""
 
-    def replicas_of(self, server: Any) -> int:
-        """How many replicas a server is known to have, or a large number."""
-
-    def note_replicas(self, server: Any, count: int) -> None:
-        """Take note of how many replicas a server has."""
+    def replicas_of(self, server: Any, anew: bool = False) -> int:
+        """How many replicas a server has now, or had a moment ago unless it is to be asked anew."""
 
 
 class Routed(redis.Redis):
@@ -96,8 +93,12 @@ class Routed(redis.Redis):
         """A pipeline of reads whose commands all go to that server."""
         return _RoutedPipeline(self)
 
-    def run(self, work: Callable[[Any], Made]) -> Made:
+    def run(self, work: Callable[[Any], Made], failed: tuple[Any, Exception] | None = None) -> Made:
         """Do something with the server that holds the keys, and all of it again while it cannot be done.
+
+        Args:
+            work: is given the server.
+            failed: a server (None if there was none) and how it has failed at this already.
 
         Raises:
             redis.exceptions.ClusterDownError: it could not be done for the time of recovery.
@@ -106,6 +107,9 @@ class Routed(redis.Redis):
         while True:
             server: Any = None
             try:
+                if failed is not None:
+                    (server, exc), failed = failed, None
+                    raise exc
                 server = self.way.now()
                 return work(server)
             except _LASTING:
@@ -152,11 +156,8 @@ class Routed(redis.Redis):
         for one in (reply, reached):
             if isinstance(one, Exception):
                 raise one
-        if reached < wanted:
-            connected = len(server.execute_command("ROLE")[2])
-            self.way.note_replicas(server, connected)
-            if reached < min(wanted, connected):
-                raise foreign.TimeoutError(f"{reached} replicas of {wanted} took the write within {self._wait_s:g} s")
+        if reached < wanted and reached < min(wanted, self.way.replicas_of(server, anew=True)):
+            raise foreign.TimeoutError(f"{reached} replicas of {wanted} took the write within {self._wait_s:g} s")
         return reply
 
 

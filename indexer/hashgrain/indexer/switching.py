@@ -27,6 +27,7 @@ from hashgrain.indexer.index import Index
 from hashgrain.indexer.keys import ShardKeys, generations_key
 from hashgrain.indexer.lifecycle import create_shards, open_shards, read_header
 from hashgrain.indexer.lua import script
+from hashgrain.indexer.spreading import shards_for
 from hashgrain.indexer.store_errors import translated
 
 
@@ -57,7 +58,7 @@ def create_generation(
     layout: CodeLayout,
     *,
     fingerprint: str | None = None,
-    shards: int = 1,
+    shards: int | None = None,
     bucket_items: int = BUCKET_ITEMS,
     fields: Mapping[str, Kind] | None = None,
     timeouts: Timeouts = DEFAULT_TIMEOUTS,
@@ -80,7 +81,9 @@ def create_generation(
             key = generations_key(name)
             number: Any = connection.of(key).client.eval(script("number"), 1, key)
         stored = Generations(name).stored(number)
-        create_shards(connection, stored, layout, fingerprint, shards, bucket_items, declared)
+        create_shards(
+            connection, stored, layout, fingerprint, shards_for(connection, stored, shards), bucket_items, declared
+        )
     finally:
         connection.close()
     return Index.open(redis_url, stored, timeouts=timeouts)
