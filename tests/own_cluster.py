@@ -5,7 +5,8 @@ from __future__ import annotations
 import socket
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,11 @@ class Node:
             self._process.wait()
 
     @property
+    def lives(self) -> bool:
+        """Whether its process runs."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
     def id(self) -> str:
         """What the cluster calls it."""
         return str(self.client.execute_command("CLUSTER MYID").decode())
@@ -103,7 +109,7 @@ class OwnCluster:
 
     def primary_of(self, key: str) -> Node:
         """The server that holds a key."""
-        slot = self.nodes[0].client.execute_command("CLUSTER KEYSLOT", key)
+        slot = self.slot_of(key)
         for node in self.nodes:
             try:
                 for first, last, (_, port, *_), *_ in _slots(node):
@@ -115,7 +121,7 @@ class OwnCluster:
 
     def has_moved_from(self, node: Node, key: str) -> bool:
         """Whether all servers that answer say that another one holds a key."""
-        slot = next(one for one in self.nodes if one is not node).client.execute_command("CLUSTER KEYSLOT", key)
+        slot = self.slot_of(key)
         holders = set()
         for one in self.nodes:
             try:
@@ -123,6 +129,32 @@ class OwnCluster:
             except redis.ConnectionError:
                 continue
         return node.port not in holders
+
+    @contextmanager
+    def moving(self, key: str, target: Node) -> Iterator[Callable[[int], bool]]:
+        """Move the slot of a key to another primary, key by key, as `redis-cli --cluster reshard` does.
+
+        Gives what moves so many of the keys, and says whether there was one; the slot is the target's in the end.
+        """
+        source, slot = self.primary_of(key), self.slot_of(key)
+        target.client.execute_command("CLUSTER SETSLOT", slot, "IMPORTING", source.id)
+        source.client.execute_command("CLUSTER SETSLOT", slot, "MIGRATING", target.id)
+
+        def move(count: int) -> bool:
+            keys = source.client.execute_command("CLUSTER GETKEYSINSLOT", slot, count)
+            if keys:
+                source.client.execute_command("MIGRATE", HOST, target.port, "", 0, 30_000, "KEYS", *keys)
+            return bool(keys)
+
+        yield move
+        while move(100):
+            pass
+        for node in (target, source, *(one for one in self.nodes[:3] if one not in (target, source))):
+            node.client.execute_command("CLUSTER SETSLOT", slot, "NODE", target.id)
+
+    def slot_of(self, key: str) -> int:
+        """The hash slot of a key."""
+        return int(next(node for node in self.nodes if node.lives).client.execute_command("CLUSTER KEYSLOT", key))
 
     def kill(self) -> None:
         """End all servers."""

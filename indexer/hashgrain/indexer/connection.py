@@ -141,6 +141,10 @@ class Connection:
         cluster = self._in_cluster()
         return [self.client] if cluster is None else cluster.primaries()
 
+    def server(self) -> redis.Redis:
+        """A client of the server that holds the keys now; of no use once another does."""
+        return self.client
+
     def server_of(self, key: str) -> str:
         """Which server holds a key: host and port, or the address where there is but one; errors as `of`."""
         cluster = self._in_cluster()
@@ -240,6 +244,10 @@ class _Part(Connection):
         self._whole = whole
         self._slot = slot
         self._reader: Connection | None = None
+
+    def server(self) -> redis.Redis:
+        cluster = self._in_cluster()
+        return self.client if cluster is None else cluster.primary(self._slot)
 
     @property
     def reader(self) -> Connection:

@@ -1,7 +1,7 @@
 """How the shards of an index lie on the servers of a cluster.
 
-A shard lies where its hash tag puts it, by CRC16: with as many shards as servers, one has often none and another two. So
-an index that is made without a number of shards gets the one that spreads best.
+A shard lies where its hash tag puts it, by CRC16: with as many shards as servers, one has often none and another two.
+So an index that is made without a number of shards gets the one that spreads best.
 """
 
 from __future__ import annotations
