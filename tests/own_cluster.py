@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import subprocess
 import time
@@ -64,6 +65,16 @@ class Node:
             self._process.kill()
             self._process.wait()
 
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Let it do nothing for as long as the block lasts."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
+
     @property
     def lives(self) -> bool:
         """Whether its process runs."""
@@ -118,6 +129,10 @@ class OwnCluster:
             except redis.ConnectionError:
                 continue
         raise AssertionError(f"nobody holds {key}")
+
+    def replica_of(self, primary: Node) -> Node:
+        """A replica of a server."""
+        return next(one for one in self.nodes if one.client.info("replication").get("master_port") == primary.port)
 
     def has_moved_from(self, node: Node, key: str) -> bool:
         """Whether all servers that answer say that another one holds a key."""

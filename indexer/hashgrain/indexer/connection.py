@@ -222,6 +222,8 @@ class Connection:
 
     def _find_cluster(self) -> Cluster | None:
         address, pool = self.settings, self.client.connection_pool
+        if address.kind == "server" and address.hosts and pool.connection_kwargs.get("db"):
+            pool = type(pool)(pool.connection_class, **{**pool.connection_kwargs, "db": 0})  # another may be refused
         if address.kind == "server" and (not address.hosts or not _is_one_of_many(pool)):
             if address.read_from_replicas:
                 raise InvalidInput(
@@ -229,7 +231,7 @@ class Connection:
                     "Sentinels; or give those who only search the address of a replica"
                 )
             return None
-        if pool.connection_kwargs.get("db"):
+        if self.client.connection_pool.connection_kwargs.get("db"):
             raise InvalidInput(
                 f"Redis at {self.address} is a cluster, which has database 0 only; leave the number out of the address"
             )
