@@ -34,7 +34,7 @@ class Node:
 
     def __init__(self, folder: Path, *options: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.port, self.bus = _free_ports(2)
+        self.port, self.bus = free_ports(2)
         self.name = f"{HOST}:{self.port}"
         settings = {
             "bind": HOST,
@@ -212,7 +212,8 @@ def _slots(node: Node) -> list[Any]:
         node.client.connection_pool.release(link)
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on now."""
     probes = [socket.socket() for _ in range(count)]
     try:
         for probe in probes:

@@ -9,13 +9,13 @@
 `rediss+cluster://` and `rediss+sentinel://` speak TLS. Beside the settings that redis-py knows, an address may carry
 
     read_from_replicas=true     searches ask replicas, which may be behind (a cluster, or Sentinels)
-    wait_for_replicas=1         a write is acknowledged when so many replicas have it, too
-
+    wait_for_replicas=1         a write is acknowledged when so many replicas have it, too, or all that are connected
+    sentinel_password=...       (and sentinel_username) of the Sentinels, which are else asked without
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
@@ -35,6 +35,8 @@ _KINDS: dict[str, tuple[str, Kind]] = {
 
 _PORTS = {"server": 6379, "cluster": 6379, "sentinel": 26379}
 
+_OWN = ("read_from_replicas", "wait_for_replicas", "sentinel_username", "sentinel_password")
+
 _MOST_REPLICAS = 16
 
 
@@ -48,16 +50,18 @@ class Address:
         url: as redis-py takes it, of the first host.
         hosts: host and port of each; none of a socket.
         service: that the Sentinels watch, or empty.
-        read_from_replicas, wait_for_replicas: see the module.
+        read_from_replicas, wait_for_replicas, sentinel_username, sentinel_password: see the module.
     """
 
     shown: str
     kind: Kind
-    url: str
+    url: str = field(repr=False)
     hosts: tuple[tuple[str, int], ...]
     service: str = ""
     read_from_replicas: bool = False
     wait_for_replicas: int = 0
+    sentinel_username: str = field(default="", repr=False)
+    sentinel_password: str = field(default="", repr=False)
 
     @classmethod
     def read(cls, url: object) -> Address:
@@ -114,6 +118,8 @@ class Address:
             unquote(service),
             _flag("read_from_replicas", own.get("read_from_replicas", "false")),
             _count("wait_for_replicas", own.get("wait_for_replicas", "0")),
+            own.get("sentinel_username", ""),
+            own.get("sentinel_password", ""),
         )
 
 
@@ -123,7 +129,8 @@ def unreadable(shown: str) -> InvalidInput:
         f"cannot read the Redis address {shown}; write it as redis://user:password@host:6379/0, "
         "rediss:// for TLS, unix:///path/to/socket, redis+cluster://host:6379,host:6379 or "
         "redis+sentinel://host:26379/service/0; escape special characters of a password by %, "
-        "and use only settings that redis-py knows, read_from_replicas and wait_for_replicas"
+        ""
+        f"and use only settings that redis-py knows, {', '.join(_OWN)}"
     )
 
 
@@ -144,7 +151,7 @@ def _settings(query: str) -> tuple[dict[str, str], str]:
     own, rest = {}, []
     for part in query.split("&") if query else []:
         name, _, value = part.partition("=")
-        if name in ("read_from_replicas", "wait_for_replicas"):
+        if name in _OWN:
             own[name] = unquote(value)
         else:
             rest.append(part)

@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import random
 import threading
-import time
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, NamedTuple, cast
-from weakref import WeakKeyDictionary
+from typing import Any, cast
 
 import redis
 import redis.exceptions as foreign
@@ -23,9 +21,9 @@ from redis.crc import key_slot
 from redis.maint_notifications import MaintNotificationsConfig
 
 from hashgrain.indexer.deadline import keeping_deadlines
+from hashgrain.indexer.routed import ReplicaCounts
 
 _OF_ONE_SERVER = ("host", "port", "db", "retry", "himport_registry")
-_ASKED_AGAIN_S = 1.0  # how many replicas a server has is asked so often
 
 
 def slot_of(key: str | bytes) -> int:
@@ -60,7 +58,7 @@ class Cluster:
             for name, value in settings.items()
             if name not in _OF_ONE_SERVER and not name.startswith(("maint_", "orig_"))
         }
-        self._replicas: WeakKeyDictionary[redis.ConnectionPool, _Replicas] = WeakKeyDictionary()
+        self.replicas_of = ReplicaCounts().of
         self._readers: dict[str, redis.Redis] = {}
         self._lock = threading.Lock()
         try:
@@ -122,14 +120,6 @@ class Cluster:
         with suppress(redis.RedisError):  # what is known stays, and is tried again
             self._nodes.initialize(last_failed_node_name=name)
 
-    def replicas_of(self, server: Any, anew: bool = False) -> int:
-        """How many replicas a server has now, or had a moment ago unless it is to be asked anew."""
-        known = self._replicas.get(server.connection_pool)
-        if known is None or anew or known.until < time.monotonic():
-            connected = len(server.execute_command("ROLE")[2])
-            known = self._replicas[server.connection_pool] = _Replicas(connected, time.monotonic() + _ASKED_AGAIN_S)
-        return known.connected
-
     def close(self) -> None:
         """Close all connections; they open again when they are used."""
         clients = [node.redis_connection for node in self._nodes.nodes_cache.values()]
@@ -144,11 +134,6 @@ class Cluster:
                     cast(Any, self._nodes).create_redis_connections([node])
         client: redis.Redis = node.redis_connection
         return client
-
-
-class _Replicas(NamedTuple):
-    connected: int
-    until: float
 
 
 class SlotWay:

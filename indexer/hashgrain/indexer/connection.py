@@ -6,7 +6,7 @@ import math
 import threading
 import warnings
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import redis
@@ -17,7 +17,8 @@ from hashgrain.codes.errors import InvalidInput
 from hashgrain.indexer.addresses import Address, unreadable
 from hashgrain.indexer.cluster import Cluster, ReplicaWay, SlotWay, slot_of
 from hashgrain.indexer.deadline import keeping_deadlines
-from hashgrain.indexer.routed import Routed
+from hashgrain.indexer.routed import OneWay, Routed
+from hashgrain.indexer.sentinels import Sentinels
 from hashgrain.indexer.store_errors import translated
 
 READ_BYTES = 1 << 18
@@ -103,9 +104,13 @@ class Connection:
             settings["decode_responses"] = False
             client.connection_pool.connection_class = keeping_deadlines(client.connection_pool.connection_class)
             client.connection_pool.connection_class(**settings)
+            if address.kind == "sentinel":
+                return _Watched(Sentinels(address, settings), address, timeouts)
         except (ValueError, TypeError):
             # Not `from exc`: what urllib says of a broken address can quote a part of the password.
             raise unreadable(address.shown) from None
+        if address.wait_for_replicas:
+            return _Waiting(client, address, timeouts)
         return cls(client, address, timeouts)
 
     def of(self, key: str) -> Connection:
@@ -221,7 +226,9 @@ class Connection:
         return self._cluster
 
     def _find_cluster(self) -> Cluster | None:
-        address, pool = self.settings, self.client.connection_pool
+        address, pool = self.settings, self.server().connection_pool
+        if address.kind == "sentinel":
+            return None
         if address.kind == "server" and address.hosts and pool.connection_kwargs.get("db"):
             pool = type(pool)(pool.connection_class, **{**pool.connection_kwargs, "db": 0})  # another may be refused
         if address.kind == "server" and (not address.hosts or not _is_one_of_many(pool)):
@@ -231,7 +238,7 @@ class Connection:
                     "Sentinels; or give those who only search the address of a replica"
                 )
             return None
-        if self.client.connection_pool.connection_kwargs.get("db"):
+        if self.server().connection_pool.connection_kwargs.get("db"):
             raise InvalidInput(
                 f"Redis at {self.address} is a cluster, which has database 0 only; leave the number out of the address"
             )
@@ -268,6 +275,41 @@ class _Part(Connection):
 
     def _in_cluster(self) -> Cluster | None:
         return self._whole._in_cluster()
+
+
+class _Waiting(Connection):
+    """To a server whose writes are to be with its replicas as well."""
+
+    def __init__(self, server: redis.Redis, address: Address, timeouts: Timeouts) -> None:
+        way = OneWay(server, timeouts.recovery, address.shown)
+        super().__init__(Routed(way, address.wait_for_replicas, timeouts.read / 2), address, timeouts)
+        self._server = server
+
+    def server(self) -> redis.Redis:
+        return self._server
+
+    def close(self) -> None:
+        self._server.connection_pool.disconnect()
+        super().close()
+
+
+class _Watched(_Waiting):
+    """To a service that Sentinels watch."""
+
+    def __init__(self, sentinels: Sentinels, address: Address, timeouts: Timeouts) -> None:
+        super().__init__(sentinels.primary(), address, timeouts)
+        self._reader: Connection = self
+        if address.read_from_replicas:
+            self._reader = _Waiting(sentinels.replica(), replace(address, wait_for_replicas=0), timeouts)
+
+    @property
+    def reader(self) -> Connection:
+        return self._reader
+
+    def close(self) -> None:
+        super().close()
+        if self._reader is not self:
+            self._reader.close()
 
 
 def _is_one_of_many(pool: redis.ConnectionPool) -> bool:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
+from weakref import WeakKeyDictionary
 
 import redis
 import redis.exceptions as foreign
@@ -26,6 +27,8 @@ Made = TypeVar("Made")
 
 FIRST_WAIT_S = 0.002
 LONGEST_WAIT_S = 0.2
+
+_ASKED_AGAIN_S = 1.0  # how many replicas a server has is asked so often
 
 _WRITES = frozenset({"EVAL", "EVALSHA", "UNLINK", "DEL", "SET", "HSET"})
 
@@ -66,6 +69,41 @@ class Way(Protocol):
 
     def replicas_of(self, server: Any, anew: bool = False) -> int:
         """How many replicas a server has now, or had a moment ago unless it is to be asked anew."""
+
+
+class ReplicaCounts:
+    """How many replicas servers have, asked once in a second."""
+
+    def __init__(self) -> None:
+        self._known: WeakKeyDictionary[Any, tuple[int, float]] = WeakKeyDictionary()
+
+    def of(self, server: Any, anew: bool = False) -> int:
+        """How many a server has now, or had a moment ago unless it is to be asked anew."""
+        known = self._known.get(server.connection_pool)
+        if known is None or anew or known[1] < time.monotonic():
+            known = len(server.execute_command("ROLE")[2]), time.monotonic() + _ASKED_AGAIN_S
+            self._known[server.connection_pool] = known
+        return known[0]
+
+
+class OneWay:
+    """To a server, or to one that redis-py looks for by itself; see `Way`."""
+
+    def __init__(self, server: redis.Redis, recovery: float, what: str) -> None:
+        self._server = server
+        self.recovery = recovery
+        self.what = what
+        self.replicas_of = ReplicaCounts().of
+
+    def now(self) -> Any:
+        """See `Way`."""
+        return self._server
+
+    def moved(self, exc: foreign.MovedError) -> None:
+        """See `Way`."""
+
+    def look_again(self, lost: Any) -> None:
+        """See `Way`."""
 
 
 class Routed(redis.Redis):
@@ -137,7 +175,7 @@ class Routed(redis.Redis):
             wait = min(2 * wait, LONGEST_WAIT_S) or FIRST_WAIT_S
             if time.monotonic() + wait - begun > self.way.recovery:
                 raise foreign.ClusterDownError(
-                    f"no server could answer for {self.way.what} within {self.way.recovery:g} s, at last: {error}"
+                    f"no server could answer for {self.way.what} within {self.way.recovery:g} s, at last: {_short(error)}"
                 ) from error
             if wait >= seconds_left():
                 raise foreign.TimeoutError("the deadline of the search passed") from error
@@ -183,6 +221,10 @@ def _executed(server: Any, stack: Sequence[Any], scripts: set[Any], raise_on_err
             pipe.annotate_exception(reply, number, command[0])
             raise reply
     return replies
+
+
+def _short(error: Exception) -> str:
+    return str(error).partition(" : <")[0][:300]  # of Sentinels that do not answer, redis-py shows all settings
 
 
 def is_passing(error: Exception) -> bool:

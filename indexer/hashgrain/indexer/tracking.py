@@ -157,7 +157,7 @@ class Tracking:
             raise
 
     def _connect(self) -> None:
-        pool = self._connection.client.connection_pool
+        pool = self._connection.server().connection_pool
         link: Any = pool.connection_class(**{**pool.connection_kwargs, "protocol": 3})
         try:
             link.connect()
