@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +25,24 @@ NODE_TIMEOUT_MS = 1500
 """After which the others call a server failed: as short as a busy machine allows."""
 
 
+@dataclass(frozen=True)
+class Certificate:
+    """Where a certificate, which vouches for itself, and its key are."""
+
+    file: Path
+    key: Path
+
+
 class Node:
     """One server of a cluster.
 
     Args:
         folder: for what it writes.
-        options: more of them, as on its command line.
+        program: the server's.
+        tls: a certificate for 127.0.0.1 by which it speaks TLS alone, or None.
     """
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, program: Path, tls: Certificate | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.port, self.bus = free_ports(2)
         self.name = f"{HOST}:{self.port}"
@@ -47,11 +57,13 @@ class Node:
             "dir": str(folder),
             "save": "",
             "appendonly": "no",
+            **({} if tls is None else _over_tls(tls, self.port)),
         }
         given = (part for key, value in settings.items() for part in (f"--{key}", value))
-        self._command = [str(get_binary_path()), *given]
-        self._command += options
-        self.client: Any = redis.Redis(host=HOST, port=self.port, socket_timeout=30, retry=Retry(NoBackoff(), 0))
+        self._command = [str(program), *given]
+        secure: dict[str, Any] = {} if tls is None else {"ssl": True, "ssl_ca_certs": str(tls.file)}
+        once = Retry(NoBackoff(), 0)
+        self.client: Any = redis.Redis(host=HOST, port=self.port, socket_timeout=30, retry=once, **secure)
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -91,13 +103,15 @@ class OwnCluster:
 
     Args:
         folder: for what the servers write.
-        options: more of them, as on the servers' command lines.
+        program, tls: see `Node`.
     """
 
-    def __init__(self, folder: Path, *options: str) -> None:
-        self.nodes = [Node(folder / str(number), *options) for number in range(6)]
-        self.url = f"redis://{self.nodes[0].name}/0"
-        self.several = "redis+cluster://" + ",".join(node.name for node in self.nodes)
+    def __init__(self, folder: Path, program: Path | None = None, tls: Certificate | None = None) -> None:
+        found = program or Path(get_binary_path())
+        self.nodes = [Node(folder / str(number), found, tls) for number in range(6)]
+        scheme = "redis" if tls is None else "rediss"
+        self.url = f"{scheme}://{self.nodes[0].name}/0"
+        self.several = f"{scheme}+cluster://" + ",".join(node.name for node in self.nodes)
 
     def start(self) -> None:
         """Start the servers, join them, and wait until they agree."""
@@ -183,6 +197,19 @@ class OwnCluster:
         linked = replication["role"] == "master" or replication["master_link_status"] == "up"
         replicas = sum(len(nodes) for _, _, _, *nodes in _slots(node))
         return bool(state == "ok" and linked and replicas >= 3 and len(_slots(node)) >= 3)
+
+
+def _over_tls(tls: Certificate, port: int) -> dict[str, str]:
+    return {
+        "port": "0",
+        "tls-port": str(port),
+        "tls-cluster": "yes",
+        "tls-replication": "yes",
+        "tls-auth-clients": "no",
+        "tls-cert-file": str(tls.file),
+        "tls-key-file": str(tls.key),
+        "tls-ca-cert-file": str(tls.file),
+    }
 
 
 def eventually(holds: Callable[[], Any]) -> None:

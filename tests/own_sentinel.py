@@ -27,9 +27,8 @@ class OwnSentinel:
         self._folder = folder
         self.ports = free_ports(3)
         self.url = f"redis+sentinel://{HOST}:{self.ports[2]}/{SERVICE}/0"
-        self.clients: list[Any] = [
-            redis.Redis(host=HOST, port=port, retry=Retry(NoBackoff(), 0)) for port in self.ports
-        ]
+        once = Retry(NoBackoff(), 0)
+        self.clients: list[Any] = [redis.Redis(host=HOST, port=port, retry=once) for port in self.ports]
         self._processes: list[subprocess.Popen[bytes]] = []
 
     def start(self) -> None:

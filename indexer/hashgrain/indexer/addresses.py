@@ -97,13 +97,13 @@ class Address:
         own, query = _settings(parts.query)
         service, path = "", parts.path
         if kind == "sentinel":
-            _, service, *database = parts.path.split("/", 2)
+            service, _, database = parts.path.lstrip("/").partition("/")
             if not service:
                 raise InvalidInput(
                     f"{scheme}://{shown_hosts} does not say which service is meant; write it as "
                     "redis+sentinel://host:26379/service/0"
                 )
-            path = f"/{database[0] if database else 0}"
+            path = f"/{database or 0}"
         shown = f"{scheme}://{shown_hosts}{parts.path}"
         if kind == "server" and not query and not own:
             for_redis = url

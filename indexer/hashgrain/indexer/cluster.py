@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, cast
 
@@ -20,7 +19,6 @@ from redis.cluster import ClusterNode, NodesManager
 from redis.crc import key_slot
 from redis.maint_notifications import MaintNotificationsConfig
 
-from hashgrain.indexer.deadline import keeping_deadlines
 from hashgrain.indexer.routed import ReplicaCounts
 
 _OF_ONE_SERVER = ("host", "port", "db", "retry", "himport_registry")
@@ -31,19 +29,12 @@ def slot_of(key: str | bytes) -> int:
     return key_slot(key if isinstance(key, bytes) else key.encode())
 
 
-class PunctualPool(redis.ConnectionPool):
-    """A pool of connections that keep to deadlines."""
-
-    def __init__(self, connection_class: type[Any] = redis.Connection, **settings: Any) -> None:
-        super().__init__(keeping_deadlines(connection_class), **settings)
-
-
 class Cluster:
     """A cluster as it is known now; making the object connects. Safe to share between threads.
 
     Args:
         hosts: servers of it that are asked first.
-        settings: of every connection, as redis-py's pools take them, but for host and port.
+        like: a pool of connections to one of them, whose settings all others get.
         recovery: seconds for which a server is looked for that does not answer.
 
     Raises:
@@ -51,14 +42,15 @@ class Cluster:
         redis.exceptions.RedisClusterException: one does, and is of no cluster.
     """
 
-    def __init__(self, hosts: tuple[tuple[str, int], ...], settings: Mapping[str, Any], recovery: float) -> None:
+    def __init__(self, hosts: tuple[tuple[str, int], ...], like: redis.ConnectionPool, recovery: float) -> None:
         self.recovery = recovery
         self._settings = {
             name: value
-            for name, value in settings.items()
+            for name, value in like.connection_kwargs.items()
             if name not in _OF_ONE_SERVER and not name.startswith(("maint_", "orig_"))
         }
         self.replicas_of = ReplicaCounts().of
+        self._settings["connection_class"] = like.connection_class
         self._readers: dict[str, redis.Redis] = {}
         self._lock = threading.Lock()
         try:
@@ -66,7 +58,6 @@ class Cluster:
                 startup_nodes=[_node(*host) for host in hosts],
                 from_url=True,
                 require_full_coverage=False,
-                connection_pool_class=PunctualPool,
                 maint_notifications_config=MaintNotificationsConfig(enabled=False),
                 **self._settings,
             )
@@ -102,7 +93,7 @@ class Cluster:
             reader = self._readers.get(node.name)
             if reader is None:
                 settings = {**self._settings, "redis_connect_func": _read_only}
-                pool = PunctualPool(host=node.host, port=node.port, **settings)
+                pool = redis.ConnectionPool(host=node.host, port=node.port, **settings)
                 reader = self._readers[node.name] = redis.Redis(connection_pool=pool)
         return node.name, reader
 

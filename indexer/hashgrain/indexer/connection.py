@@ -242,7 +242,7 @@ class Connection:
             raise InvalidInput(
                 f"Redis at {self.address} is a cluster, which has database 0 only; leave the number out of the address"
             )
-        return Cluster(address.hosts, pool.connection_kwargs, self._timeouts.recovery)
+        return Cluster(address.hosts, pool, self._timeouts.recovery)
 
 
 class _Part(Connection):

@@ -175,7 +175,8 @@ class Routed(redis.Redis):
             wait = min(2 * wait, LONGEST_WAIT_S) or FIRST_WAIT_S
             if time.monotonic() + wait - begun > self.way.recovery:
                 raise foreign.ClusterDownError(
-                    f"no server could answer for {self.way.what} within {self.way.recovery:g} s, at last: {_short(error)}"
+                    f"no server could answer for {self.way.what} within {self.way.recovery:g} s, at last: "
+                    f"{_short(error)}"
                 ) from error
             if wait >= seconds_left():
                 raise foreign.TimeoutError("the deadline of the search passed") from error
