@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 import redis
 
+from called_here import called_here
 from cluster_use import LAYOUT, Use, names_of, require_every_item_once
 from hashgrain.codes.errors import IndexMissing, InvalidInput, StoreError, StoreUnavailable
 from hashgrain.indexer import (
@@ -123,11 +125,14 @@ def test_all_that_is_done_with_an_index_is_done_on_a_cluster(cluster: OwnCluster
 
 
 def test_a_job_is_shared_through_a_cluster(cluster: OwnCluster) -> None:
-    job = Job("photos", "f00d", "x", "[]")
-    with JobQueue(cluster.several, job) as one, JobQueue(cluster.url, job) as two:
-        assert one.lead(10)[0] == "leads"
-        assert two.lead(10)[0] == "other"
-        assert one.report().state == "feeding"
+    for name in ("photos", "a", "b", "c"):  # on several servers
+        job = Job(name, "f00d", "x", "[]")
+        with JobQueue(cluster.several, job) as one, JobQueue(cluster.url, job) as two:
+            assert one.lead(10)[0] == "leads"
+            assert two.lead(10)[0] == "other"
+            assert one.report().state == "feeding"
+            assert list(one.rejected()) == []
+    assert sum(node.client.dbsize() > 0 for node in cluster.nodes[:3]) > 1
 
 
 def test_each_role_does_what_it_must_on_a_cluster_and_not_more(cluster: OwnCluster) -> None:
@@ -263,3 +268,19 @@ def test_what_does_not_fit_a_cluster_is_refused(cluster: OwnCluster, redis_url: 
     with pytest.raises(StoreError, match="(?i)cluster"):
         Index.open("redis+cluster://127.0.0.1:1", "x")
     assert Connection.to(cluster.url + "?protocol=2").is_cluster
+
+
+def test_commands_take_the_address_of_a_cluster(
+    cluster: OwnCluster, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HASHGRAIN_REDIS", cluster.several)
+    run = called_here(capsys)
+    assert run("index", "create", "x")[0] == 0
+    code, out, _ = run("index", "stats", "x", "--json")
+    assert (code, json.loads(out)["shards"] >= 3) == (0, True)
+    assert run("index", "list") == (0, "x\n", "")
+    assert run("index", "check", "x")[0] == 0
+    code, out, _ = run("doctor", "--redis", cluster.url)
+    assert "3 servers of a cluster" in out
+    assert run("index", "drop", "x", "--yes")[0] == 0
+    assert run("index", "list")[1] == ""

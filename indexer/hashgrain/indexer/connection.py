@@ -179,7 +179,12 @@ class Connection:
         """
         with translated(self.address):
             for server in self.servers():
-                server.ping()
+                try:
+                    server.ping()
+                except redis.ConnectionError:
+                    if self._cluster is not None:
+                        self._cluster.look_again(server)  # so that another may be asked the next time
+                    raise
 
     def require_no_eviction(self) -> None:
         """Connect, and warn where Redis would throw away buckets when its memory is full.
