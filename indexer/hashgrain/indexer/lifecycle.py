@@ -248,9 +248,13 @@ def _unlink_items(connection: Connection, name: str, keys: Sequence[ShardKeys]) 
     has left behind, nothing else tells.
     """
     headers = {shard.meta.encode() for shard in keys}
-    rest = (key for key in connection.scan(index_keys(name)) if key not in headers)
-    while found := list(islice(rest, _AT_ONCE)):
-        connection.unlink(found)
+    again = True
+    while again:  # of a cluster in which slots move, one scan may miss keys
+        again = False
+        rest = (key for key in connection.scan(index_keys(name)) if key not in headers)
+        while found := list(islice(rest, _AT_ONCE)):
+            connection.unlink(found)
+            again = connection.is_cluster
 
 
 def _live_names(connection: Connection) -> Iterator[str]:
