@@ -144,6 +144,11 @@ class OwnCluster:
                 continue
         raise AssertionError(f"nobody holds {key}")
 
+    def primaries(self) -> list[Node]:
+        """The servers that hold slots."""
+        ports = {ports[1] for _, _, ports, *_ in _slots(next(node for node in self.nodes if node.lives))}
+        return [node for node in self.nodes if node.port in ports]
+
     def replica_of(self, primary: Node) -> Node:
         """A replica of a server."""
         return next(one for one in self.nodes if one.client.info("replication").get("master_port") == primary.port)
@@ -178,7 +183,8 @@ class OwnCluster:
         yield move
         while move(100):
             pass
-        for node in (target, source, *(one for one in self.nodes[:3] if one not in (target, source))):
+        others = [one for one in self.primaries() if one not in (target, source)]
+        for node in (target, source, *others):
             node.client.execute_command("CLUSTER SETSLOT", slot, "NODE", target.id)
 
     def slot_of(self, key: str) -> int:

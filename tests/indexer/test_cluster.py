@@ -233,6 +233,16 @@ def test_a_shard_whose_keys_move_for_too_long_is_told_and_nothing_is_half_done(c
         assert index.add(range(270, 380), CODES[270:380]).added == 100
 
 
+def test_a_search_waits_for_a_silent_server_no_longer_than_its_deadline(cluster: OwnCluster) -> None:
+    with Index.create(cluster.url, "x", LAYOUT, shards=4) as index:
+        index.add(range(100), CODES[:100])
+        wanted = [as_plain(hit) for hit in index.search(CODES[:2], 3, exact=True)]
+        silent = cluster.primary_of(ShardKeys("x", 0).meta)
+        with silent.stopped(), pytest.raises(StoreUnavailable, match="within the deadline of 0.2 s"):
+            index.search(CODES[:2], 3, exact=True, deadline=0.2)
+        assert [as_plain(hit) for hit in index.search(CODES[:2], 3, exact=True)] == wanted
+
+
 def test_replicas_are_read_where_the_address_says_so(cluster: OwnCluster) -> None:
     url = cluster.several + "?wait_for_replicas=1"
     with (

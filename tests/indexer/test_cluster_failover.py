@@ -93,3 +93,21 @@ def test_a_primary_is_killed_in_the_middle_of_a_bulk_load(cluster: OwnCluster, m
         assert [int(hit.distances[0]) for hit in hits] == [0] * 50
     alive = next(node for node in cluster.nodes if node.lives)
     assert check_index(f"redis://{alive.name}/0", "x").findings == ()
+
+
+@pytest.mark.long
+def test_servers_fail_and_slots_move_one_after_another_for_a_minute(cluster: OwnCluster) -> None:
+    """Each primary in turn is killed and comes back as a replica, and in between a slot changes its place."""
+    with Use(cluster.several + "?wait_for_replicas=1", Timeouts()) as use:
+        for round_ in range(8):
+            use.go_on()
+            key = ShardKeys("x", round_ % 4).meta
+            primary = cluster.primary_of(key)
+            kill_primary(cluster, key)
+            use.go_on()
+            primary.start()
+            cluster.wait_until_whole()
+            target = next(node for node in cluster.primaries() if node is not cluster.primary_of(key))
+            with cluster.moving(key, target) as move:
+                move(5)
+    require_every_item_once(cluster.several, use)

@@ -179,6 +179,7 @@ class Routed(redis.Redis):
                     f"{_short(error)}"
                 ) from error
             if wait >= seconds_left():
+                time.sleep(seconds_left())
                 raise foreign.TimeoutError("the deadline of the search passed") from error
             time.sleep(wait)
             self.way.look_again(server)
