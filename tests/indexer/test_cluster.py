@@ -30,7 +30,8 @@ from hashgrain.indexer.keys import ShardKeys
 from hashgrain.indexer.roles import ROLES, acl_rules
 from hashgrain.queue import Job, JobQueue
 from hashgrain.transfer import dump_index, load_index
-from own_cluster import Node, OwnCluster, eventually
+from own_cluster import Node, OwnCluster, eventually, free_ports
+from own_redis import OwnRedis
 from plain_answers import as_plain
 from random_codes import random_codes
 from stored_buckets import stored_buckets
@@ -243,6 +244,26 @@ def test_a_search_waits_for_a_silent_server_no_longer_than_its_deadline(cluster:
         assert [as_plain(hit) for hit in index.search(CODES[:2], 3, exact=True)] == wanted
 
 
+def test_an_answer_that_is_late_is_not_asked_for_again(cluster: OwnCluster) -> None:
+    with Index.create(cluster.url, "x", LAYOUT, shards=1, timeouts=Timeouts(read=0.3)) as index:
+        index.add([1], CODES[:1])
+        silent = cluster.primary_of(ShardKeys("x", 0).meta)
+        with silent.stopped(), pytest.raises(StoreUnavailable, match="gave no answer in time"):
+            index.add([2], CODES[1:2])
+        assert len(index) in (1, 2)
+        index.add([2], CODES[1:2])
+        assert len(index) == 2
+
+
+def test_a_write_that_no_replica_takes_is_told(cluster: OwnCluster) -> None:
+    url = cluster.several + "?wait_for_replicas=1"
+    with Index.create(url, "x", LAYOUT, shards=1, timeouts=Timeouts(read=0.6)) as index:
+        replica = cluster.replica_of(cluster.primary_of(ShardKeys("x", 0).meta))
+        with replica.stopped(), pytest.raises(StoreUnavailable, match="0 replicas of 1 took the write"):
+            index.add([1], CODES[:1])
+        assert index.add([1], CODES[:1]).replaced == 1, "the primary has it, and can be told so again"
+
+
 def test_replicas_are_read_where_the_address_says_so(cluster: OwnCluster) -> None:
     url = cluster.several + "?wait_for_replicas=1"
     with (
@@ -278,6 +299,20 @@ def test_what_does_not_fit_a_cluster_is_refused(cluster: OwnCluster, redis_url: 
     with pytest.raises(StoreError, match="(?i)cluster"):
         Index.open("redis+cluster://127.0.0.1:1", "x")
     assert Connection.to(cluster.url + "?protocol=2").is_cluster
+
+
+def test_a_server_alone_is_not_taken_for_a_cluster(tmp_path: Path) -> None:
+    port = free_ports(1)[0]
+    alone = OwnRedis(tmp_path, "--port", str(port))
+    alone.start()
+    try:
+        with Index.create(f"redis://127.0.0.1:{port}/3?wait_for_replicas=1", "x", LAYOUT) as index:
+            index.add([1], CODES[:1])  # it has no replicas to wait for
+            assert index.search(CODES[:1], 1)[0].ids == [1]
+        with pytest.raises(StoreError, match="Cluster mode is not enabled"):
+            Index.open(f"redis+cluster://127.0.0.1:{port}", "x")
+    finally:
+        alone.kill()
 
 
 def test_commands_take_the_address_of_a_cluster(

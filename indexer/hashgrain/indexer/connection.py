@@ -113,7 +113,7 @@ class Connection:
             return _Waiting(client, address, timeouts)
         return cls(client, address, timeouts)
 
-    def of(self, key: str) -> Connection:
+    def of(self, key: str | bytes) -> Connection:
         """The connection on which to ask about a key, and all keys that have its hash tag.
 
         Raises:
@@ -169,7 +169,7 @@ class Connection:
         for key in keys:
             together.setdefault(slot_of(key), []).append(key)
         for some in together.values():
-            self.of(some[0].decode(errors="surrogateescape")).client.unlink(*some)
+            self.of(some[0]).client.unlink(*some)
 
     def require_answers(self) -> None:
         """Connect to every server.
@@ -234,8 +234,6 @@ class Connection:
         address, pool = self.settings, self.server().connection_pool
         if address.kind == "sentinel":
             return None
-        if address.kind == "server" and address.hosts and pool.connection_kwargs.get("db"):
-            pool = type(pool)(pool.connection_class, **{**pool.connection_kwargs, "db": 0})  # another may be refused
         if address.kind == "server" and (not address.hosts or not _is_one_of_many(pool)):
             if address.read_from_replicas:
                 raise InvalidInput(
@@ -272,7 +270,7 @@ class _Part(Connection):
             self._reader = _Part(Routed(ReplicaWay(cluster, self._slot)), self._whole, self._slot)
         return self._reader
 
-    def of(self, key: str) -> Connection:
+    def of(self, key: str | bytes) -> Connection:
         return self._whole.of(key)
 
     def close(self) -> None:
@@ -319,6 +317,12 @@ class _Watched(_Waiting):
 
 def _is_one_of_many(pool: redis.ConnectionPool) -> bool:
     """Whether a server is one of a cluster: its greeting says so."""
+    if pool.connection_kwargs.get("db"):  # which a cluster refuses before it can be asked
+        pool = redis.ConnectionPool(pool.connection_class, **{**pool.connection_kwargs, "db": 0})
+        try:
+            return _is_one_of_many(pool)
+        finally:
+            pool.disconnect()
     link: Any = pool.get_connection()
     try:
         greeting = link.handshake_metadata

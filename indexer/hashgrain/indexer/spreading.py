@@ -35,13 +35,3 @@ def shards_for(connection: Connection, name: str, shards: int | None) -> int:
         servers = len(connection.servers())
         on = [connection.server_of(ShardKeys(name, shard).meta) for shard in range(MOST_EACH * servers)]
     return min(range(servers, len(on) + 1), key=lambda number: (max(Counter(on[:number]).values()) / number, number))
-
-
-def servers_of(connection: Connection, name: str, shards: int) -> int:
-    """On how many servers the shards of an index lie.
-
-    Raises:
-        StoreUnavailable, StoreError: the servers cannot be asked.
-    """
-    with translated(connection.address):
-        return len({connection.server_of(ShardKeys(name, shard).meta) for shard in range(shards)})
