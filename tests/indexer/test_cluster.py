@@ -95,10 +95,16 @@ def test_an_index_gets_as_many_shards_as_lie_evenly(cluster: OwnCluster) -> None
 
 def test_all_that_is_done_with_an_index_is_done_on_a_cluster(cluster: OwnCluster, tmp_path: Path) -> None:
     url, file = cluster.several, tmp_path / "x.parquet"
-    with Index.create(url, "x", LAYOUT, shards=4, bucket_items=32) as index, Index.create(url, "y", LAYOUT) as other:
+    with (
+        Index.create(url, "x", LAYOUT, shards=4, bucket_items=32, fields={"n": "integer"}) as index,
+        Index.create(url, "y", LAYOUT) as other,
+    ):
         other.add(names_of(50), CODES[:50])
         assert index.load(names_of(600), CODES, [{"n": n} for n in range(600)]) == 600
         assert index.stats().items == 600
+        few = index.search(CODES[7:8], 10, filter={"n": {"lt": 5}}, explain=True)[0]
+        assert sorted(map(str, few.ids)) == sorted(map(str, names_of(5)))
+        assert few.explanation is not None
         assert index.health(queries=5).queries == 5
         assert sorted(map(str, index.ids().ids)) == sorted(map(str, names_of(600)))
         assert index.get(["item 4"]).payloads == [{"n": 4}]
