@@ -6,7 +6,7 @@ FROM ${TRITON_IMAGE}
 USER root
 
 # NumPy stays as the base image brings it: its Python backend was built and tested with that one.
-RUN python3 -m pip install --no-cache-dir --break-system-packages "redis[hiredis]>=5.1" "pillow>=10.3" "numba>=0.61"
+RUN python3 -m pip install --no-cache-dir --break-system-packages "redis[hiredis]>=8.1" "pillow>=10.3" "numba>=0.61"
 
 # Not installed by pip, since that is all or nothing of hashgrain. A .pth file, because Triton's Python is started
 # isolated and reads no PYTHONPATH. The import at the end fails the build where a package is missing.

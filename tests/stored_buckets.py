@@ -12,6 +12,7 @@ from hashgrain.codes.hamming import hamming, popcount
 from hashgrain.codes.layout import CodeLayout
 from hashgrain.codes.packing import unpack_bits
 from hashgrain.indexer import ItemId
+from hashgrain.indexer.connection import Connection
 from hashgrain.indexer.handles import hashes_of, is_hashed, page_of
 from hashgrain.indexer.header import Header
 from hashgrain.indexer.identifiers import decode_id
@@ -23,9 +24,13 @@ from hashgrain.indexer.reference import Bits, ReferenceBucket
 
 def stored_buckets(redis_url: str, name: str) -> list[ReferenceBucket]:
     """The buckets of all shards in the order of their positions; nobody may write meanwhile."""
-    with redis.Redis.from_url(redis_url) as client:
-        shards = _header(client, ShardKeys(name, 0)).shards
-        return [bucket for shard in range(shards) for bucket in _of_shard(client, ShardKeys(name, shard))]
+    connection = Connection.to(redis_url)
+    try:
+        keys = ShardKeys(name, 0)
+        all_keys = [ShardKeys(name, shard) for shard in range(_header(connection.of(keys.meta).client, keys).shards)]
+        return [bucket for keys in all_keys for bucket in _of_shard(connection.of(keys.meta).client, keys)]
+    finally:
+        connection.close()
 
 
 def _header(client: redis.Redis, keys: ShardKeys) -> Header:

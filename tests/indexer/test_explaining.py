@@ -94,12 +94,12 @@ def test_a_budget_that_was_not_met_and_a_change_are_steps_of_their_own(
 ) -> None:
     monkeypatch.setattr("hashgrain.indexer.planning._PREFETCH", 0.1)
     shard, tries = index._shards[0], [1]
-    read = shard.read
+    as_read = shard.as_read
 
     def once_late(*arguments: Any) -> Any:
-        return None if tries and tries.pop() else read(*arguments)
+        return None if tries and tries.pop() else as_read(*arguments)
 
-    monkeypatch.setattr(shard, "read", once_late)
+    monkeypatch.setattr(shard, "as_read", once_late)
     told = explanation_of(index.search(QUERIES[:1], candidates=150, explain=True)[0])
     outcomes = [step.outcome for step in told.steps]
     assert outcomes[0] == "changed by a writer meanwhile"

@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import redis
 
 from hashgrain.codes import CodeLayout
 from hashgrain.indexer import Index, check_index, splitting, writing
+from hashgrain.indexer.keys import ShardKeys
 from random_codes import random_codes
 from stored_buckets import stored_buckets
 
@@ -178,3 +180,21 @@ def test_halves_lie_within_the_radii_of_their_centroids(index: Index, redis_url:
     buckets = stored_buckets(redis_url, "x")
     assert sum(len(bucket.members) for bucket in buckets) == 500
     assert np.mean([bucket.fine_radius for bucket in buckets]) < LAYOUT.fine_bits / 3
+
+
+def test_a_change_in_the_place_of_a_lost_one_has_another_stamp(redis_url: str, index: Index, other: Index) -> None:
+    """A server that fails may take its last writes along: who has seen them must not go by their partition."""
+    codes, client = random_codes(40, LAYOUT, centres=20, flips=0.3), redis.Redis.from_url(redis_url)
+    stamp = ShardKeys("x", 0).stamp
+    index.add(range(SIZE), codes[:SIZE])
+    before = {key: client.dump(key) for key in client.scan_iter()}
+    stamps = []
+    for n in range(SIZE, 40):
+        index.add([n], codes[n : n + 1])  # the same number of changes each time: a bucket is split
+        stamps.append(client.get(stamp))
+        assert n in other.search(codes[n : n + 1], 1, within=0)[0].ids
+        client.flushall()
+        for key, value in before.items():
+            client.restore(key, 0, value)  # type: ignore[arg-type]
+        index._shards[0].reroute()
+    assert len(set(stamps)) == len(stamps)

@@ -51,7 +51,7 @@ def test_the_list_holds_every_exception_that_redis_py_exports() -> None:
         (foreign.ReadOnlyError("You can't write"), StoreUnavailable, "primary"),
         (foreign.BusyLoadingError("loading"), StoreUnavailable, "later"),
         (foreign.ResponseError("MISCONF Redis is configured to save"), StoreUnavailable, "later"),
-        (foreign.MovedError("1 127.0.0.1:6379"), StoreError, "one node of a cluster"),
+        (foreign.MovedError("1 127.0.0.1:6379"), StoreUnavailable, "one server of a cluster"),
         (foreign.ResponseError("ERR unknown command"), StoreError, "unknown command"),
     ],
 )

@@ -54,7 +54,7 @@ def demo(
     from hashgrain.demo.collection import find_collection
     from hashgrain.demo.page import demo_page
     from hashgrain.demo.run import run_demo
-    from hashgrain.runtime.redis_server import ask_redis, redis_software
+    from hashgrain.runtime.redis_server import ask_servers, redis_software
     from hashgrain.runtime.servers import start, stop
 
     def announce(line: str) -> None:
@@ -72,7 +72,7 @@ def demo(
         collection = find_collection(data, images, queries, announce)
         announce(f"pictures: {collection.source}")
         with tqdm(total=len(collection.images), unit="image", disable=not sys.stderr.isatty()) as bar:
-            outcome = run_demo(collection, triton, redis, redis_software(ask_redis(redis)), bar.update)
+            outcome = run_demo(collection, triton, redis, redis_software(ask_servers(redis)[0]), bar.update)
         page.write_text(demo_page(collection, outcome))
     finally:
         if "redis" in started and not keep:  # where only Triton was missing, the servers are somebody's

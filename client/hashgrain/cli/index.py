@@ -44,7 +44,11 @@ for command in (acl, check, dedup, dump, generations, get, health, ids, load, pa
 @click.option("--fine-bits", type=int, help="Length of the fine code, 32 to 256, a multiple of 8. [default: 64]")
 @click.option("--fingerprint", help="Of the model that makes the codes; those of another will be refused.")
 @click.option("--from-encoder", is_flag=True, help="Take lengths and fingerprint from the model that Triton serves.")
-@click.option("--shards", type=int, default=1, show_default=True, help="Parts, each atomic by itself, 1 to 1024.")
+@click.option(
+    "--shards",
+    type=int,
+    help="Parts, each atomic by itself, 1 to 1024. [default: 1; in a cluster as many as lie evenly on its servers]",
+)
 @click.option(
     "--field",
     "fields",
@@ -64,7 +68,7 @@ def create(
     fine_bits: int | None,
     fingerprint: str | None,
     from_encoder: bool,
-    shards: int,
+    shards: int | None,
     fields: tuple[str, ...],
     generation: bool,
     triton: str | None,

@@ -16,7 +16,7 @@ redis_option = click.option(
     "--redis",
     envvar="HASHGRAIN_REDIS",
     metavar="URL",
-    help="Redis' address, redis://host:6379/0. "
+    help="Redis' address, redis://host:6379/0, or that of a cluster or of Sentinels: docs/cluster.md. "
     "[default: $HASHGRAIN_REDIS, else the embedded server that `hashgrain up` started]",
 )
 

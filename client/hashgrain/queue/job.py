@@ -17,7 +17,7 @@ from hashgrain.codes.errors import InvalidInput
 from hashgrain.indexer.connection import Connection
 from hashgrain.indexer.store_errors import translated
 from hashgrain.queue.calls import JobCalls
-from hashgrain.queue.keys import LAYOUT_VERSION
+from hashgrain.queue.keys import LAYOUT_VERSION, JobKeys
 from hashgrain.queue.report import JobReport, SetAside
 from hashgrain.queue.work import Work
 
@@ -83,6 +83,7 @@ class JobQueue:
         self._open_chunks = open_chunks
         self._connection = Connection.to(url)
         try:
+            self._connection = self._connection.of(JobKeys(job.name).job)
             self._call = JobCalls(self._connection, job.name)
             self._begin(job, anew)
         except BaseException:

@@ -108,6 +108,25 @@ def ask_redis(address: str) -> dict[str, Any]:
         raise StoreUnavailable(f"Redis does not answer: {exc}") from exc
 
 
+def ask_servers(address: str) -> list[dict[str, Any]]:
+    """The INFO of every server that an address leads to: of a cluster all primaries.
+
+    Raises:
+        InvalidInput: the address has the wrong form.
+        StoreError: one does not answer, or refuses to.
+    """
+    from hashgrain.indexer.connection import Connection, Timeouts
+    from hashgrain.indexer.store_errors import translated
+
+    connection = Connection.to(address, Timeouts(TIMEOUT_S, TIMEOUT_S, TIMEOUT_S))
+    try:
+        connection.require_answers()
+        with translated(connection.address):
+            return [server.info() for server in connection.servers()]
+    finally:
+        connection.close()
+
+
 def redis_info(address: str) -> dict[str, Any] | None:
     """`ask_redis` of the embedded server, or None where it is not ready."""
     try:

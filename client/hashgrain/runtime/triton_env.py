@@ -26,7 +26,7 @@ from hashgrain.runtime.support import why_no_triton
 SERVER = "nvidia-pytriton==0.7.0"
 """Carries Triton 2.51 (24.10). Installed without its dependencies: only its server program is used."""
 
-PACKAGES = ("onnxruntime>=1.20,<2", "numpy>=1.26,<2", "redis[hiredis]>=5.1", "pillow>=10.3", "numba>=0.61")
+PACKAGES = ("onnxruntime>=1.20,<2", "numpy>=1.26,<2", "redis[hiredis]>=8.1", "pillow>=10.3", "numba>=0.61")
 """What the models import: the `onnxruntime` backend, and `image_search` through hashgrain.indexer."""
 
 INSTALL_TIMEOUT_S = 1800

@@ -8,13 +8,14 @@ cut short leaves an index that can only be dropped.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
 import numpy as np
 
-from hashgrain.codes.errors import IndexMissing, InvalidInput, StoreError, StoreFull
+from hashgrain.codes.errors import IndexMissing, InvalidInput, StoreError, StoreFull, StoreUnavailable
 from hashgrain.indexer.collection import Collection
 from hashgrain.indexer.handles import shards_of
 from hashgrain.indexer.keys import MOST_BUCKETS
@@ -37,6 +38,9 @@ BATCH_KEYS = 256
 
 BATCH_BYTES = 1 << 20
 """Bytes in one such step, and one key's more at most."""
+
+ATTEMPTS = 5
+"""How often a shard is written, where its server fails before a replica has it all."""
 
 BATCH_FIELDS = 1000
 """Arguments of one command on a hash: Lua passes a limited number."""
@@ -99,12 +103,20 @@ class _ShardLoad:
 
     def __init__(self, shard: Shard) -> None:
         self.shard = shard
+        self._loader, self._batches = secrets.token_hex(8), 0
+        self._items: Collection | None = None
+        self._buckets = self._pages = 0
+        self._is_shown = False
         client = shard.connection.client
-        begin, self._load, self._finish = (
+        self._start, self._load, self._finish = (
             client.register_script(script(name)) for name in ("begin_load", "load", "finish_load")
         )
+        self._begin()
+
+    def _begin(self) -> None:
+        shard = self.shard
         with translated(shard.connection.address):
-            reply: Any = begin(keys=shard.keys.fixed(), args=[shard.header.incarnation])
+            reply: Any = self._start(keys=shard.keys.fixed(), args=[shard.header.incarnation, self._loader])
         status, *details = reply
         if status == b"missing":
             raise shard.gone(details[0].decode(errors="replace"))
@@ -113,7 +125,8 @@ class _ShardLoad:
                 f"shard {shard.keys.shard} of index {shard.keys.name!r} holds {int(details[0])} items, only an empty "
                 "index can be loaded in bulk; add the items, or create another index for them"
             )
-        self._buckets, self._pages = int(details[0]) // entry_bytes(shard.header.layout), int(details[1])
+        self._buckets = max(self._buckets, int(details[0]) // entry_bytes(shard.header.layout))
+        self._pages, self._batches, self._is_written = max(self._pages, int(details[1])), 0, False
         self._shown = (empty_partition(shard.header.layout), 0, 1)
 
     def write(self, items: Collection) -> None:
@@ -123,10 +136,36 @@ class _ShardLoad:
             InvalidInput: they need more buckets than there can be.
             StoreFull, IndexMissing, IndexCorrupt, StoreError.
         """
+        self._items = items
+        self._again_if_lost(self._write)
+
+    def _again_if_lost(self, work: Callable[[], None]) -> None:
+        """Do something, and all of it again where what was written before is lost."""
+        for _ in range(ATTEMPTS):
+            try:
+                return work()
+            except _Lost:
+                try:
+                    self._begin()  # where the index is gone, this says so
+                except InvalidInput as exc:
+                    if self._is_shown and self.shard.count() == self._shown[1]:
+                        return None  # that was done, and the answer was lost
+                    raise self.shard.gone() from exc
+        raise StoreUnavailable(
+            f"the server of {self.shard.keys.prefix} failed under {ATTEMPTS} attempts to load it; try again when the "
+            "cluster is well"
+        )
+
+    def _write(self) -> None:
+        """Write the items, unless they are written."""
         from hashgrain.indexer.grouping import group_items  # loads the compiler: only for those who load
 
+        items = self._items
+        if items is None or self._is_written:
+            return
         self._unlink()
-        if not len(items):
+        self._is_written = not len(items)
+        if self._is_written:
             return
         keys, layout = self.shard.keys, self.shard.header.layout
         groups = group_items(items.fine, items.packed_coarse, layout, self.shard.header.bucket_items)
@@ -145,6 +184,7 @@ class _ShardLoad:
         self._run("HSET", ((keys.names(page), fields) for page, names in names_of(items) for fields in _cut(names)))
         payloads = (part for pair in payloads_of(items) for part in pair)
         self._run("HSET", ((keys.payloads, fields) for fields in _cut(payloads)))
+        self._is_written = True
 
     def finish(self) -> None:
         """Show what was written.
@@ -152,13 +192,19 @@ class _ShardLoad:
         Raises:
             IndexMissing: the index was dropped meanwhile.
         """
+        self._again_if_lost(self._show)
+
+    def _show(self) -> None:
+        self._write()
         keys = self.shard.keys
+        self._is_shown = True
         with translated(self.shard.connection.address):
             done = self._finish(
-                keys=[*keys.fixed(), keys.bucket(0)], args=[self.shard.header.incarnation, *self._shown]
+                keys=[*keys.fixed(), keys.bucket(0)],
+                args=[self.shard.header.incarnation, *self._shown, self._loader, self._batches],
             )
         if not done:
-            raise self.shard.gone()
+            raise _Lost
 
     def undo(self) -> None:
         """Make the shard as empty as it was, and show it.
@@ -166,9 +212,13 @@ class _ShardLoad:
         Raises:
             IndexMissing: it is no longer being loaded.
         """
+        self._items, self._is_shown = None, False
+        self._again_if_lost(self._empty)
+
+    def _empty(self) -> None:
         self._unlink()
         self._shown = (empty_partition(self.shard.header.layout), 0, 1)
-        self.finish()
+        self._show()
 
     def _unlink(self) -> None:
         """Delete the items' keys, as many as there may be."""
@@ -198,12 +248,16 @@ class _ShardLoad:
             self._run_batch(command, keys, arguments)
 
     def _run_batch(self, command: str, keys: Sequence[str], arguments: Sequence[bytes | int]) -> None:
+        first = (self.shard.header.incarnation, self._loader, self._batches + 1, command)
         with translated(self.shard.connection.address):
-            done = self._load(
-                keys=[self.shard.keys.meta, *keys], args=[self.shard.header.incarnation, command, *arguments]
-            )
+            done = self._load(keys=[self.shard.keys.meta, *keys], args=[*first, *arguments])
         if not done:
-            raise self.shard.gone()
+            raise _Lost
+        self._batches += 1
+
+
+class _Lost(Exception):
+    """The server does not have what was written before, or no longer knows of this load."""
 
 
 def _cut(parts: Iterable[bytes]) -> Iterator[list[bytes]]:

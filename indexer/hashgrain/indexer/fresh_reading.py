@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hashgrain.indexer.connection import Connection
 from hashgrain.indexer.directories import Directories
 from hashgrain.indexer.reading import Asked, Names
 from hashgrain.indexer.records import Records
-from hashgrain.indexer.shard import Shard
+from hashgrain.indexer.scatter import ask, read_buckets
+from hashgrain.indexer.shard import Command, Shard
 from hashgrain.indexer.spans import Span
-from hashgrain.indexer.store_errors import translated
 
 
 class FreshReading:
@@ -31,12 +32,12 @@ class FreshReading:
 
         Returns None where a directory is out of date.
         """
+        mine_of = [whole.shard_positions(wanted, number) for number in range(len(shards))]
+        read = read_buckets(shards, whole.shards, [numbers for _, numbers in mine_of])
+        if read is None:
+            return None
         spans = []
-        for number, shard in enumerate(shards):
-            mine, numbers = whole.shard_positions(wanted, number)
-            buckets = shard.read(whole.shards[number], numbers)
-            if buckets is None:
-                return None
+        for number, (shard, buckets, (mine, numbers)) in enumerate(zip(shards, read, mine_of, strict=True)):
             handle_bytes = whole.shards[number].partition.handle_bytes[numbers]
             records = Records.parse(buckets, handle_bytes, numbers, whole.layout, shard.keys)
             spans.append(Span.of(mine, records, whole.layout))
@@ -45,30 +46,36 @@ class FreshReading:
     def names(self, asked: Mapping[int, Asked], payloads: bool) -> Names | None:
         """See `Reading`. Buckets whose payloads are given are read once more, after the payloads."""
         found: Names = {}
-        for number, mine in asked.items():
-            if not len(mine.handle):
-                continue
-            directory, shard = self._whole.shards[number], self._shards[number]
+        wanted = {number: mine for number, mine in asked.items() if len(mine.handle)}
+        replies = ask([self._asking(number, mine, payloads) for number, mine in wanted.items()])
+        for (number, mine), reply in zip(wanted.items(), replies, strict=True):
             if payloads:
-                named = self._with_payloads(number, mine)
+                named = self._with_payloads(number, mine, reply)
                 if named is None:
                     return None
             else:
-                named = shard.names(mine.handle, directory.pages, payloads)
+                named = self._shards[number].named(mine.handle, reply, self._whole.shards[number].pages, payloads)
             for handle, item, payload in zip(mine.handle.tolist(), *named, strict=True):
                 found[handle] = (item, payload)
         return found
 
-    def _with_payloads(self, number: int, mine: Asked) -> tuple[list[Any], list[Any]] | None:
+    def _asking(self, number: int, mine: Asked, payloads: bool) -> tuple[Connection, list[Command]]:
+        shard = self._shards[number]
+        commands: list[Command] = [*shard.naming(mine.handle, self._whole.shards[number].pages, payloads)]
+        if payloads:
+            commands.append(shard.asking(self._again(number, mine)))
+        return shard.reading, commands
+
+    def _again(self, number: int, mine: Asked) -> NDArray[np.int64]:
+        """The numbers of the buckets that some items were read in."""
+        again: NDArray[np.int64] = np.unique(mine.bucket) - self._whole.first[number]
+        return again
+
+    def _with_payloads(self, number: int, mine: Asked, answers: Sequence[Any]) -> tuple[list[Any], list[Any]] | None:
         """Ids and payloads; no id where the item's record is not as it was. None where the directory is out of date."""
         directory, shard = self._whole.shards[number], self._shards[number]
-        again = np.unique(mine.bucket) - self._whole.first[number]
-        with translated(shard.connection.address):
-            pipe: Any = shard.connection.client.pipeline(transaction=False)
-            for command in shard.naming(mine.handle, directory.pages, True):
-                pipe.execute_command(*command)
-            pipe.mget([shard.keys.stamp.encode(), *shard.keys.buckets(again.tolist())])
-            *replies, (stamp, *buckets) = pipe.execute()
+        again = self._again(number, mine)
+        *replies, (stamp, *buckets) = answers
         if stamp != directory.partition.stamp or None in buckets:
             return None
         handle_bytes = directory.partition.handle_bytes[again]

@@ -46,7 +46,7 @@ def read_generations(connection: Connection, name: str) -> Generations | None:
     """
     key = generations_key(name)
     with translated(connection.address):
-        found: Any = connection.client.hmget(key, ["live", "past", "newest"])
+        found: Any = connection.of(key).client.hmget(key, ["live", "past", "newest"])
     if found == [None] * 3:
         return None
     try:

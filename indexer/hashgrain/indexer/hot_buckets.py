@@ -24,6 +24,7 @@ from hashgrain.codes.errors import StoreError, StoreUnavailable
 from hashgrain.indexer.arena import Arena
 from hashgrain.indexer.cache_size import CacheStats
 from hashgrain.indexer.changes import Changes
+from hashgrain.indexer.cluster_tracking import ClusterTracking
 from hashgrain.indexer.directories import Directories
 from hashgrain.indexer.hot_reading import HotReading
 from hashgrain.indexer.kept_names import KeptNames
@@ -68,7 +69,10 @@ class HotBuckets:
         self._settled: Directories | None = None  # those that Redis last showed to be true, of every shard
         self._everywhere: list[NDArray[np.int64]] = []
         self._tick = self._hits = self._misses = self._drops = self._evictions = 0
-        self._tracking = Tracking(shards[0].connection, self._changes.prefixes, self._note, self._forget)
+        connection = shards[0].connection
+        self._tracking: Any = Tracking(connection, self._changes.prefixes, self._note, self._forget)
+        if connection.is_cluster:
+            self._tracking = ClusterTracking(connection, [shard.keys for shard in shards], self._note, self._forget)
         self._alone = SoleUse(shards[0].connection.address)
         self._tending = Tending(self.tend)
 

@@ -29,6 +29,7 @@ from hashgrain.indexer.request import Rank, SearchRequest
 from hashgrain.indexer.results import Hit, IndexStats, Written
 from hashgrain.indexer.shadow import Shadow, ShadowStats
 from hashgrain.indexer.shard import Shard
+from hashgrain.indexer.spreading import shards_for
 from hashgrain.indexer.statistics import index_stats
 from hashgrain.indexer.stored_items import StoredItems
 from hashgrain.indexer.writing import add_items, delete_ids
@@ -65,7 +66,7 @@ class Index:
         layout: CodeLayout,
         *,
         fingerprint: str | None = None,
-        shards: int = 1,
+        shards: int | None = None,
         bucket_items: int = BUCKET_ITEMS,
         fields: Mapping[str, Kind] | None = None,
         timeouts: Timeouts = DEFAULT_TIMEOUTS,
@@ -75,11 +76,13 @@ class Index:
         """Create an empty index and open it.
 
         Args:
-            redis_url: `redis://`, `rediss://` or `unix://` address.
+            redis_url: `redis://`, `rediss://` or `unix://` address, or one of a cluster or of Sentinels (see
+                `addresses`).
             name: letters, digits, '.', '_' and '-'. (`create_generation` makes further generations of it.)
             layout: the lengths of the codes it will hold.
             fingerprint: of the model that makes them; codes that come with another will be refused.
-            shards: into how many parts, each atomic by itself, the items are divided.
+            shards: into how many parts, each atomic by itself, the items are divided. Without it 1; in a cluster as
+                many as lie evenly on its servers (see `spreading`).
             bucket_items: how many items a bucket may hold before it is split in two. Smaller buckets are compared at a
                 finer grain and cost more memory and commands.
             fields: name and kind (`keyword`, `number`, `integer`, `boolean`) of the keys of payloads that searches may
@@ -95,9 +98,9 @@ class Index:
         connection = Connection.to(redis_url, timeouts)
 
         def create() -> None:
-            create_shards(
-                connection, require_new(connection, name), layout, fingerprint, shards, bucket_items, declared
-            )
+            stored = require_new(connection, name)
+            number = shards_for(connection, stored, shards)
+            create_shards(connection, stored, layout, fingerprint, number, bucket_items, declared)
 
         declared = Fields.of(fields)
         return cls._found(connection, name, create, cache_bytes, max_staleness)

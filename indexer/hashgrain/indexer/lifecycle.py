@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from hashgrain.codes.errors import IndexCorrupt, IndexExists, IndexMissing, InvalidInput
@@ -75,7 +76,8 @@ def create_shards(
     with translated(connection.address):
         for header, of_shard in zip(headers, keys, strict=True):
             _write_header(connection, of_shard, header)
-        if shards > 1 and not connection.client.eval(script("commit"), 1, keys[0].meta, str(first.incarnation)):
+        commit = connection.of(keys[0].meta).client.eval
+        if shards > 1 and not commit(script("commit"), 1, keys[0].meta, str(first.incarnation)):
             raise IndexExists(f"index {name!r} was dropped or created by another while it was being created; try again")
     headers[0] = replace(first, state=LIVE)
     return [Shard(connection, of_shard, header) for of_shard, header in zip(keys, headers, strict=True)]
@@ -168,7 +170,7 @@ def drop_shards(connection: Connection, name: str) -> None:
         with suppress(IndexMissing):
             _drop_stored(connection, known.stored(one))
     with translated(connection.address):
-        connection.client.unlink(generations_key(base))
+        connection.unlink([generations_key(base).encode()])
 
 
 def _drop_stored(connection: Connection, name: str) -> None:
@@ -179,12 +181,13 @@ def _drop_stored(connection: Connection, name: str) -> None:
         )
     keys = [ShardKeys(name, shard) for shard in range(first.shards)]
     with translated(connection.address):
-        connection.client.scan(count=1)  # who may not look for the keys is told so before anything is taken away
+        for server in connection.servers():
+            server.scan(count=1)  # who may not look for the keys is told so before anything is taken away
         for shard in keys:
-            connection.client.eval(script("retire"), 2, shard.meta, shard.stamp)
+            connection.of(shard.meta).client.eval(script("retire"), 2, shard.meta, shard.stamp)
         _unlink_items(connection, name, keys)
         for shard in reversed(keys):
-            connection.client.unlink(shard.meta)
+            connection.unlink([shard.meta.encode()])
 
 
 def list_indexes(redis_url: str, *, timeouts: Timeouts = DEFAULT_TIMEOUTS) -> list[str]:
@@ -212,7 +215,7 @@ def read_header(connection: Connection, keys: ShardKeys) -> Header | None:
         SchemaMismatch, IndexCorrupt: it cannot be read.
     """
     with translated(connection.address):
-        fields: Any = connection.client.hgetall(keys.meta)
+        fields: Any = connection.of(keys.meta).client.hgetall(keys.meta)
     return Header.from_fields(fields, keys.meta) if fields else None
 
 
@@ -221,7 +224,7 @@ def _write_header(connection: Connection, keys: ShardKeys, header: Header) -> No
     may_overwrite = "1" if header.shard else "0"
     partition = empty_partition(header.layout)
     named = (*keys.fixed(), keys.bucket(0))
-    reply: Any = connection.client.eval(
+    reply: Any = connection.of(keys.meta).client.eval(
         script("create"), len(named), *named, may_overwrite, str(header.incarnation), partition, *fields
     )
     if reply[0] == b"exists":
@@ -245,19 +248,18 @@ def _unlink_items(connection: Connection, name: str, keys: Sequence[ShardKeys]) 
     has left behind, nothing else tells.
     """
     headers = {shard.meta.encode() for shard in keys}
-    found: list[bytes] = []
-    for key in connection.client.scan_iter(match=index_keys(name), count=_AT_ONCE):
-        if key not in headers:
-            found.append(key)
-        if len(found) == _AT_ONCE:
-            connection.client.unlink(*found)
-            found = []
-    if found:
-        connection.client.unlink(*found)
+    again = True
+    while again:  # of a cluster in which slots move, one scan may miss keys
+        again = False
+        rest = (key for key in connection.scan(index_keys(name)) if key not in headers)
+        while found := list(islice(rest, _AT_ONCE)):
+            connection.unlink(found)
+            again = connection.is_cluster
 
 
 def _live_names(connection: Connection) -> Iterator[str]:
-    for key in connection.client.scan_iter(match=HEADERS, count=_AT_ONCE, _type="hash"):
-        state: Any = connection.client.hget(key, "state")
+    for key in connection.scan(HEADERS, "hash"):
+        header = key.decode(errors="replace")
+        state: Any = connection.of(header).client.hget(header, "state")
         if state == LIVE.encode():
-            yield index_name(key.decode(errors="replace")).partition("@")[0]
+            yield index_name(header).partition("@")[0]

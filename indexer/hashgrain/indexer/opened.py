@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
-from hashgrain.codes.errors import FingerprintMismatch, IndexMissing, LayoutMismatch, StoreError
+from hashgrain.codes.errors import FingerprintMismatch, IndexMissing, InvalidInput, LayoutMismatch, StoreError
 from hashgrain.codes.layout import CodeLayout
 from hashgrain.indexer.connection import Connection
 from hashgrain.indexer.generations import read_generations
@@ -44,7 +44,13 @@ class Opened:
 
         Raises:
             StoreUnavailable, StoreError: see `HotBuckets.open`.
+            InvalidInput: buckets are to be kept, and the address asks for replicas to be read.
         """
+        if cache_bytes is not None and shards[0].connection.settings.read_from_replicas:
+            raise InvalidInput(
+                "read_from_replicas in the address goes without cache_bytes: kept buckets are held true by what the "
+                "primaries tell; leave one of the two out"
+            )
         hot = None if cache_bytes is None else HotBuckets(shards, cache_bytes, max_staleness)
         if hot is not None:
             hot.open()

@@ -13,10 +13,35 @@ from hashgrain.indexer.header import require_name
 READER, WRITER, ADMIN = "reader", "writer", "admin"
 ROLES = (READER, WRITER, ADMIN)
 
-_CONNECT = ("ping", "hello", "auth", "select", "client|setinfo", "client|setname", "client|id", "client|tracking")
+_CONNECT = (
+    "ping",
+    "hello",
+    "auth",
+    "select",
+    "client|setinfo",
+    "client|setname",
+    "client|id",
+    "client|tracking",
+    "cluster|slots",
+    "readonly",
+)
 _READ = ("get", "mget", "getrange", "strlen", "exists", "type", "hget", "hmget", "hgetall", "hexists", "hlen", "hvals")
 _SCRIPTS = ("evalsha", "script|load", "script|exists")
-_WRITE = ("set", "setnx", "setrange", "append", "incr", "del", "unlink", "hset", "hdel", "hincrby")
+_WRITE = (
+    "wait",
+    "role",
+    "set",
+    "setnx",
+    "setrange",
+    "append",
+    "incr",
+    "incrby",
+    "del",
+    "unlink",
+    "hset",
+    "hdel",
+    "hincrby",
+)
 _ADMINISTER = ("eval", "scan", "hscan", "memory|usage", "config|get", "info")
 
 _COMMANDS = {

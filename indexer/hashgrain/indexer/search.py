@@ -45,6 +45,7 @@ from hashgrain.indexer.queries import Queries
 from hashgrain.indexer.reading import Asked, Reading
 from hashgrain.indexer.request import SearchRequest
 from hashgrain.indexer.results import Hit
+from hashgrain.indexer.scatter import read_directories
 from hashgrain.indexer.selection import Selection, nothing_read
 from hashgrain.indexer.shard import Shard
 from hashgrain.indexer.spans import Candidates, Span
@@ -210,7 +211,7 @@ class Searcher:
     def _directories(self) -> Directories:
         found = self._known
         if found is None:
-            found = self._known = Directories([shard.directory() for shard in self._shards], self._layout)
+            found = self._known = Directories(read_directories(self._shards), self._layout)
         return found
 
 

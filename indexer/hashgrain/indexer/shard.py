@@ -21,6 +21,8 @@ from hashgrain.indexer.payloads import Payload, decode_payload
 from hashgrain.indexer.records import script_widths
 from hashgrain.indexer.store_errors import translated
 
+Command = Sequence[Any]
+
 
 @dataclass(frozen=True, eq=False)
 class Directory:
@@ -46,10 +48,15 @@ class Shard:
         header: its header as it was when the index was opened.
         follows: whether the index was opened by its name alone, so that a generation which is no longer live is not
             meant. Opened by its number it can still be read.
+
+    Attributes:
+        connection, keys, header: the same; the connection is that of the shard.
+        reading: the connection on which searches read, which may be to a replica (see `scatter`).
     """
 
     def __init__(self, connection: Connection, keys: ShardKeys, header: Header, follows: bool = True) -> None:
-        self.connection = connection
+        self.connection = connection = connection.of(keys.meta)
+        self.reading = connection.reader
         self.keys = keys
         self.header = header
         self._scripts: dict[str, Any] = {
@@ -85,13 +92,22 @@ class Shard:
             IndexMissing: the index was dropped, or dropped and created anew, since it was opened; see `gone`.
             IndexCorrupt: the partition cannot be read.
         """
+        with translated(self.connection.address):
+            pipe: Any = self.connection.client.pipeline(transaction=False)
+            for command in self.asking_directory():
+                pipe.execute_command(*command)
+            replies = pipe.execute()
+        return self.as_directory(*replies)
+
+    def asking_directory(self) -> list[Command]:
+        """The commands that `directory` sends."""
         # The header is read last: where it is still this index's, so was the partition before. (Not by MULTI: Redis
         # refuses to queue even reads when `maxmemory` is reached.)
-        with translated(self.connection.address):
-            pipe = self.connection.client.pipeline(transaction=False)
-            pipe.mget(self.keys.stamp, self.keys.partition)
-            pipe.hgetall(self.keys.meta)
-            (stamp, stored), fields = pipe.execute()
+        return [["MGET", self.keys.stamp, self.keys.partition], ["HGETALL", self.keys.meta]]
+
+    def as_directory(self, partition_of: Sequence[bytes | None], fields: Any) -> Directory:
+        """What `directory` makes of the answers to its commands."""
+        stamp, stored = partition_of
         if not fields:
             raise self.gone()
         header = Header.from_fields(fields, self.keys.meta)
@@ -124,38 +140,35 @@ class Shard:
             IndexMissing: the index was dropped since it was opened.
             IndexCorrupt: a bucket that the directory names is not there.
         """
-        keys = self.keys.buckets(numbers.tolist())
+        client: Any = self.connection.client
         with translated(self.connection.address):
-            reply: Any = self.connection.client.mget([self.keys.stamp.encode(), *keys])
+            reply = client.execute_command(*self.asking(numbers))
+        return self.as_read(directory, numbers, reply)
+
+    def asking(self, numbers: NDArray[np.integer]) -> Command:
+        """The command that `read` sends."""
+        return ["MGET", self.keys.stamp, *self.keys.buckets(numbers.tolist())]
+
+    def as_read(
+        self, directory: Directory, numbers: NDArray[np.integer], reply: Sequence[bytes | None]
+    ) -> list[bytes] | None:
+        """What `read` makes of the answer to its command."""
         stamp: bytes | None = reply[0]
-        buckets: list[bytes | None] = reply[1:]
+        buckets = list(reply[1:])
         if stamp is None:
             raise self.gone()
         if stamp != directory.partition.stamp:
             return None
         if None in buckets:
+            missing = self.keys.bucket(int(numbers[buckets.index(None)]))
             raise IndexCorrupt(
-                f"{keys[buckets.index(None)].decode()} is missing, though {self.keys.partition} names it; a bucket was "
+                f"{missing} is missing, though {self.keys.partition} names it; a bucket was "
                 "deleted or evicted: set maxmemory-policy to noeviction, and run `hashgrain index check --repair`"
             )
         return [bucket for bucket in buckets if bucket is not None]
 
-    def names(
-        self, handles: NDArray[np.int64], pages: int, payloads: bool
-    ) -> tuple[list[ItemId | None], list[Payload | None]]:
-        """Ids and, where asked for, payloads of some items; the id is None where the item is no longer there."""
-        commands = self.naming(handles, pages, payloads)
-        if not commands:
-            return self.named(handles, [], pages, payloads)
-        with translated(self.connection.address):
-            pipe: Any = self.connection.client.pipeline(transaction=False)
-            for command in commands:
-                pipe.execute_command(*command)
-            replies = pipe.execute()
-        return self.named(handles, replies, pages, payloads)
-
     def naming(self, handles: NDArray[np.int64], pages: int, payloads: bool) -> list[list[Any]]:
-        """The commands that `names` sends for some items; none where their handles say all.
+        """The commands that look up ids of some items and, where asked for, payloads; none where their handles say all.
 
         Args:
             handles: int64 (n,), of the items.
@@ -173,7 +186,7 @@ class Shard:
     def named(
         self, handles: NDArray[np.int64], replies: Sequence[Any], pages: int, payloads: bool
     ) -> tuple[list[ItemId | None], list[Payload | None]]:
-        """What `names` makes of the answers to its commands."""
+        """What the answers to the commands of `naming` say; the id is None where the item is no longer there."""
         ids: list[ItemId | None] = handles.tolist()
         told: list[Payload | None] = [None] * len(ids)
         rest = iter(replies)

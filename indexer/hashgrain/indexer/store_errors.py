@@ -60,16 +60,21 @@ _RULES = (
     ),
     _Rule(
         ("LOADING", "BUSY", "MASTERDOWN", "CLUSTERDOWN", "MISCONF", "TRYAGAIN"),
-        (foreign.BusyLoadingError, foreign.ClusterDownError, foreign.TryAgainError),
+        (foreign.BusyLoadingError, foreign.ClusterDownError, foreign.MasterDownError, foreign.TryAgainError),
         StoreUnavailable,
         "Redis at {address} cannot answer now ({exc}); mend that, or try again later",
     ),
     _Rule(
-        ("MOVED", "ASK", "CROSSSLOT"),
-        (foreign.AskError, foreign.ClusterCrossSlotError),
+        ("MOVED", "ASK"),
+        (foreign.AskError,),
+        StoreUnavailable,
+        "Redis at {address} is one server of a cluster, and what was asked for is with another now ({exc}); try again",
+    ),
+    _Rule(
+        ("CROSSSLOT",),
+        (foreign.ClusterCrossSlotError,),
         StoreError,
-        "Redis at {address} is one node of a cluster and does not hold this index's keys ({exc}); "
-        "give the address of a server that holds the whole index",
+        "Redis at {address} is a cluster, and keys that belong together lie on several of its servers ({exc})",
     ),
     _Rule(
         (),

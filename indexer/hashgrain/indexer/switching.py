@@ -27,6 +27,7 @@ from hashgrain.indexer.index import Index
 from hashgrain.indexer.keys import ShardKeys, generations_key
 from hashgrain.indexer.lifecycle import create_shards, open_shards, read_header
 from hashgrain.indexer.lua import script
+from hashgrain.indexer.spreading import shards_for
 from hashgrain.indexer.store_errors import translated
 
 
@@ -57,7 +58,7 @@ def create_generation(
     layout: CodeLayout,
     *,
     fingerprint: str | None = None,
-    shards: int = 1,
+    shards: int | None = None,
     bucket_items: int = BUCKET_ITEMS,
     fields: Mapping[str, Kind] | None = None,
     timeouts: Timeouts = DEFAULT_TIMEOUTS,
@@ -77,9 +78,12 @@ def create_generation(
         open_shards(connection, require_name(name))
         declared = Fields.of(fields)
         with translated(connection.address):
-            number: Any = connection.client.eval(script("number"), 1, generations_key(name))
+            key = generations_key(name)
+            number: Any = connection.of(key).client.eval(script("number"), 1, key)
         stored = Generations(name).stored(number)
-        create_shards(connection, stored, layout, fingerprint, shards, bucket_items, declared)
+        create_shards(
+            connection, stored, layout, fingerprint, shards_for(connection, stored, shards), bucket_items, declared
+        )
     finally:
         connection.close()
     return Index.open(redis_url, stored, timeouts=timeouts)
@@ -112,9 +116,8 @@ def switch_generation(
             open_shards(connection, _numbered(name, number))
             _turn(connection, known.stored(number), PAST, LIVE)
             with translated(connection.address):
-                reply: Any = connection.client.eval(
-                    script("switch"), 1, generations_key(name), str(known.live), str(number)
-                )
+                key = generations_key(name)
+                reply: Any = connection.of(key).client.eval(script("switch"), 1, key, str(known.live), str(number))
             if reply[0] != b"ok":
                 _settle(connection, name)  # the generation that was turned live here is not to stay so
                 raise StoreError(
@@ -187,7 +190,7 @@ def _turn(connection: Connection, stored: str, state: str, into: str) -> None:
     for shard, header in enumerate(_headers(connection, stored)):
         keys = ShardKeys(stored, shard)
         with translated(connection.address):
-            connection.client.eval(turn, 2, keys.meta, keys.stamp, str(header.incarnation), state, into)
+            connection.of(keys.meta).client.eval(turn, 2, keys.meta, keys.stamp, str(header.incarnation), state, into)
 
 
 def _headers(connection: Connection, stored: str) -> list[Header]:

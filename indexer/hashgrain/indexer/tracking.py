@@ -35,6 +35,7 @@ class Tracking:
         prefixes: of the keys to be told of; none may begin with another.
         on_change: called with keys that have changed.
         on_loss: called when anything may have changed.
+        barrier: commands whose answers are awaited to be told of what was acknowledged before; PING unless given.
 
     Attributes:
         known_until: a moment on the monotonic clock: every write that was acknowledged before it has been told of.
@@ -46,11 +47,13 @@ class Tracking:
         prefixes: Sequence[str],
         on_change: Callable[[Sequence[bytes]], object],
         on_loss: Callable[[], object],
+        barrier: Sequence[Command] = (),
     ) -> None:
         self._connection = connection
         self._prefixes = prefixes
         self._on_change = on_change
         self._on_loss = on_loss
+        self._barrier = barrier
         self._link: Any = None  # redis-py's connection
         self._waiting: deque[Question] = deque()
         self.known_until = -math.inf
@@ -95,8 +98,12 @@ class Tracking:
             StoreUnavailable: the connection is lost.
             StoreError: the server answered with an error.
         """
+        self.wait(self.send(commands, take))
+
+    def send(self, commands: Sequence[Command], take: Callable[[Any], object]) -> Question:
+        """Send commands in one go; the answers are for `wait`; errors as `ask`."""
         self.open()
-        self.wait(self._send(self._link.pack_commands(commands), len(commands), take))
+        return self._send(self._link.pack_commands(commands), len(commands), take)
 
     def ping(self) -> Question:
         """Ask for an answer, to be waited for later: then all is told of that was acknowledged before now.
@@ -105,16 +112,18 @@ class Tracking:
             StoreUnavailable: the connection is lost.
         """
         self.open()
+        if self._barrier:
+            return self._send(self._link.pack_commands(self._barrier), len(self._barrier), _ignore)
         return self._send(_PING, 1, _ignore)
 
-    def wait(self, question: Question) -> bool:
-        """Wait for what was asked; False where the connection was lost meanwhile.
+    def wait(self, question: Question, left: int = 0) -> bool:
+        """Wait for what was asked, but for so many of the answers; False where the connection was lost meanwhile.
 
         Raises:
             StoreUnavailable, StoreError: see `ask`.
         """
         try:
-            while question.left and not question.lost:
+            while question.left > left and not question.lost:
                 self._read()
         except BaseException:
             self._raise_closed()
@@ -148,7 +157,7 @@ class Tracking:
             raise
 
     def _connect(self) -> None:
-        pool = self._connection.client.connection_pool
+        pool = self._connection.server().connection_pool
         link: Any = pool.connection_class(**{**pool.connection_kwargs, "protocol": 3})
         try:
             link.connect()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from hashgrain.codes.errors import HashgrainError, StoreUnavailable
 from hashgrain.runtime.addresses import resolve_redis
 from hashgrain.runtime.doctor.check import Check
-from hashgrain.runtime.redis_server import ask_redis, redis_software
+from hashgrain.runtime.redis_server import ask_servers, redis_software
 
 OLDEST = (6, 2)
 FORK_SHARE = 0.5
@@ -30,11 +30,18 @@ def redis_server(home: Path | None, redis: str | None) -> tuple[Check, ...]:
     except HashgrainError as exc:
         return (Check("Redis", "fail", str(exc)),)
     try:
-        info = ask_redis(address)
+        infos = ask_servers(address)
     except HashgrainError as exc:
-        found = f"{without_password(address)}: {exc}"
-        return (Check("Redis", "fail", found, "`hashgrain up`, or check --redis and $HASHGRAIN_REDIS"),)
-    return (version(info, without_password(address)), persistence(info), eviction(info), memory(info))
+        return (Check("Redis", "fail", str(exc), "`hashgrain up`, or check --redis and $HASHGRAIN_REDIS"),)
+    shown = without_password(address) + (f", {len(infos)} servers of a cluster" if len(infos) > 1 else "")
+    return (
+        _worst([version(info, shown) for info in infos]),
+        *(_worst([check(info) for info in infos]) for check in (persistence, eviction, memory)),
+    )
+
+
+def _worst(checks: Sequence[Check]) -> Check:
+    return max(checks, key=lambda check: ("ok", "skipped", "warn", "fail").index(check.verdict))
 
 
 def version(info: dict[str, Any], address: str) -> Check:
@@ -84,5 +91,6 @@ def memory(info: dict[str, Any]) -> Check:
 
 def without_password(address: str) -> str:
     """The address without user name and password, which belong in no output."""
-    parts = urlsplit(address)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    from hashgrain.indexer.addresses import Address
+
+    return Address.read(address).shown

@@ -153,7 +153,7 @@ def _counter(
     total = 0
     with translated(connection.address):
         for keys, _ in shards:
-            pipe: Any = connection.client.pipeline(transaction=False)
+            pipe: Any = connection.of(keys.meta).client.pipeline(transaction=False)
             pipe.hget(keys.meta, "live")
             pipe.hlen(keys.payloads)
             live, payloads = pipe.execute(raise_on_error=False)

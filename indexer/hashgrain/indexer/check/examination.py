@@ -68,7 +68,7 @@ class Examination:
         forget_lost: bool,
         advance: Callable[[int], object],
     ) -> None:
-        self.connection = connection
+        self.connection = connection = connection.of(keys.meta)
         self.keys = keys
         self.header = header
         self.entry_bytes = entry_bytes(header.layout)

@@ -97,7 +97,7 @@ def _read(connection: Connection, keys: ShardKeys) -> Header | str | None:
     """A header, None where there is none, or what is wrong with it; its counts are not relied on, nor returned."""
     try:
         with translated(connection.address):
-            fields: Any = connection.client.hgetall(keys.meta)
+            fields: Any = connection.of(keys.meta).client.hgetall(keys.meta)
         if not fields:
             return None
         header = Header.from_fields({**fields, b"live": b"0", b"pages": b"1"}, keys.meta)
@@ -109,7 +109,7 @@ def _read(connection: Connection, keys: ShardKeys) -> Header | str | None:
 
 def _left_over(connection: Connection, keys: ShardKeys) -> int:
     with translated(connection.address):
-        found: Any = connection.client.exists(*keys.fixed(), keys.bucket(0))
+        found: Any = connection.of(keys.meta).client.exists(*keys.fixed(), keys.bucket(0))
     return int(found)
 
 

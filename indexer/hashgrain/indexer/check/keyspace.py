@@ -13,8 +13,6 @@ from hashgrain.indexer.connection import Connection
 from hashgrain.indexer.keys import ShardKeys, index_keys
 from hashgrain.indexer.store_errors import translated
 
-_AT_ONCE = 1000
-
 
 @dataclass
 class Beyond:
@@ -51,7 +49,7 @@ def scan_keys(connection: Connection, name: str, shards: Sequence[Beyond]) -> li
     numbered = re.compile(rb"hg:\{%s:([0-9]+)\}:([bpn]):([0-9a-f]{6})" % re.escape(name.encode()))
     strange: set[bytes] = set()
     with translated(connection.address):
-        for key in connection.client.scan_iter(match=index_keys(name), count=_AT_ONCE):
+        for key in connection.scan(index_keys(name)):
             match: Any = numbered.fullmatch(key)
             if match and int(match[1]) < len(shards):
                 shards[int(match[1])].note(match[2], int(match[3], 16))

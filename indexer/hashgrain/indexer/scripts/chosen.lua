@@ -43,6 +43,6 @@ local function raise_radii()
     call('SETRANGE', PARTITION, numbers[n] * ENTRY + CODES, encode('<I2B', fine_radii[n], coarse_radii[n]))
   end
   if next(raised) then
-    call('INCR', STAMP)
+    change_stamp(ARGV[4])
   end
 end

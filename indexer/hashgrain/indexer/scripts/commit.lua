@@ -5,8 +5,9 @@
 --
 -- Returns 1, or 0 where another caller dropped the half-made index meanwhile.
 
-if redis.call('HGET', KEYS[1], 'incarnation') ~= ARGV[1] or redis.call('HGET', KEYS[1], 'state') ~= 'creating' then
+local header = redis.call('HMGET', KEYS[1], 'incarnation', 'state')
+if header[1] ~= ARGV[1] or (header[2] ~= 'creating' and header[2] ~= 'live') then
   return 0
 end
-redis.call('HSET', KEYS[1], 'state', 'live')
+redis.call('HSET', KEYS[1], 'state', 'live') -- it is where this was done already, and the answer was lost
 return 1

@@ -38,6 +38,16 @@ local byte, char, format, search, sub = string.byte, string.char, string.format,
 local encode, decode = struct.pack, struct.unpack
 local floor, min = math.floor, math.min
 
+-- While a cluster moves the shard to another server key by key, whatever is not here, or not here any more, is refused.
+-- So is this key, which is nowhere: now, and not when half of something has been written.
+call('EXISTS', PREFIX .. 'nothing')
+
+-- Give the partition another stamp. By how much it grows follows from what was written: where a server fails before
+-- its replicas have it all, another change that takes the place of a lost one does not get the stamp of that.
+local function change_stamp(written)
+  call('INCRBY', STAMP, 1 + tonumber(sub(redis.sha1hex(written), 1, 5), 16))
+end
+
 local function bucket_key(bucket)
   return format(BUCKET, bucket)
 end

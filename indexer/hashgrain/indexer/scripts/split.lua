@@ -48,5 +48,5 @@ call('HDEL', HOLES, number, new)
 for item, place in ipairs(places) do
   call('SETRANGE', places_key(page_of_each[item]), place + 3, where(new, item - 1))
 end
-call('INCR', STAMP)
+change_stamp(ARGV[4] .. ARGV[5] .. ARGV[7] .. ARGV[10] .. ARGV[11])
 return { 'ok', 1 }

@@ -47,5 +47,5 @@ if number < last then
   end
 end
 call('DEL', bucket_key(last))
-call('INCR', STAMP)
+change_stamp(ARGV[4] .. ' ' .. ARGV[5] .. ARGV[6])
 return { 'ok', 1 }

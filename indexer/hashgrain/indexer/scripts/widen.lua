@@ -29,5 +29,5 @@ for at = 1, #text, width do
 end
 call('SET', keys[n], table.concat(wide))
 call('SETRANGE', PARTITION, number * ENTRY + ENTRY - 1, '\8')
-call('INCR', STAMP)
+change_stamp(number .. centroids[n])
 return { 'ok', 1 }

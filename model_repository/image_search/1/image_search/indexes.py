@@ -15,7 +15,6 @@ from hashgrain.codes.errors import (
 )
 from hashgrain.indexer import Hit, Index, ShadowStats, Timeouts
 from hashgrain.indexer.connection import Connection
-from hashgrain.indexer.store_errors import translated
 from image_search.question import Question
 from image_search.settings import Settings
 
@@ -23,7 +22,7 @@ MOST_OPEN = 16
 """Indexes that are kept open; of more, the one that was not asked for longest is closed."""
 
 
-READY_TIMEOUTS = Timeouts(connect=1.0, read=1.0)
+READY_TIMEOUTS = Timeouts(connect=1.0, read=1.0, recovery=1.0)
 """Triton asks whether this model is ready while others wait, and gives up after 5 s."""
 
 
@@ -48,10 +47,10 @@ class OpenIndexes:
     def ready(self) -> bool:
         """Whether Redis answers, within a second or two. Any thread may ask."""
         try:
-            with translated(self._probe.address):
-                return bool(self._probe.client.ping())
+            self._probe.require_answers()
         except StoreError:
             return False
+        return True
 
     def version_for(self, question: Question) -> int:
         """The version of the encoder whose codes the index holds that the question asks for.
