@@ -56,7 +56,7 @@ def _merge(shard: Shard, number: int) -> None:
         if found is None:
             return
         stored, entry, buckets = found
-        rows, _ = live_rows(stored, entry[-1], layout)
+        rows = live_rows(stored, entry[-1], layout)
         if buckets == 1 or len(rows) >= max(1, _SPARSE * shard.header.bucket_items):
             return
         try:
@@ -113,7 +113,7 @@ def _vacate(shard: Shard, number: int, buckets: int) -> bool:
     if found is None:
         return False
     stored, entry, _ = found
-    rows, _ = live_rows(stored, entry[-1], layout)
+    rows = live_rows(stored, entry[-1], layout)
     hashes = b"" if number == buckets - 1 else hashes_of(rows["handle"].astype(np.int64)).astype("<u4").tobytes()
     digest = hashlib.sha1(stored, usedforsecurity=False).hexdigest()
     done = shard.write("vacate", number, buckets - 1, digest, hashes) == [1]
