@@ -41,6 +41,7 @@ class Header:
         bucket_items: how many items a bucket may hold before it is split.
         live: how many items the shard holds.
         pages: how many pages its places are divided among.
+        merged: how often a bucket's items were moved to others, so that the bucket could go.
     """
 
     layout: CodeLayout
@@ -52,6 +53,7 @@ class Header:
     bucket_items: int = BUCKET_ITEMS
     live: int = 0
     pages: int = 1
+    merged: int = 0
 
     def to_fields(self) -> dict[str, str]:
         """The header as the fields of its hash."""
@@ -113,6 +115,7 @@ class Header:
                 bucket_items=int(get("bucket_items")),
                 live=int(get("live")),
                 pages=int(get("pages")),
+                merged=int(fields.get(b"merged", b"0")),
             )
         except ValueError as exc:
             raise IndexCorrupt(f"{key} cannot be read ({exc}); drop the index and build it again") from exc

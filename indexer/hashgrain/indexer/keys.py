@@ -6,7 +6,8 @@ one script changes them atomically. An item belongs to one shard, by its id (see
     hg:{name:s}:meta      HASH    the header: schema, coarse_bits, fine_bits, fingerprint ("" where none was given),
                                   shards, shard, incarnation (one random number per creation), state (creating, live,
                                   loading, dropping, past), bucket_items (the size at which buckets are split), live
-                                  (how many items), pages (how many pages of places)
+                                  (how many items), pages (how many pages of places), merged (how often a bucket was
+                                  merged into others; no field where none was)
     hg:{name:s}:stamp     STRING  counts the changes of the partition; starts at the incarnation, so that two indexes
                                   that bear one name after another never show the same stamp
     hg:{name:s}:partition STRING  one entry of fixed width per bucket, that of bucket n at n times the width

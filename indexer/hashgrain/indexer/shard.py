@@ -32,11 +32,13 @@ class Directory:
         partition: their centroids; as long as Redis shows its stamp, it is true.
         live: how many items they hold together.
         pages: how many pages the places and names of the items are divided among.
+        merged: how often a bucket was merged into others since the index was created.
     """
 
     partition: Partition
     live: int
     pages: int
+    merged: int = 0
 
 
 class Shard:
@@ -116,7 +118,7 @@ class Shard:
         if stamp is None:
             raise self.gone()
         partition = Partition.parse(stamp, stored or b"", self.header.layout, self.keys.partition)
-        return Directory(partition, header.live, header.pages)
+        return Directory(partition, header.live, header.pages, header.merged)
 
     def routes(self) -> Partition:
         """The partition that items are placed by, as it was when it was last read; see `reroute`.

@@ -5,7 +5,8 @@ bucket is split: to a new bucket, which is read at the end, or to one that was r
 gives both halves other centroids; so where the partition has changed, buckets whose centroid is not what it was when
 they were read are read again, until there are none. (A bucket that lost all its items and was then filled by a split
 that gave it the very centroid that it had would be passed over.) An item that was read more than once counts as it was
-read last.
+read last. Where a bucket was merged into others, its items may have moved from one that was not read yet into one that
+was, which shows nothing of it: then all is to be read once more.
 """
 
 from __future__ import annotations
@@ -41,9 +42,14 @@ def gather(shards: Sequence[Shard], rank: Rank, into: SegmentFile, progress: Cal
     Raises:
         IndexMissing, IndexCorrupt.
         StoreUnavailable: also where writers changed the partition faster than it could be read.
+        Merged: all is to be read once more.
     """
     for shard in shards:
         _Gathering(shard, rank, into, progress).run()
+
+
+class Merged(Exception):
+    """Buckets were merged while they were read, so that items may be missing."""
 
 
 class _Gathering:
@@ -61,6 +67,7 @@ class _Gathering:
         """Read buckets until each was read with the centroid that it has."""
         lost = 0
         directory = self._shard.directory()
+        merged = directory.merged
         while len(wanted := self._wanted(directory)):
             for low in range(0, len(wanted), AT_ONCE):
                 if not self._read(directory, wanted[low : low + AT_ONCE]):
@@ -73,10 +80,13 @@ class _Gathering:
                     "duplicates while fewer write"
                 )
             directory = self._shard.directory()
+            if directory.merged != merged:
+                raise Merged
 
     def _wanted(self, directory: Directory) -> NDArray[np.int64]:
         """The buckets that were not read yet, and those that are no longer what they were."""
         now = _centroids(directory)
+        self._seen = self._seen[: len(now)]  # an empty bucket may have gone
         known = len(self._seen)
         changed = np.flatnonzero((self._seen != now[:known]).any(axis=1))
         return np.concatenate([changed, np.arange(known, len(now))])

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hashgrain.codes.errors import InvalidInput
+from hashgrain.codes.errors import InvalidInput, StoreUnavailable
 from hashgrain.codes.layout import CodeLayout
-from hashgrain.indexer.duplicates.gathering import gather
+from hashgrain.indexer.duplicates.gathering import Merged, gather
 from hashgrain.indexer.duplicates.segments import SegmentFile, Segments
 from hashgrain.indexer.listing import for_good
 from hashgrain.indexer.request import RANKS, Rank
@@ -18,6 +18,10 @@ from hashgrain.indexer.shard import Shard
 
 Progress = Callable[[int, int], None]
 """Told how many steps of how many are done."""
+
+
+ATTEMPTS = 20
+"""How often an index is read anew because buckets were merged meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -52,10 +56,22 @@ class Looked:
         """The codes of all items, and what is to be told of codes that were gone through."""
         layout = self.shards[0].header.layout
         bits = {"total": 8 * (layout.fine_bytes + layout.coarse_bytes), "fine": 8 * layout.fine_bytes, "coarse": 64}
-        file = SegmentFile(-(-bits[self.rank] // 64))
+        width = -(-bits[self.rank] // 64)
+        file = SegmentFile(width)
         try:
-            read = _Told(self.progress, 2 * sum(shard.count() for shard in self.shards))
-            gather(self.shards, self.rank, file, read)
+            for attempt in range(ATTEMPTS):
+                read = _Told(self.progress, 2 * sum(shard.count() for shard in self.shards))
+                try:
+                    gather(self.shards, self.rank, file, read)
+                    break
+                except Merged:
+                    file.close()
+                    file = SegmentFile(width)
+            else:
+                raise StoreUnavailable(
+                    f"buckets of index {self.shards[0].keys.name!r} were merged under {attempt + 1} attempts to read it; "
+                    "look for duplicates while fewer items are deleted"
+                )
             segments = file.finished().without_doubles()
             codes = int(segments.count.sum())
             yield segments, _Told(self.progress, 2 * codes, codes)

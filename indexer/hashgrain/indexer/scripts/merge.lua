@@ -50,6 +50,7 @@ end
 
 -- The first write must be one that Redis refuses when `maxmemory` is reached: it decides for the whole script.
 call('SET', bucket_key(number), '')
+call('HINCRBY', META, 'merged', 1)
 call('HDEL', HOLES, number)
 raise_radii()
 write_buckets(tonumber(header[2]))
