@@ -169,6 +169,20 @@ class Shard:
             )
         return [bucket for bucket in buckets if bucket is not None]
 
+    def names(
+        self, handles: NDArray[np.int64], pages: int, payloads: bool
+    ) -> tuple[list[ItemId | None], list[Payload | None]]:
+        """Ids and, where asked for, payloads of some items; the id is None where the item is no longer there."""
+        commands = self.naming(handles, pages, payloads)
+        if not commands:
+            return self.named(handles, [], pages, payloads)
+        with translated(self.connection.address):
+            pipe: Any = self.connection.client.pipeline(transaction=False)
+            for command in commands:
+                pipe.execute_command(*command)
+            replies = pipe.execute()
+        return self.named(handles, replies, pages, payloads)
+
     def naming(self, handles: NDArray[np.int64], pages: int, payloads: bool) -> list[list[Any]]:
         """The commands that look up ids of some items and, where asked for, payloads; none where their handles say all.
 
