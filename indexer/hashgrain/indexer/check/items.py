@@ -60,8 +60,13 @@ def check_rest(shard: Examination) -> None:
 
 def settle(shard: Examination, suspects: Suspects, last: bool = False) -> None:
     """Look at everything that seems wrong once more, page by page, and tell and mend what is."""
-    for page, mine in suspects.by_page(shard.pages):
-        _settle(shard, page, mine, last)
+    pages = shard.pages
+    for page, mine in suspects.by_page(pages):
+        if shard.pages == pages:
+            _settle(shard, page, mine, last)
+        else:  # while an earlier one was settled it turned out that there are more or fewer by now
+            mine.pages.add(page)
+            settle(shard, mine, last)
 
 
 def _settle(shard: Examination, number: int, suspects: Suspects, last: bool) -> None:
