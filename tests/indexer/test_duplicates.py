@@ -23,6 +23,7 @@ import hashgrain.indexer.writing as writing_module
 from hashgrain.codes import CodeLayout, HashCodes, hamming
 from hashgrain.codes.errors import HashgrainError, IndexMissing, InvalidInput, StoreUnavailable
 from hashgrain.indexer import Index, ItemId, Rank, ReferenceIndex, create_generation, switch_generation
+from hashgrain.indexer.reference import ReferenceBucket
 from hashgrain.indexer.shard import Shard
 from random_codes import random_codes
 from stored_buckets import stored_buckets
@@ -329,23 +330,40 @@ def test_items_that_a_split_moves_into_a_bucket_that_was_read_are_not_missed(
         assert wanted <= found
 
 
+def unread_beside_read(buckets: list[ReferenceBucket], codes: HashCodes) -> tuple[list[int], list[int]]:
+    """Of a bucket that is read late its members, and two of them that a merge takes to one of the first three."""
+    bits = np.unpackbits(np.hstack([codes.fine, codes.coarse]), axis=1)
+    centroids = np.array([[*bucket.fine, *bucket.coarse] for bucket in buckets], np.uint8)
+    for number in range(len(buckets) - 1, 2, -1):
+        members = [int(item) for item in buckets[number].members]
+        away = (bits[members][:, None] != centroids[None]).sum(axis=2)
+        away[:, number] = 1000
+        nearest = away.argmin(axis=1).tolist()
+        kept = [item for item, to in zip(members, nearest, strict=True) if to < 3 and len(buckets[to].members) < 16][:2]
+        if len(kept) == 2:
+            return members, kept
+    raise AssertionError("the case must have items whose next bucket is one of the first")
+
+
 def test_items_that_a_merge_moves_into_a_bucket_that_was_read_are_not_missed(
     redis_url: str, monkeypatch: pytest.MonkeyPatch, small_steps: None
 ) -> None:
     codes = random_codes(200, LAYOUT, 1, centres=10, flips=0.04)
     with Index.create(redis_url, "x", LAYOUT, bucket_items=24) as index, Index.open(redis_url, "x") as writer:
         index.add(range(200), codes)
-        last = stored_buckets(redis_url, "x")[-1].members
-        kept = last[:2]
+        for bucket in stored_buckets(redis_url, "x")[:3]:
+            index.delete(bucket.members[::2])  # so that they have room
+        members, kept = unread_beside_read(stored_buckets(redis_url, "x"), codes)
+        gone = [item for item in members if item not in kept]
         before = {pair[:2] for pair in pairs_of(index, 10)}
-        wanted = {pair for pair in before if not set(pair) & set(last[2:])}
+        wanted = {pair for pair in before if not set(pair) & set(gone)}
         assert any(set(pair) & set(kept) for pair in wanted), "the case must have pairs with items that move"
 
         def work(time: int) -> None:
-            if time == 0:  # the first buckets were read, and the last one was not
-                writer.delete(last[2:])
-                gone = {member for bucket in stored_buckets(redis_url, "x")[:3] for member in bucket.members}
-                assert gone & set(kept), "the case must move items into a bucket that was read"
+            if time == 0:  # the first buckets were read
+                writer.delete(gone)
+                moved = {item for bucket in stored_buckets(redis_url, "x")[:3] for item in bucket.members}
+                assert moved & set(kept), "the case must move items into a bucket that was read"
 
         writing = Writing(monkeypatch, work)
         found = {pair[:2] for pair in pairs_of(index, 10)}

@@ -59,7 +59,7 @@ class Looked:
         width = -(-bits[self.rank] // 64)
         file = SegmentFile(width)
         try:
-            for attempt in range(ATTEMPTS):
+            for _ in range(ATTEMPTS):
                 read = _Told(self.progress, 2 * sum(shard.count() for shard in self.shards))
                 try:
                     gather(self.shards, self.rank, file, read)
@@ -69,7 +69,7 @@ class Looked:
                     file = SegmentFile(width)
             else:
                 raise StoreUnavailable(
-                    f"buckets of index {self.shards[0].keys.name!r} were merged under {attempt + 1} attempts to read it; "
+                    f"buckets of index {self.shards[0].keys.name!r} were merged under {ATTEMPTS} attempts to read it; "
                     "look for duplicates while fewer items are deleted"
                 )
             segments = file.finished().without_doubles()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +10,6 @@ from numpy.typing import NDArray
 from hashgrain.indexer.handles import is_hashed, shards_of
 from hashgrain.indexer.identifiers import ItemId
 from hashgrain.indexer.shard import Shard
-from hashgrain.indexer.store_errors import translated
 
 NAMES = 1000
 """Names that are asked for at once, more or less."""
@@ -53,18 +51,10 @@ class Names:
             known = self._pages.get(number)
             if known is None:
                 known = self._pages[number] = shard.directory().pages
-            names = self._looked_up(shard, handles, known)
+            names, _ = shard.names(handles, known, False)
             if None not in names:
                 return names
             now = shard.directory().pages  # names may be missing because there are more pages of them
             if now == known:
                 return names
             self._pages[number] = now
-
-    def _looked_up(self, shard: Shard, handles: NDArray[np.int64], pages: int) -> list[ItemId | None]:
-        with translated(shard.connection.address):
-            pipe: Any = shard.connection.client.pipeline(transaction=False)
-            for command in shard.naming(handles, pages, payloads=False):
-                pipe.execute_command(*command)
-            replies = pipe.execute()
-        return shard.named(handles, replies, pages, payloads=False)[0]
