@@ -17,7 +17,7 @@ if header[1] ~= ARGV[1] or header[2] ~= 'loading' or header[3] ~= ARGV[5] or hea
   return 0
 end
 redis.call('DEL', KEYS[4])
-redis.call('HDEL', KEYS[1], 'loader', 'loaded')
+redis.call('HDEL', KEYS[1], 'loader', 'loaded', 'merged')
 redis.call('SETNX', KEYS[6], '')
 redis.call('SET', KEYS[3], ARGV[2])
 redis.call('HSET', KEYS[1], 'live', ARGV[3], 'pages', ARGV[4], 'state', 'live')
