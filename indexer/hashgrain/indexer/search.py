@@ -91,8 +91,6 @@ class Searcher:
             groups = [codes[start : start + GROUP] for start in range(0, len(codes), GROUP)]
         if request.deadline is not None:
             found = self._search_in_turn(groups, request)
-        elif len(groups) == 1:
-            return self._search_group(codes, request, _NEVER)
         else:
             found = in_threads(partial(self._search_group, request=request, deadline=_NEVER), groups)
         return [hit for hits in found for hit in hits]

@@ -268,9 +268,14 @@ local function find(page, hash, handle)
   return nil
 end
 
--- Where the items of one bucket, by number, have their places, on pages that were read: the position in the page of each.
--- Of several with one hash either will do. Nil, and the key of the page, where one is not there.
-local function places_in(number, hashes, page_of_each)
+-- Where the items of one bucket, by number, have their places: the position in its page of each, and the page of each. Of
+-- several with one hash either will do. Nil and a refusal where a page cannot be read, or a place is not there.
+-- The other arguments are those of `read_pages`.
+local function places_in(number, blob, first, step, count)
+  local hashes, page_of_each = read_pages(blob, first, step, count)
+  if broken then
+    return nil, broken
+  end
   local found, claimed, bucket = {}, {}, encode('<I3', number)
   for item, hash in ipairs(hashes) do
     local page = page_of_each[item]
@@ -280,11 +285,11 @@ local function places_in(number, hashes, page_of_each)
       at = seek(places_of[page], hash .. bucket, PLACE, at + PLACE, 1)
     end
     if not at then
-      return nil, places_key(page)
+      return nil, { 'lost', places_key(page) }
     end
     taken_there[at], claimed[page], found[item] = true, taken_there, at
   end
-  return found
+  return found, page_of_each
 end
 
 -- The last four bytes of the place of a record: its bucket, by number, and a hint to its position.

@@ -24,13 +24,9 @@ if not chosen then
 end
 local header = call('HMGET', META, 'pages', 'bucket_items')
 local given, step = ARGV[5], 14 + BODY
-local hashes, page_of_each = read_pages(given, 3, step, tonumber(header[1]))
-if broken then
-  return broken
-end
-local places, lost = places_in(number, hashes, page_of_each)
+local places, page_of_each = places_in(number, given, 3, step, tonumber(header[1]))
 if not places then
-  return { 'lost', lost }
+  return page_of_each -- the refusal
 end
 read_holes()
 local moved = {}

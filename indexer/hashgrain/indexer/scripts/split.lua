@@ -31,13 +31,9 @@ elseif new > buckets_there then
 end
 
 local count = tonumber(call('HGET', META, 'pages'))
-local hashes, page_of_each = read_pages(ARGV[12], 1, 4, count)
-if broken then
-  return broken
-end
-local places, lost = places_in(number, hashes, page_of_each)
+local places, page_of_each = places_in(number, ARGV[12], 1, 4, count)
 if not places then
-  return { 'lost', lost }
+  return page_of_each -- the refusal
 end
 
 call('SET', bucket_key(new), ARGV[9])

@@ -21,13 +21,9 @@ if last == 0 or #partition ~= (last + 1) * ENTRY or number > last
   or not text or redis.sha1hex(text) ~= ARGV[6] then
   return { 'ok', 0 }
 end
-local hashes, page_of_each = read_pages(ARGV[7], 1, 4, tonumber(call('HGET', META, 'pages')))
-if broken then
-  return broken
-end
-local places, lost = places_in(last, hashes, page_of_each)
+local places, page_of_each = places_in(last, ARGV[7], 1, 4, tonumber(call('HGET', META, 'pages')))
 if not places then
-  return { 'lost', lost }
+  return page_of_each -- the refusal
 end
 
 local left = sub(partition, 1, last * ENTRY)
