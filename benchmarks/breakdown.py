@@ -20,8 +20,8 @@ from benchmarks.own_index import NAME
 from benchmarks.recall import K
 from benchmarks.server import own_redis
 from hashgrain.codes import CodeLayout
-from hashgrain.indexer import Index, bounding, centroids, locating, scanning, search
-from hashgrain.indexer.loops import loops
+from hashgrain.indexer import Index, search
+from hashgrain.indexer.loops import bounding, centroids, locating, loops, scanning
 
 PARTS = {
     "stage one: ranking centroids": (centroids, "nearest_each"),

@@ -19,7 +19,7 @@ import hashgrain.client.bulk
 import hashgrain.client.ledger
 import hashgrain.client.open_source
 import hashgrain.indexer
-import hashgrain.indexer.compiled
+import hashgrain.indexer.loops.compiled
 import hashgrain.queue  # noqa: F401
 from hashgrain.cli.main import main
 from hashgrain.queue import feeder

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 SCRIPT = """
-from hashgrain.indexer.compiled import bit_count, compiled
+from hashgrain.indexer.loops.compiled import bit_count, compiled
 
 @compiled
 def bits(word):
@@ -23,7 +23,7 @@ MEET = """
 import sys, time
 from pathlib import Path
 from numba.core.caching import IndexDataCacheFile as File
-from hashgrain.indexer.compiled import compiled
+from hashgrain.indexer.loops.compiled import compiled
 import numpy as np
 
 here, load, save, save_index, save_data = Path.cwd(), File._load_index, File.save, File._save_index, File._save_data

@@ -27,12 +27,14 @@ from hashgrain.indexer import (
     check_index,
     create_generation,
     drop_index,
+    lifecycle,
     list_generations,
     list_indexes,
     roll_back,
     switch_generation,
     switching,
 )
+from hashgrain.indexer.connection import Connection
 from random_codes import random_codes
 
 LAYOUT = CodeLayout(16, 64)
@@ -174,6 +176,22 @@ def test_readers_and_writers_run_throughout_and_see_no_mixture(redis_url: str, l
         assert min(one.result() for one in writing) > 3
     for name in ("x@0", "x@1"):
         assert check_index(redis_url, name).findings == ()
+
+
+def test_one_who_opens_it_in_the_moment_of_a_switch_gets_the_other(
+    redis_url: str, live: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, turns = lifecycle.stored_name, [1]
+
+    def overtaken(connection: Connection, name: str) -> str:
+        stored = real(connection, name)
+        if name == "x" and turns:
+            switch_generation(redis_url, "x", turns.pop())
+        return stored
+
+    monkeypatch.setattr(lifecycle, "stored_name", overtaken)
+    with Index.open(redis_url, "x") as opened:
+        assert seen(opened) == 1
 
 
 def test_of_many_who_switch_at_once_each_is_done_or_refused_and_one_generation_is_live(

@@ -14,8 +14,8 @@ from hashgrain.codes.packing import unpack_bits
 from hashgrain.indexer import grouping
 from hashgrain.indexer.clustering import nearest_words
 from hashgrain.indexer.grouping import Grouping, group_items
-from hashgrain.indexer.nearest import nearest_in_groups
-from hashgrain.indexer.words import STEP, as_columns, as_words
+from hashgrain.indexer.loops.nearest import nearest_in_groups
+from hashgrain.indexer.loops.words import STEP, as_columns, as_words
 from random_codes import random_codes
 
 LAYOUT = CodeLayout(16, 64)

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from hashgrain.codes import CodeLayout
 from hashgrain.codes.hamming import hamming
-from hashgrain.indexer.probing import NOTHING_UNREAD, Probing
+from hashgrain.indexer.loops import NOTHING_UNREAD
+from hashgrain.indexer.probing import Probing
 from hashgrain.indexer.queries import Queries
 from hashgrain.indexer.request import RANKS
 from made_buckets import MadeBuckets, made_buckets

@@ -9,7 +9,7 @@ import pytest
 
 from hashgrain.codes import CodeLayout, HashCodes
 from hashgrain.indexer import SearchRequest
-from hashgrain.indexer.probing import NOTHING_UNREAD
+from hashgrain.indexer.loops import NOTHING_UNREAD
 from hashgrain.indexer.queries import Queries
 from hashgrain.indexer.ranking import Winners, rank_candidates
 from hashgrain.indexer.spans import Candidates, Span

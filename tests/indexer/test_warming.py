@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from hashgrain.codes import CodeLayout, HashCodes
-from hashgrain.indexer import Index, bounding, centroids, locating, scanning
+from hashgrain.indexer import Index
+from hashgrain.indexer.loops import bounding, centroids, locating, scanning
 from hashgrain.indexer.warming import warm_up
 
 ASKED = (

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from hashgrain.codes.hamming import popcount
 from hashgrain.codes.layout import CodeLayout
 from hashgrain.indexer.cores import compute_threads, in_threads, slices
+from hashgrain.indexer.loops.words import Words, as_columns, as_words
 from hashgrain.indexer.partition import Partition
-from hashgrain.indexer.words import Words, as_columns, as_words
 
 _WORTH_THREADS = 1 << 24  # pairs of item and centroid: some milliseconds
 
@@ -65,7 +65,7 @@ def two_majority(fine: NDArray[np.uint8], packed_coarse: NDArray[np.uint8], layo
         packed_coarse: uint8 (N, coarse bytes).
         layout: the code lengths.
     """
-    from hashgrain.indexer.halving import halve  # loads the compiler: only for those who split
+    from hashgrain.indexer.loops.halving import halve  # loads the compiler: only for those who split
 
     words = as_words(fine, packed_coarse)
     first = np.empty(len(words), np.bool_)
@@ -78,7 +78,7 @@ def two_majority(fine: NDArray[np.uint8], packed_coarse: NDArray[np.uint8], layo
 
 def nearest_words(codes: Words, centroids: Words) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The number of the centroid nearest to every code, and its distance, int64 (N,) each."""
-    from hashgrain.indexer.nearest import nearest_of_all  # loads the compiler: only for those who write
+    from hashgrain.indexer.loops.nearest import nearest_of_all  # loads the compiler: only for those who write
 
     number, distance = np.empty((2, len(codes)), np.int64)
     columns = as_columns(centroids)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashgrain.codes.layout import CodeLayout
-from hashgrain.indexer.probing import NOTHING_UNREAD
+from hashgrain.indexer.loops import NOTHING_UNREAD
 from hashgrain.indexer.queries import Queries
 from hashgrain.indexer.ranked_codes import Words, ranked_words
 from hashgrain.indexer.ranking import Winners, rank_candidates
@@ -55,7 +55,7 @@ def _apart(
     ranked: Winners, query: int, candidates: Candidates, queries: Queries, request: SearchRequest, layout: CodeLayout
 ) -> tuple[Winners, int, NDArray[np.int64]]:
     """Which of one query's ranked candidates are kept, and in which row they are ranked; ranks more where need be."""
-    from hashgrain.indexer.spacing import keep_apart  # loads the compiler: only for those who search
+    from hashgrain.indexer.loops.spacing import keep_apart  # loads the compiler: only for those who search
 
     wanted, row = _MORE * request.depth, query
     kept = np.empty(min(request.depth, int(candidates.records[query])), np.int64)

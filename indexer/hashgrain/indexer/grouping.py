@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 
 from hashgrain.codes.layout import CodeLayout
 from hashgrain.indexer.cores import compute_threads, in_threads, slices
-from hashgrain.indexer.halving import bisect, middles, shape, sort_by_number
-from hashgrain.indexer.nearest import nearest_in_groups
-from hashgrain.indexer.words import STEP, Words, as_columns, as_words
+from hashgrain.indexer.loops.halving import bisect, middles, shape, sort_by_number
+from hashgrain.indexer.loops.nearest import nearest_in_groups
+from hashgrain.indexer.loops.words import STEP, Words, as_columns, as_words
 
 SAMPLED = 16
 """Items of the sample for each full bucket."""

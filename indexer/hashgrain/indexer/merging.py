@@ -24,12 +24,12 @@ from hashgrain.indexer.clustering import nearest_words
 from hashgrain.indexer.collection import Collection
 from hashgrain.indexer.fields import fields_of
 from hashgrain.indexer.handles import hashes_of
+from hashgrain.indexer.loops.words import as_words
 from hashgrain.indexer.placing import packed
 from hashgrain.indexer.records import body_bytes, live_rows, packed_codes
 from hashgrain.indexer.shard import Narrow, Shard, Stale
 from hashgrain.indexer.splitting import read_bucket
 from hashgrain.indexer.store_errors import translated
-from hashgrain.indexer.words import as_words
 
 ATTEMPTS = 3
 """How often a bucket is read anew where others change it; after that it stays until it has shrunk further."""

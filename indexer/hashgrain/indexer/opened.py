@@ -91,7 +91,7 @@ class Followed:
         self._name = name
         self._open = open_
         self._lock = threading.Lock()
-        self.now = open_()
+        self.now = self._first()
 
     def run(self, work: Callable[[Opened], Made]) -> Made:
         """Do something with the live generation, and all of it again where that turns out not to be live any more.
@@ -112,7 +112,19 @@ class Followed:
                 attempt += 1
                 if attempt > ATTEMPTS or not self._has_moved(exc, left or self.now):
                     raise
-                time.sleep(0.001 * min(attempt, 20))  # where two switch at once, for a moment none is live
+                _wait_for_others(attempt)
+
+    def _first(self) -> Opened:
+        """Open what the name means, again where others switch just then."""
+        attempt = 0
+        while True:
+            try:
+                return self._open()
+            except Superseded:
+                attempt += 1
+                if attempt > ATTEMPTS:
+                    raise
+                _wait_for_others(attempt)
 
     def _has_moved(self, exc: Exception, left: Opened) -> bool:
         """Whether what went wrong with a generation may be so because it is no longer the one that is meant."""
@@ -130,3 +142,8 @@ class Followed:
             if self.now is left:  # no other thread has done it
                 self.now = self._open()
                 left.close()
+
+
+def _wait_for_others(attempt: int) -> None:
+    """Where two switch at once, for a moment no generation is live."""
+    time.sleep(0.001 * min(attempt, 20))

@@ -13,8 +13,8 @@ from hashgrain.codes.errors import IndexCorrupt
 from hashgrain.codes.layout import CodeLayout
 from hashgrain.codes.packing import coarse_keys
 from hashgrain.indexer.keys import NARROW, RADII_BYTES, WIDE
+from hashgrain.indexer.loops.words import Words, as_words
 from hashgrain.indexer.records import code_bytes, packed_codes
-from hashgrain.indexer.words import Words, as_words
 
 
 def entry_bytes(layout: CodeLayout) -> int:

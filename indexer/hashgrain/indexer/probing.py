@@ -1,8 +1,8 @@
 """Stage one: in which order to read the buckets, and what the buckets that are not read cannot hold.
 
 Buckets are read by the distance of their centroid from the query in the ranking asked for, then by its fine distance,
-then by their position: the order of an inverted file (Jegou, Douze, Schmid, TPAMI 2011; see `centroids`). What a
-bucket cannot hold follows from its radii (see `bounding`).
+then by their position: the order of an inverted file (Jegou, Douze, Schmid, TPAMI 2011; see `loops.centroids`). What a
+bucket cannot hold follows from its radii (see `loops.bounding`).
 """
 
 from __future__ import annotations
@@ -15,9 +15,6 @@ from numpy.typing import NDArray
 from hashgrain.indexer.directories import Directories
 from hashgrain.indexer.loops import loops
 from hashgrain.indexer.queries import Queries
-
-NOTHING_UNREAD = 0xFFFF
-"""In the stead of a distance, farther than any item can be: every bucket is read."""
 
 
 class Probing:

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hashgrain.indexer.loops import BUCKET, COLUMNS, FINE_BITS, HANDLE, ROW, SHARD, loops
-from hashgrain.indexer.probing import NOTHING_UNREAD
+from hashgrain.indexer.loops import BUCKET, COLUMNS, FINE_BITS, HANDLE, NOTHING_UNREAD, ROW, SHARD, loops
 from hashgrain.indexer.queries import Queries
 from hashgrain.indexer.request import SearchRequest
 from hashgrain.indexer.spans import Candidates

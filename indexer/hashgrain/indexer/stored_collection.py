@@ -110,7 +110,7 @@ def _as_rows(array: NDArray[np.uint8]) -> NDArray[np.void]:
 
 def _by_page(hashes: NDArray[np.uint32], pages: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Positions page by page, int64 (N,), and the bounds of the pages among them, int64 (pages + 1,)."""
-    from hashgrain.indexer.halving import sort_by_number  # loads the compiler: only for those who load
+    from hashgrain.indexer.loops.halving import sort_by_number  # loads the compiler: only for those who load
 
     page = page_of(hashes, pages)
     bounds = np.concatenate([[0], np.cumsum(np.bincount(page, minlength=pages))])

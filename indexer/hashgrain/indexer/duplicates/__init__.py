@@ -2,7 +2,7 @@
 
 Three steps. The buckets are read once, and their codes kept in a temporary file, as *segments* (see `gathering`,
 `segments`): what is written to the index later changes nothing any more. Then every pair of segments that can hold near
-codes is gone through (see `joining`, `sweeping`). Last, what was found is named (see `naming`), group by group
+codes is gone through (see `loops.joining`, `sweeping`). Last, what was found is named (see `naming`), group by group
 (`groups`) or pair by pair (`pairs`).
 """
 

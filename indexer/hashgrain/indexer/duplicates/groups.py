@@ -47,7 +47,7 @@ def duplicate_groups(
 
 
 def _groups(looked: Looked) -> Iterator[DuplicateGroup]:
-    from hashgrain.indexer.duplicates.joining import unite  # loads the compiler
+    from hashgrain.indexer.loops.joining import unite  # loads the compiler
 
     names = Names(looked.shards)
     with looked.read() as (segments, told):

@@ -1,4 +1,4 @@
-"""Codes in a temporary file, segment by segment, as the loops of `joining` take them.
+"""Codes in a temporary file, segment by segment, as the loops of `loops.joining` take them.
 
 A segment is what was read of one bucket: items near a centroid. Equal codes of a segment are kept once, as a *code*
 with the handles of its items; codes are sorted by their distance from the centroid. Of each item the file holds its

@@ -95,7 +95,7 @@ class _Sweep:
 
     def next(self) -> CodePairs:
         """Find some more."""
-        from hashgrain.indexer.duplicates import joining  # loads the compiler: only for those who look for duplicates
+        from hashgrain.indexer.loops import joining  # loads the compiler: only for those who look for duplicates
 
         all_ = self._segments
         if self._others is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from hashgrain.indexer.compiled import compiled
+from hashgrain.indexer.loops.compiled import compiled
 
 
 @compiled

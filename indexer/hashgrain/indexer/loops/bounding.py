@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from hashgrain.indexer.compiled import bit_count, compiled
-from hashgrain.indexer.probing import NOTHING_UNREAD as FAR
-from hashgrain.indexer.scanning import distances, least_of  # where it changes, touch this file: Numba sees no other
+from hashgrain.indexer.loops import NOTHING_UNREAD as FAR
+from hashgrain.indexer.loops.compiled import bit_count, compiled, compiled_part
+from hashgrain.indexer.loops.distances import distances, least_of
 
 _BLOCK = 512  # buckets: their bounds stay in the first-level cache
 
@@ -98,7 +98,7 @@ def bounds_of(
     _bounds(far, fine_radius, coarse, coarse_radius, query_coarse, times_fine, times_near, near, both)
 
 
-@compiled
+@compiled_part
 def _bounds(
     far: NDArray[np.uint16],
     fine_radius: NDArray[np.uint16],

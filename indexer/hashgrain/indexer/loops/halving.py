@@ -12,8 +12,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from hashgrain.indexer.compiled import bit_count, compiled
-from hashgrain.indexer.words import Words
+from hashgrain.indexer.loops.compiled import bit_count, compiled, compiled_part
+from hashgrain.indexer.loops.words import Words
 
 _MOST_BITS = 512  # a distance is less
 _STEPS = 12  # rounds at most; it mostly settles in fewer
@@ -136,7 +136,7 @@ def sort_by_number(number: NDArray[np.int64], start: NDArray[np.int64], order: N
         start[number[n]] += 1
 
 
-@compiled
+@compiled_part
 def _columns(words: Words, positions: NDArray[np.int64]) -> Words:
     """Some codes word by word."""
     columns = np.empty((words.shape[1], len(positions)), np.uint32)
@@ -146,7 +146,7 @@ def _columns(words: Words, positions: NDArray[np.int64]) -> Words:
     return columns
 
 
-@compiled
+@compiled_part
 def _count_bits(columns: Words, chosen: NDArray[np.bool_]) -> NDArray[np.int32]:
     """How many of the chosen codes have each bit set, int32 (W, 32), the lowest bit of a word first.
 
@@ -169,7 +169,7 @@ def _count_bits(columns: Words, chosen: NDArray[np.bool_]) -> NDArray[np.int32]:
     return counts
 
 
-@compiled
+@compiled_part
 def _majority(counts: NDArray[np.int32], members: int | np.int64, centroid: NDArray[np.uint32]) -> None:
     """Set the bits of `centroid`, uint32 (W,), that more than half of so many members have set."""
     for word in range(len(centroid)):
@@ -180,7 +180,7 @@ def _majority(counts: NDArray[np.int32], members: int | np.int64, centroid: NDAr
         centroid[word] = made
 
 
-@compiled
+@compiled_part
 def _most_even(counts: NDArray[np.int32], items: int) -> tuple[int, np.uint32]:
     """The word and the bit in it that nearest to half of the items have set."""
     best, best_word, best_bit = np.int64(items + 1), 0, 0
@@ -192,7 +192,7 @@ def _most_even(counts: NDArray[np.int32], items: int) -> tuple[int, np.uint32]:
     return best_word, np.uint32(best_bit)
 
 
-@compiled
+@compiled_part
 def _cut(difference: NDArray[np.int32], first: NDArray[np.bool_]) -> np.int64:
     """Put into the first half the items of the least differences, in order where they are equal; returns how many.
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from hashgrain.indexer.compiled import bit_count, compiled
-from hashgrain.indexer.words import GROUP, STEP, Words
+from hashgrain.indexer.loops.compiled import bit_count, compiled, compiled_part
+from hashgrain.indexer.loops.words import GROUP, STEP, Words
 
 _BLOCK = 16 * STEP  # centroids whose distances stay in the first-level cache
 _POSITION_BITS = 16  # of a centroid in its block, or of a group of centroids, below the distance
@@ -72,7 +72,7 @@ def nearest_in_groups(
         number[n] = best & _NUMBER_MASK
 
 
-@compiled
+@compiled_part
 def _least_of(columns: Words, low: int, high: int, code: NDArray[np.uint32], reached: NDArray[np.uint32]) -> np.int64:
     """The least of `distance << _NUMBER_BITS | number` of the centroids from `low` to before `high`, a block at most.
 
@@ -100,7 +100,7 @@ def _least_of(columns: Words, low: int, high: int, code: NDArray[np.uint32], rea
     return (found >> _POSITION_BITS << _NUMBER_BITS) | (low + (found & (1 << _POSITION_BITS) - 1))
 
 
-@compiled
+@compiled_part
 def _distances_to(columns: Words, low: int, high: int, code: NDArray[np.uint32], reached: NDArray[np.uint32]) -> None:
     """The distances of the centroids from `low` to before `high`, in as many words as `columns` has, to `reached`."""
     for word in range(0, len(columns), GROUP):

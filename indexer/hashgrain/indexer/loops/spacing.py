@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hashgrain.indexer.compiled import bit_count, compiled
+from hashgrain.indexer.loops.compiled import bit_count, compiled
 
 
 @compiled

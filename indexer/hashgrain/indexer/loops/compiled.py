@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -23,17 +24,33 @@ def compiled(function: F) -> F:
     """
     made: Any = numba.njit(nogil=True)(function)
     with suppress(RuntimeError):  # Numba found no place for it
-        made._cache = _SharedCache(function)  # type: ignore[no-untyped-call]
+        made._cache = _SharedCache(function)
     return cast(F, made)
+
+
+def compiled_part(function: F) -> F:
+    """Compile a function that compiled ones call, as a part of theirs, within which it can be optimised.
+
+    It is not kept by itself: machine code from disk can be called, but no more become a part of what is compiled later,
+    and inner loops took two to ten times as long.
+    """
+    return cast(F, numba.njit(nogil=True)(function))
 
 
 class _SharedCache(FunctionCache):
     """The machine code on disk, which one process at a time looks at or adds to.
 
+    It holds as long as no module of this folder changes: Numba alone would look at the module of the function, not at
+    those whose parts it is made of.
+
     Numba notes in an index under which number it will keep the code for some kinds of arguments, and then writes it.
     Of two processes that compile one function for different kinds at a time, each could take the same number, and the
     index of one would lead to the code of the other: for good, and to wrong answers.
     """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(function)  # type: ignore[no-untyped-call]
+        self._cache_file._source_stamp = (self._cache_file._source_stamp, _stamp_of_all())
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """See Numba."""
@@ -60,6 +77,13 @@ class _SharedCache(FunctionCache):
             finally:  # a process that was forked meanwhile has the file open, too: closing it here would not do
                 with suppress(OSError):
                     fcntl.flock(file, fcntl.LOCK_UN)
+
+
+@cache
+def _stamp_of_all() -> tuple[float, int]:
+    """When a module of this folder changed last, and the size of all."""
+    files = [file.stat() for file in Path(__file__).parent.glob("*.py")]
+    return max(file.st_mtime for file in files), sum(file.st_size for file in files)
 
 
 def _bit_count(_: Any, word: Any) -> Any:

@@ -9,6 +9,9 @@ from typing import Any, NamedTuple
 FINE_BITS = 9
 """Of a place, for the fine distance of up to 256; the distance of the ranking, up to 280, stands above them."""
 
+NOTHING_UNREAD = 0xFFFF
+"""In the stead of a distance, farther than any item can be: every bucket is read."""
+
 PLACE, HANDLE, SHARD, ROW, BUCKET = range(5)
 """Columns of the heaps that `scan_each` fills."""
 
@@ -32,7 +35,7 @@ class Loops(NamedTuple):
 @cache
 def loops() -> Loops:
     """All of them."""
-    from hashgrain.indexer import bounding, centroids, filtering, locating, scanning
+    from hashgrain.indexer.loops import bounding, centroids, filtering, locating, scanning
 
     modules: tuple[Any, ...] = (
         *(centroids, bounding, bounding, locating, locating),

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hashgrain.indexer.compiled import bit_count, compiled
+from hashgrain.indexer.loops.compiled import bit_count, compiled, compiled_part
 
 
 @compiled
@@ -164,7 +164,7 @@ def unite(parent: NDArray[np.uint32], following: NDArray[np.uint32], pairs: NDAr
         following[one], following[two] = following[two], following[one]
 
 
-@compiled
+@compiled_part
 def _halved(parent: NDArray[np.uint32], code: np.uint32) -> Any:
     while parent[code] != code:
         parent[code] = parent[parent[code]]
@@ -172,7 +172,7 @@ def _halved(parent: NDArray[np.uint32], code: np.uint32) -> Any:
     return code
 
 
-@compiled
+@compiled_part
 def _root(parent: NDArray[np.uint32], code: int) -> Any:
     found = parent[code]
     while parent[found] != found:
@@ -180,7 +180,7 @@ def _root(parent: NDArray[np.uint32], code: int) -> Any:
     return found
 
 
-@compiled
+@compiled_part
 def _largest(count: NDArray[np.int64], one: int, others: NDArray[np.int64]) -> Any:
     most = count[one]
     for other in others:
@@ -188,7 +188,7 @@ def _largest(count: NDArray[np.int64], one: int, others: NDArray[np.int64]) -> A
     return most
 
 
-@compiled
+@compiled_part
 def _nearer(
     nearer: NDArray[np.int32],
     rung: NDArray[np.int64],
@@ -205,7 +205,7 @@ def _nearer(
     return np.int64(nearer[rung[segment] + distance])
 
 
-@compiled
+@compiled_part
 def _distances(
     code: NDArray[np.uint64], words: NDArray[np.uint64], base: int, size: int, reached: NDArray[np.uint16]
 ) -> np.int64:
