@@ -67,7 +67,7 @@ ONLY_IN = {
     ("export", "timm"): {"timm_backbone.py"},
     ("client", "fsspec"): {"remote.py"},
     ("client", "aiohttp"): {"remote.py", "async_http.py", "transport_errors.py"},
-    ("indexer", "numba"): {"compiled.py"},
+    ("indexer", "numba"): {"loops/compiled.py"},
 }
 """Modules of a part that alone may import a package, where not all of them may."""
 

@@ -84,6 +84,7 @@ def small_steps() -> Any:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(writing_module, "BATCH_ITEMS", 5)
         patch.setattr(search_module, "GROUP", 2)
+        patch.setattr(search_module, "KEPT_GROUP", 3)
         patch.setattr(planning_module, "_PREFETCH", 0.0)
         yield
 

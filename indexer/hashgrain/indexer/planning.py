@@ -47,7 +47,7 @@ def reach_of(step: int, items: int, buckets: int, request: SearchRequest, share:
     return min(reach, _EVERY)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Plan:
     """The buckets that one reading takes for some queries.
 

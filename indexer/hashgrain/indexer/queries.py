@@ -40,7 +40,7 @@ def require_logits(codes: HashCodes, request: SearchRequest) -> None:
             raise InvalidInput(f"the {kind} logits of query {row} are not finite; check the model, or leave refine out")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Queries:
     """Some queries, as both stages compare them.
 

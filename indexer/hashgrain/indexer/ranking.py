@@ -20,7 +20,7 @@ _FARTHEST = NOTHING_UNREAD - 1
 _MANY = 1 << 62
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Winners:
     """The best candidates of some queries, nearest first: entry [q, n] of every array is the n-th of query q.
 

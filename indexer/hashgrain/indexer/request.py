@@ -121,12 +121,11 @@ class SearchRequest:
     def _check_types(self) -> None:
         for name, least in _INTEGERS:
             value = getattr(self, name)
-            if value is None and name != "k":
+            if (type(value) is int and value >= least) or (value is None and name != "k"):
                 continue
             if isinstance(value, bool) or not isinstance(value, _INTEGER) or value < least:
                 raise InvalidInput(f"{name} must be an integer of {least} or more, got {value!r}")
-            if type(value) is not int:
-                object.__setattr__(self, name, int(value))
+            object.__setattr__(self, name, int(value))
         for name in ("exact", "payloads", "explain"):
             if not isinstance(getattr(self, name), bool):
                 raise InvalidInput(f"{name} must be True or False, got {getattr(self, name)!r}")

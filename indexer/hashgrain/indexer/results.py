@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hashgrain.indexer.explaining import Explanation
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Hit:
     """The answer to one query; entry n of `ids`, `distances` and `payloads` belongs to the n-th nearest item.
 

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from hashgrain.codes.errors import StoreUnavailable
 from hashgrain.codes.layout import CodeLayout, HashCodes
-from hashgrain.indexer.cores import in_threads
+from hashgrain.indexer.cores import compute_threads, in_threads
 from hashgrain.indexer.deadline import Deadline
 from hashgrain.indexer.directories import Directories
 from hashgrain.indexer.explaining import ANSWERED, CHANGED, SHORT, Trace
@@ -55,7 +55,10 @@ from hashgrain.indexer.widening import widened
 _NEVER = Deadline(None)
 
 GROUP = 64
-"""Queries that share one reading of buckets."""
+"""Queries that share one reading of buckets at most."""
+
+KEPT_GROUP = 256
+"""The same, where buckets are kept, and little is read."""
 
 ATTEMPTS = 100
 """How often a query starts afresh while writers change the index under it."""
@@ -86,14 +89,22 @@ class Searcher:
 
     def _search(self, codes: HashCodes, request: SearchRequest) -> list[Hit]:
         """Answer every query with the budget that is given."""
-        groups = [codes]
-        if len(codes) > GROUP:
-            groups = [codes[start : start + GROUP] for start in range(0, len(codes), GROUP)]
+        if request.deadline is None and len(codes) <= GROUP:
+            return self._search_group(codes, request, _NEVER)
+        groups = [codes[part] for part in self._parts(len(codes), request)]
         if request.deadline is not None:
             found = self._search_in_turn(groups, request)
         else:
             found = in_threads(partial(self._search_group, request=request, deadline=_NEVER), groups)
         return [hit for hits in found for hit in hits]
+
+    def _parts(self, queries: int, request: SearchRequest) -> list[slice]:
+        """Which queries are to share a reading: of kept buckets more, as many for each thread."""
+        size = GROUP
+        if self._hot and request.deadline is None:
+            threads = min(compute_threads(), -(-queries // GROUP))
+            size = -(-queries // (-(-queries // (KEPT_GROUP * threads)) * threads))
+        return [slice(start, start + size) for start in range(0, queries, size)]
 
     def _search_in_turn(self, groups: Sequence[HashCodes], request: SearchRequest) -> list[list[Hit]]:
         """Answer one group after another, all within the deadline."""
@@ -213,7 +224,7 @@ class Searcher:
         return found
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Taken:
     """What one reading gives for some queries.
 

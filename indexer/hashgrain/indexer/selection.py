@@ -19,7 +19,7 @@ from hashgrain.indexer.results import Hit
 from hashgrain.indexer.spans import Candidates
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Selection:
     """The answers to some queries, whose items have no names yet; see `Hit` for what the fields mean.
 

@@ -100,7 +100,7 @@ class Span:
         return rows[0], rows[1]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Candidates:
     """The rows that some queries are compared with.
 
