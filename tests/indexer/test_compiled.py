@@ -19,6 +19,26 @@ print(bits(np.uint64(2**64 - 1)), bits._cache.cache_path if hasattr(bits._cache,
 """
 
 
+PARTS = """
+import sys
+from hashgrain.indexer.loops import compiled
+import numpy as np
+
+compiled._stamp_of_all = lambda: (float(sys.argv[1]), 0)
+
+@compiled.compiled_part
+def one_more(number):
+    return number + 1
+
+@compiled.compiled
+def two_more(number):
+    return one_more(one_more(number))
+
+print(two_more(np.int64(1)), sum(two_more.stats.cache_hits.values()), two_more._cache.cache_path)
+"""
+"""A function and a part of it; says how often its machine code was found, and where that is kept."""
+
+
 MEET = """
 import sys, time
 from pathlib import Path
@@ -82,6 +102,22 @@ def test_machine_code_is_kept_where_it_can_be(tmp_path: Path) -> None:
     found, path = run(tmp_path, tmp_path / "cache")
     assert found == "64"
     assert list(Path(path).glob("script.bits*.nbc"))
+
+
+def test_machine_code_is_kept_whole_until_a_module_of_the_loops_changes(tmp_path: Path) -> None:
+    """Code that is kept by itself cannot become a part of what is compiled later, nor does Numba see it change."""
+    source = tmp_path / "script.py"
+    source.write_text(PARTS)
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    hits = []
+    for changed in ("1", "1", "2"):
+        command = [sys.executable, source, changed]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+        found, hit, path = done.stdout.split()
+        assert found == "3"
+        hits.append(hit)
+    assert hits == ["0", "1", "0"]
+    assert [file.name.split("-")[0] for file in Path(path).glob("*.nbi")] == ["script.two_more"]
 
 
 def test_a_cache_that_cannot_be_written_is_done_without(tmp_path: Path) -> None:
