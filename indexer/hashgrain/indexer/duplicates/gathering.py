@@ -62,15 +62,16 @@ class _Gathering:
         self._progress = progress
         self._layout = shard.header.layout
         self._seen: NDArray[np.uint8] = np.empty((0, self._layout.fine_bytes + self._layout.coarse_bytes), np.uint8)
+        self._known = np.empty(0, np.bool_)  # whether a bucket was read, with the centroid in `_seen`
 
     def run(self) -> None:
         """Read buckets until each was read with the centroid that it has."""
         lost = 0
         directory = self._shard.directory()
         merged = directory.merged
-        while len(wanted := self._wanted(directory)):
+        while len(wanted := self._wanted(now := _centroids(directory))):
             for low in range(0, len(wanted), AT_ONCE):
-                if not self._read(directory, wanted[low : low + AT_ONCE]):
+                if not self._read(directory, now, wanted[low : low + AT_ONCE]):
                     lost += 1
                     break
                 lost = 0
@@ -83,15 +84,14 @@ class _Gathering:
             if directory.merged != merged:
                 raise Merged
 
-    def _wanted(self, directory: Directory) -> NDArray[np.int64]:
-        """The buckets that were not read yet, and those that are no longer what they were."""
-        now = _centroids(directory)
-        self._seen = self._seen[: len(now)]  # an empty bucket may have gone
-        known = len(self._seen)
-        changed = np.flatnonzero((self._seen != now[:known]).any(axis=1))
-        return np.concatenate([changed, np.arange(known, len(now))])
+    def _wanted(self, now: NDArray[np.uint8]) -> NDArray[np.int64]:
+        """The buckets that were not read yet, and those that are no longer what they were, by the centroids of all."""
+        more = max(len(now) - len(self._seen), 0)
+        self._seen = np.concatenate([self._seen[: len(now)], now[len(now) - more :]])  # an empty bucket may have gone
+        self._known = np.concatenate([self._known[: len(now)], np.zeros(more, np.bool_)])
+        return np.flatnonzero(~self._known | (self._seen != now).any(axis=1))
 
-    def _read(self, directory: Directory, numbers: NDArray[np.int64]) -> bool:
+    def _read(self, directory: Directory, now: NDArray[np.uint8], numbers: NDArray[np.int64]) -> bool:
         """Read some buckets; False where the directory is out of date."""
         stored = self._shard.read(directory, numbers)
         if stored is None:
@@ -104,9 +104,7 @@ class _Gathering:
             ranked_words(records.fine, records.coarse, self._rank, self._layout),
             records.handle.astype(np.int64),
         )
-        now = _centroids(directory)
-        self._seen = np.concatenate([self._seen, now[len(self._seen) : int(numbers.max()) + 1]])
-        self._seen[numbers] = now[numbers]
+        self._seen[numbers], self._known[numbers] = now[numbers], True
         self._progress(len(records))
         return True
 
