@@ -20,7 +20,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +35,6 @@ from hashgrain.indexer.fields import fields_of
 from hashgrain.indexer.filters import Filter
 from hashgrain.indexer.fresh_reading import FreshReading
 from hashgrain.indexer.handles import FIRST_HASHED
-from hashgrain.indexer.hot_buckets import HotBuckets
 from hashgrain.indexer.keys import WIDE
 from hashgrain.indexer.matching import Matching
 from hashgrain.indexer.patience import Patience
@@ -51,6 +50,9 @@ from hashgrain.indexer.shard import Shard
 from hashgrain.indexer.spans import Candidates, Span
 from hashgrain.indexer.warming import warm_up
 from hashgrain.indexer.widening import widened
+
+if TYPE_CHECKING:
+    from hashgrain.indexer.hot_buckets import HotBuckets
 
 _NEVER = Deadline(None)
 
