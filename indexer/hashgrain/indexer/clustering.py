@@ -70,9 +70,9 @@ def within_radii(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Let items that lie beyond the radii of their nearest bucket go to the nearest one that need not grow for them.
 
-    A radius that grows has all searchers read the partition anew, and buckets that they have just read. One in a hundred
-    or two of new codes lies beyond, and nearly all of these have another bucket that holds them a bit or two farther.
-    Where none is within `FARTHER`, they go to the nearest.
+    A radius that grows has all searchers read the partition anew, and buckets that they have just read. One or two of
+    two hundred new codes lie beyond, and nearly all of these have a bucket that holds them a bit or two farther. Where
+    none is within `FARTHER`, they go to the nearest.
 
     Args:
         fine, packed_coarse, partition, first: as `nearest_centroids` takes them.
