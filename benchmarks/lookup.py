@@ -104,11 +104,12 @@ def run(arguments: argparse.Namespace) -> Run:
             say("searching beside a writer")
             cold_beside = own_index.beside_writer(url, cold, made, singles, candidates)
             hot_beside = own_index.beside_writer(url, hot, made, singles, candidates)
+            same_beside = own_index.beside_writer(url, cold, made, singles, candidates, same=True)
         with redis.Redis.from_url(url) as server:
             software = [redis_software(server.info("server")), f"Faiss {faiss.__version__}"]
         software += [peer.software for peer in peers]
     return Run(layout, made.items, len(singles), BATCH, software, rows[:-2], missing, loaded, named, kept, floor,
-               start_ms, cold_beside, hot_beside, rows[-2:], stage_one_us)  # fmt: skip
+               start_ms, cold_beside, hot_beside, same_beside, rows[-2:], stage_one_us)  # fmt: skip
 
 
 @contextlib.contextmanager

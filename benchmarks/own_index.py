@@ -164,13 +164,18 @@ class BesideWriter:
     script_us: float = 0.0
 
 
-def beside_writer(url: str, index: Index, made: GeneratedCodes, queries: HashCodes, candidates: int) -> BesideWriter:
-    """Search one query at a time for 3 s alone, then 3 s while a process of its own replaces items by other codes."""
+def beside_writer(
+    url: str, index: Index, made: GeneratedCodes, queries: HashCodes, candidates: int, *, same: bool = False
+) -> BesideWriter:
+    """Search one query at a time for 3 s alone, then 3 s while a process of its own replaces items by other codes.
+
+    If `same`, it gives items the codes that they have, as who encodes again by the same model does.
+    """
     idle = _p99(_search_times(index, queries, candidates))
     context = multiprocessing.get_context("spawn")
     written: Synchronized[int] = context.Value("q", 0)
     ready, stop = context.Event(), context.Event()
-    writer = context.Process(target=_replace, args=(url, made, written, ready, stop), daemon=True)
+    writer = context.Process(target=_replace, args=(url, made, written, ready, stop, same), daemon=True)
     writer.start()
     try:
         if not ready.wait(60):
@@ -187,14 +192,19 @@ def beside_writer(url: str, index: Index, made: GeneratedCodes, queries: HashCod
     return BesideWriter(idle, _p99(times), rate, times.count(math.inf), len(times), busy / max(replaced, 1))
 
 
-def _replace(url: str, made: GeneratedCodes, written: Synchronized[int], ready: Event, stop: Event) -> None:
-    """Replace random items, 1,000 a call, until told to stop."""
+def _replace(
+    url: str, made: GeneratedCodes, written: Synchronized[int], ready: Event, stop: Event, same: bool = False
+) -> None:
+    """Replace random items, 1,000 a call, until told to stop; by the codes that they have, if `same`."""
     other = GeneratedCodes(made.layout, min(made.items, 100_000), made.seed + 1).codes()
     rng = np.random.default_rng(4)
     with Index.open(url, NAME) as index:
+        if same:
+            index.add(np.arange(len(other)), other)
         while not stop.is_set():
-            ids = rng.integers(made.items, size=UPSERTS).tolist()
-            index.add(ids, other[rng.integers(len(other), size=UPSERTS)])
+            rows = rng.integers(len(other), size=UPSERTS)
+            ids = rows if same else rng.integers(made.items, size=UPSERTS)
+            index.add(ids.tolist(), other[rows])
             written.value += UPSERTS
             ready.set()
 

@@ -31,6 +31,7 @@ class Run:
         floor: of a cold query.
         start_ms: from opening the index to the first answer.
         cold_beside, hot_beside: readers beside a writer.
+        same_beside: a cold reader beside a writer that gives items the codes that they have.
         stale: hot and hot exact, by a searcher that may be some milliseconds behind.
         stage_one_us: stage one alone, or None where it was not measured.
     """
@@ -49,6 +50,7 @@ class Run:
     start_ms: float
     cold_beside: BesideWriter
     hot_beside: BesideWriter
+    same_beside: BesideWriter
     stale: Sequence[Measured] = ()
     stage_one_us: float | None = None
 
@@ -112,9 +114,13 @@ def details(run: Run) -> list[str]:
         f"from opening the index to the first answer: {run.start_ms:.1f} ms",
         *(
             f"{how} reader: p99 {beside.idle:.3f} ms alone, {beside.beside:.3f} ms beside a writer that replaces "
-            f"{beside.upserts:,.0f} items/s ({beside.script_us:.1f} us of the server's thread for each)"
+            f"{beside.upserts:,.0f} items/s {by}({beside.script_us:.1f} us of the server's thread for each)"
             + (f"; {beside.refused} of {beside.asked} searches were refused" if beside.refused else "")
-            for how, beside in (("cold", run.cold_beside), ("hot", run.hot_beside))
+            for how, beside, by in (
+                ("cold", run.cold_beside, ""),
+                ("hot", run.hot_beside, ""),
+                ("cold", run.same_beside, "by the codes that they have "),
+            )
         ),
     ]
 

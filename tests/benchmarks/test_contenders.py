@@ -90,7 +90,8 @@ def a_run(*peers: str) -> Run:
     ]
     loaded, beside = Loaded(50_000, 30, 28), BesideWriter(1, 4, 70_000)
     return Run(LAYOUT, 50_000, 500, 1000, ["Valkey 9"], rows, ["not in this run: x"], loaded, replace(loaded, size=50),
-               1.1, Floor(1000, 0.05, 0.1), 20, beside, replace(beside, beside=8, upserts=60_000))  # fmt: skip
+               1.1, Floor(1000, 0.05, 0.1), 20, beside, replace(beside, beside=8, upserts=60_000),
+               replace(beside, beside=99, upserts=50_000))  # fmt: skip
 
 
 def test_report_has_a_row_for_each_system_and_every_target_with_its_verdict() -> None:

@@ -53,6 +53,10 @@ def test_reader_is_timed_beside_a_process_that_replaces_items(redis_url: str, mo
         assert len(index) == 2000  # replaced, not added
         here = [hit.distances[0] for hit in index.search(items[:300], 1, rank="fine", exact=True)]
         assert np.max(here) > 0  # some of the first items have other codes now
+        same = own_index.beside_writer(redis_url, index, made, queries, 100, same=True)
+        assert same.upserts > 0
+        there = GeneratedCodes(LAYOUT, 2000, made.seed + 1).codes()
+        assert all(hit.distances[0] == 0 for hit in index.search(there[:300], 1, rank="fine", exact=True))
 
 
 def test_search_that_is_refused_counts_as_one_that_never_ends(redis_url: str, monkeypatch) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,7 +14,7 @@ from hashgrain.codes import CodeLayout, HashCodes
 from hashgrain.codes.hamming import hamming
 from hashgrain.codes.packing import unpack_bits
 from hashgrain.indexer import clustering
-from hashgrain.indexer.clustering import Halves, nearest_centroids, two_majority
+from hashgrain.indexer.clustering import FARTHER, Halves, nearest_centroids, two_majority, within_radii
 from hashgrain.indexer.keys import NARROW
 from hashgrain.indexer.partition import Partition, pack_entries
 from random_codes import random_codes
@@ -74,6 +76,43 @@ def test_no_items_have_no_centroids() -> None:
         np.empty((0, 8), np.uint8), np.empty((0, 2), np.uint8), buckets_around(random_codes(3, layout), layout)
     )
     assert [len(array) for array in nothing] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("pairs", [1, 1 << 20])
+@pytest.mark.parametrize("layout", LAYOUTS, ids=str)
+def test_items_beyond_the_radii_go_to_the_nearest_bucket_that_holds_them(
+    layout: CodeLayout, pairs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As item by item and bucket by bucket; ties go to the first bucket from a number on."""
+    monkeypatch.setattr(clustering, "_PAIRS", pairs)
+    codes, centroids = random_codes(200, layout, seed=1, centres=9), random_codes(40, layout, seed=2, centres=9)
+    rng, first = np.random.default_rng(3), 17
+    buckets = replace(
+        buckets_around(centroids, layout),
+        fine_radius=rng.integers(layout.fine_bits // 2, size=40),
+        coarse_radius=rng.integers(layout.coarse_bits // 2, size=40),
+    )
+    nearest = nearest_centroids(codes.fine, codes.coarse, buckets, first)
+    number, far, near = within_radii(codes.fine, codes.coarse, buckets, first, *nearest)
+    fine_away = hamming(codes.fine, centroids.fine).astype(int)
+    coarse_away = hamming(codes.coarse, centroids.coarse).astype(int)
+    away, moved = fine_away + coarse_away, 0
+    for item, best in enumerate(nearest[0].tolist()):
+        fits = [
+            n
+            for n in range(40)
+            if fine_away[item, n] <= buckets.fine_radius[n]
+            and coarse_away[item, n] <= buckets.coarse_radius[n]
+            and away[item, n] <= away[item, best] + FARTHER
+        ]
+        expected = best if best in fits or not fits else min(fits, key=lambda n: (away[item, n], (n - first) % 40))
+        assert (number[item], far[item], near[item]) == (
+            expected,
+            fine_away[item, expected],
+            coarse_away[item, expected],
+        )
+        moved += expected != best
+    assert 10 < moved < 190
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=str)

@@ -10,11 +10,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hashgrain.codes.hamming import popcount
+from hashgrain.codes.hamming import hamming, popcount
 from hashgrain.codes.layout import CodeLayout
 from hashgrain.indexer.cores import compute_threads, in_threads, slices
 from hashgrain.indexer.loops.words import Words, as_columns, as_words
 from hashgrain.indexer.partition import Partition
+
+FARTHER = 2
+"""Bits by which the centroid of an item's bucket may be farther than the nearest, so that no radius need grow."""
+
+_PAIRS = 1 << 20  # of item and centroid that are compared at once: some MB
 
 _WORTH_THREADS = 1 << 24  # pairs of item and centroid: some milliseconds
 
@@ -52,6 +57,48 @@ def nearest_centroids(
     number = (number + first) % len(partition)
     near = popcount(packed_coarse ^ partition.packed_coarse[number]).sum(axis=1, dtype=np.int64)
     return number, total - near, near
+
+
+def within_radii(
+    fine: NDArray[np.uint8],
+    packed_coarse: NDArray[np.uint8],
+    partition: Partition,
+    first: int,
+    number: NDArray[np.int64],
+    far: NDArray[np.int64],
+    near: NDArray[np.int64],
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Let items that lie beyond the radii of their nearest bucket go to the nearest one that need not grow for them.
+
+    A radius that grows has all searchers read the partition anew, and buckets that they have just read. One or two of
+    two hundred new codes lie beyond, and nearly all of these have a bucket that holds them a bit or two farther. Where
+    none is within `FARTHER`, they go to the nearest.
+
+    Args:
+        fine, packed_coarse, partition, first: as `nearest_centroids` takes them.
+        number, far, near: what it returns.
+
+    Returns:
+        As `nearest_centroids`.
+    """
+    beyond = np.flatnonzero((far > partition.fine_radius[number]) | (near > partition.coarse_radius[number]))
+    if not len(beyond):
+        return number, far, near
+    number, far, near = number.copy(), far.copy(), near.copy()
+    turn = np.arange(len(partition)) - first
+    turn[:first] += len(partition)
+    for begin in range(0, len(beyond), step := max(_PAIRS // len(partition), 1)):
+        rows = beyond[begin : begin + step]
+        fine_apart = hamming(fine[rows], partition.fine)
+        coarse_apart = hamming(packed_coarse[rows], partition.packed_coarse)
+        apart = fine_apart.astype(np.int64) + coarse_apart
+        holds = (fine_apart <= partition.fine_radius) & (coarse_apart <= partition.coarse_radius)
+        holds &= apart <= (far + near)[rows, None] + FARTHER
+        best = np.where(holds, apart * len(partition) + turn, np.iinfo(np.int64).max).argmin(axis=1)
+        some = np.flatnonzero(holds.any(axis=1))
+        rows, best = rows[some], best[some]
+        number[rows], far[rows], near[rows] = best, fine_apart[some, best], coarse_apart[some, best]
+    return number, far, near
 
 
 def two_majority(fine: NDArray[np.uint8], packed_coarse: NDArray[np.uint8], layout: CodeLayout) -> Halves:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashgrain.codes.errors import StoreFull, StoreUnavailable
-from hashgrain.indexer.clustering import nearest_centroids
+from hashgrain.indexer.clustering import nearest_centroids, within_radii
 from hashgrain.indexer.collection import Collection
 from hashgrain.indexer.handles import handles_of, hashes_of, is_hashed, shards_of
 from hashgrain.indexer.identifiers import ItemId, encode_ids
@@ -106,7 +106,8 @@ def _placed(shard: Shard, items: Collection, partition: Partition) -> tuple[byte
     """The buckets that a batch goes to, and the batch, as add.lua takes them."""
     # Of buckets with one centroid the first would get all and overflow, so each batch begins to count at another.
     first = int(hashes_of(items.handles[:1])[0]) % len(partition)
-    return packed(shard, items, partition, *nearest_centroids(items.fine, items.packed_coarse, partition, first))
+    nearest = nearest_centroids(items.fine, items.packed_coarse, partition, first)
+    return packed(shard, items, partition, *within_radii(items.fine, items.packed_coarse, partition, first, *nearest))
 
 
 def _tidy(shard: Shard, told: Sequence[int]) -> None:
