@@ -107,10 +107,10 @@ def _compare(case: Case, address: str, arguments: argparse.Namespace) -> None:
 
 def _measure(encoders: list[HashEncoder], observer: Transport, seconds: float) -> tuple[float, float]:
     """Images per second of all together, and requests that wait on average."""
-    before, begun = observer.queue_times(5), time.perf_counter()
+    before, begun = observer.statistics(5), time.perf_counter()
     with ThreadPoolExecutor(len(encoders)) as pool:
         images = sum(pool.map(lambda encoder: _encode(encoder, begun + seconds), encoders))
-    after, ended = observer.queue_times(5), time.perf_counter()
+    after, ended = observer.statistics(5), time.perf_counter()
     assert before is not None
     assert after is not None
     return images / (ended - begun), (after.queue_ns - before.queue_ns) / 1e9 / (ended - begun)

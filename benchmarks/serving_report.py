@@ -115,7 +115,8 @@ def _singles(singles: Singles) -> list[str]:
         (f"image_search, JPEG, {CLIENTS} clients, each again at once", singles.eight),
         ("  and beside bulk encoding", singles.eight_beside),
         (f"image_search, JPEG, {CLIENTS} clients, {PACED_PER_SECOND:g}/s each", singles.paced),
-        ("  and beside bulk encoding", singles.paced_beside),
+        (f"  and beside bulk encoding, {singles.bulk_making_way:,.0f} images/s", singles.paced_beside),
+        (f"  that does not make way, {singles.bulk_full_speed:,.0f} images/s", singles.full_speed_beside),
     )
     return [_latency(name, latency) for name, latency in rows]
 

@@ -27,6 +27,9 @@ CLIENTS = 8
 PACED_PER_SECOND = 5.0
 """Requests a second of each client that does not ask again at once."""
 
+NOTICED_S = 1.0
+"""Until bulk encoding has noticed that others ask."""
+
 MODEL = "image_search"
 TIMEOUT_S = 30.0
 
@@ -57,7 +60,9 @@ class Singles:
         repeated: a JPEG file that was asked for before, likewise in turn.
         eight: clients at a time, each asking again at once, nothing else.
         paced: as many that ask now and then.
-        eight_beside, paced_beside: the same beside bulk encoding.
+        eight_beside, paced_beside: the same beside bulk encoding, which makes way.
+        full_speed_beside: as `paced_beside`, where it does not.
+        bulk_making_way, bulk_full_speed: pictures per second of the bulk encoding beside these two.
     """
 
     encoder: Latency
@@ -69,6 +74,9 @@ class Singles:
     paced: Latency
     eight_beside: Latency
     paced_beside: Latency
+    full_speed_beside: Latency
+    bulk_making_way: float
+    bulk_full_speed: float
 
 
 def measure_singles(servers: RunningServers, folder: Path, index: str, seconds: float) -> Singles:
@@ -78,7 +86,7 @@ def measure_singles(servers: RunningServers, folder: Path, index: str, seconds: 
         servers: with a Triton that serves image_search, and the model of `hand_on`.
         folder: of pictures in the index.
         index: its name.
-        seconds: for each of the five rows.
+        seconds: for each row.
     """
     assert servers.triton is not None
     address = servers.triton.address.removeprefix("grpc://")
@@ -104,11 +112,20 @@ def measure_singles(servers: RunningServers, folder: Path, index: str, seconds: 
 
     one_client = _in_turn(address, [encode, hand_on, search_pixels, search_jpeg, search_again], seconds)
     eight, paced = (_many(address, search_jpeg, seconds, pause) for pause in (0.0, 1 / PACED_PER_SECOND))
-    with _bulk_beside(servers.triton.address):
-        eight_beside, paced_beside = (
-            _many(address, search_jpeg, seconds, pause) for pause in (0.0, 1 / PACED_PER_SECOND)
-        )
-    return Singles(*one_client, eight, paced, eight_beside, paced_beside)
+    with _bulk_beside(servers.triton.address, make_way=True) as done:
+        _many(address, search_jpeg, NOTICED_S, 0.0)
+        eight_beside = _many(address, search_jpeg, seconds, 0.0)
+        paced_beside, making_way = _paced_beside(address, search_jpeg, seconds, done)
+    with _bulk_beside(servers.triton.address, make_way=False) as done:
+        full_speed_beside, full_speed = _paced_beside(address, search_jpeg, seconds, done)
+    return Singles(*one_client, eight, paced, eight_beside, paced_beside, full_speed_beside, making_way, full_speed)
+
+
+def _paced_beside(address: str, ask: Ask, seconds: float, done: Callable[[], int]) -> tuple[Latency, float]:
+    """Of clients that ask now and then; and the pictures per second of what goes on beside."""
+    before, begun = done(), time.perf_counter()
+    latency = _many(address, ask, seconds, 1 / PACED_PER_SECOND)
+    return latency, (done() - before) / (time.perf_counter() - begun)
 
 
 def _other_pixels(pictures: list[NDArray[np.uint8]], number: int) -> NDArray[np.uint8]:
@@ -195,25 +212,27 @@ def latency(seconds: list[float]) -> Latency:
 
 
 @contextmanager
-def _bulk_beside(address: str) -> Iterator[None]:
-    """Another process encodes in bulk as long as this lasts."""
+def _bulk_beside(address: str, make_way: bool) -> Iterator[Callable[[], int]]:
+    """Another process encodes in bulk as long as this lasts; gives what tells how many pictures are done."""
     processes = multiprocessing.get_context("spawn")
-    under_way, over = processes.Event(), processes.Event()
-    process = processes.Process(target=_encode_until, args=(address, under_way, over), daemon=True)
+    under_way, over, done = processes.Event(), processes.Event(), processes.Value("q", 0)
+    arguments = (address, make_way, under_way, over, done)
+    process = processes.Process(target=_encode_until, args=arguments, daemon=True)
     process.start()
     try:
         if not under_way.wait(TIMEOUT_S):
             raise RuntimeError("bulk encoding did not begin")
-        yield
+        yield lambda: done.value
     finally:
         over.set()
         process.join(TIMEOUT_S)
 
 
-def _encode_until(address: str, under_way: Event, over: Event) -> None:
-    with HashEncoder(address, priority="bulk") as encoder:
+def _encode_until(address: str, make_way: bool, under_way: Event, over: Event, done: Any) -> None:
+    with HashEncoder(address, priority="bulk", make_way=make_way) as encoder:
         size = encoder.input_size
         pictures = np.random.default_rng(0).integers(0, 256, (8 * encoder.batch_size, size, size, 3), np.uint8)
         while not over.is_set():
             encoder.encode(pictures)
+            done.value += len(pictures)
             under_way.set()

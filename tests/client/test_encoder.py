@@ -291,16 +291,16 @@ def test_behind_a_slow_batch_a_stream_waits_or_overtakes_and_takes_no_more_than_
 def test_the_number_under_way_follows_the_server_unless_it_is_given(triton: EmbeddedServers) -> None:
     with HashEncoder(triton.grpc) as free, HashEncoder(triton.grpc, in_flight=3) as fixed:
         assert (free.in_flight, fixed.in_flight) == (4, 3)
-        before = free._pipeline._transport.queue_times(5)
+        before = free._pipeline._transport.statistics(5)
         free.encode(arrays(MAX))
-        after = free._pipeline._transport.queue_times(5)
+        after = free._pipeline._transport.statistics(5)
     assert before is not None
     assert after is not None
     assert after.compute_ns > before.compute_ns
     with HashEncoder(triton.http) as web, HashEncoder(triton.repository) as own:
-        assert web._pipeline._transport.queue_times(5) == after
+        assert web._pipeline._transport.statistics(5) == after
         assert own.in_flight == 1
-        assert own._pipeline._transport.queue_times(5) is None
+        assert own._pipeline._transport.statistics(5) is None
 
 
 def test_a_server_that_does_not_tell_is_followed_by_round_trips(
@@ -314,7 +314,7 @@ def test_a_server_that_does_not_tell_is_followed_by_round_trips(
         asked += 1
         raise ServerUnavailable("This protocol is restricted")
 
-    monkeypatch.setattr("hashgrain.client.grpc.GrpcTransport.queue_times", refused)
+    monkeypatch.setattr("hashgrain.client.grpc.GrpcTransport.statistics", refused)
     with HashEncoder(triton.grpc, batch_size=2) as encoder:
         assert len(encoder.encode(arrays(100))) == 100
         assert 1 <= encoder.in_flight <= 16

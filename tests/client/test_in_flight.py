@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hashgrain.client.in_flight import HIGH, PROBE_ROUNDS, ROUND_S, InFlight, QueueTimes
+from hashgrain.client.in_flight import HIGH, PROBE_ROUNDS, ROUND_S, InFlight, ModelStatistics
 
 COMPUTE_S = 0.01
 
@@ -20,7 +20,7 @@ class Server:
         self._instances = instances
         self.way_s = way_s
         self._tells = tells
-        self._times = QueueTimes(0, 0)
+        self._times = ModelStatistics(0, 0)
         self._now = 0.0
 
     def cycle(self, under_way: int) -> float:
@@ -39,7 +39,7 @@ class Server:
         under_way = sum(client.limit for client in clients)
         cycle = self.cycle(under_way)
         answered = int(ROUND_S / cycle) * under_way
-        self._times = QueueTimes(
+        self._times = ModelStatistics(
             self._times.queue_ns + int(answered * self.waited(under_way) * COMPUTE_S * 1e9),
             self._times.compute_ns + int(answered * COMPUTE_S * 1e9),
         )
@@ -104,7 +104,7 @@ def test_rejections_shrink_it_once_in_a_round_and_never_below_one() -> None:
     for now in range(8):
         for _ in range(20):
             client.rejected()
-        client.adapt(QueueTimes(0, now), now)
+        client.adapt(ModelStatistics(0, now), now)
         limits.append(client.limit)
     assert limits == [8, 4, 2, 1, 1, 1, 1, 1]
 
@@ -120,10 +120,10 @@ def test_there_is_no_decision_before_the_last_one_can_show() -> None:
     assert client.is_due(10.0 + ROUND_S)
 
 
-@pytest.mark.parametrize("odd", [QueueTimes(0, 0), QueueTimes(10**12, 0), QueueTimes(0, 10**12)])
-def test_a_server_that_begins_to_count_anew_changes_nothing(odd: QueueTimes) -> None:
+@pytest.mark.parametrize("odd", [ModelStatistics(0, 0), ModelStatistics(10**12, 0), ModelStatistics(0, 10**12)])
+def test_a_server_that_begins_to_count_anew_changes_nothing(odd: ModelStatistics) -> None:
     client = InFlight(4, 64)
-    client.adapt(QueueTimes(10**10, 10**10), 1.0)
+    client.adapt(ModelStatistics(10**10, 10**10), 1.0)
     client.reached()
     client.adapt(odd, 2.0)
     assert client.limit == 4

@@ -31,6 +31,12 @@ from hashgrain.cli.options import json_option, redis_option, triton_option
     type=click.IntRange(min=1),
     help="Requests under way at a time. [default: as many as keep the server busy, 16 at most; in process 1]",
 )
+@click.option(
+    "--make-way/--full-speed",
+    default=True,
+    help="Keep one request under way while others send the server small ones, as those do who search, so that they "
+    "wait little; or do not. [default: make way, unless --in-flight is given]",
+)
 @click.option("--logits", is_flag=True, help="Write the logits to the file too.")
 @click.option(
     "--image-column",
@@ -113,6 +119,7 @@ def encode(
     redis: str | None,
     batch: int | None,
     in_flight: int | None,
+    make_way: bool,
     logits: bool,
     image_column: str | None,
     id_column: str | None,
@@ -175,6 +182,7 @@ def encode(
                 index=index_name,
                 batch=batch,
                 in_flight=in_flight,
+                make_way=make_way,
                 sources=sources,
                 columns=columns,
                 queue=queue_url,
@@ -190,7 +198,7 @@ def encode(
         )
         return
     source = open_sources(sources, columns)
-    with HashEncoder(resolve_triton(triton), batch_size=batch, in_flight=in_flight) as encoder:
+    with HashEncoder(resolve_triton(triton), batch_size=batch, in_flight=in_flight, make_way=make_way) as encoder:
         encode_alone(
             AloneSettings(
                 out=out,

@@ -29,6 +29,7 @@ class ShareSettings:
         index: its name.
         batch: pictures of one request, None for the default.
         in_flight: requests under way at a time, None for the default.
+        make_way: see `HashEncoder`.
         sources, columns: what is encoded.
         queue: address of the job's Redis.
         job: the job's name.
@@ -43,6 +44,7 @@ class ShareSettings:
     index: str
     batch: int | None
     in_flight: int | None
+    make_way: bool
     sources: tuple[str, ...]
     columns: ParquetColumns
     queue: str
@@ -86,7 +88,9 @@ def opened(settings: ShareSettings) -> Iterator[Share]:
 
     parts = shared_parts(named_parts(settings.sources, settings.columns))
     with (
-        HashEncoder(settings.triton, batch_size=settings.batch, in_flight=settings.in_flight) as encoder,
+        HashEncoder(
+            settings.triton, batch_size=settings.batch, in_flight=settings.in_flight, make_way=settings.make_way
+        ) as encoder,
         IndexSink(settings.redis, settings.index, encoder) as sink,
     ):
         sink.require_index()  # first of all, since a job is bound to one index in one of its lives

@@ -45,8 +45,9 @@ class AsyncHashEncoder(Described):
         decode_threads: int | None = None,
         version: int | None = None,
         priority: Priority | None = None,
+        make_way: bool = True,
     ) -> None:
-        self._settings = Settings(timeouts or Timeouts(), batch_size, in_flight, decode_threads, priority)
+        self._settings = Settings(timeouts or Timeouts(), batch_size, in_flight, decode_threads, priority, make_way)
         self._address = with_version(parse_address(address), version)
         self._opened: AsyncPipeline | None = None
 
@@ -101,6 +102,7 @@ class AsyncHashEncoder(Described):
             self.contract,
             str(self._address),
             self._in_flight,
+            settings.small_requests(self._served),
             settings.threads(),
             settings.timeouts.request,
         )

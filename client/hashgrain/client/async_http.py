@@ -12,10 +12,10 @@ from hashgrain.client.address import Address
 from hashgrain.client.conversation import hold_async
 from hashgrain.client.http import HttpTransport, introduction, model_path, read_json, read_tensors, request_header
 from hashgrain.client.http_connection import Reply
-from hashgrain.client.in_flight import QueueTimes
+from hashgrain.client.in_flight import ModelStatistics
 from hashgrain.client.transport import Served
 from hashgrain.client.transport_errors import aiohttp_errors
-from hashgrain.client.triton_model import read_queue_times
+from hashgrain.client.triton_model import read_statistics
 from hashgrain.codes.contract import ONLINE
 
 
@@ -48,10 +48,10 @@ class AsyncHttpTransport:
             reply = await self._exchange("POST", f"{self._model}/infer", seconds, data=body, headers=headers)
             return read_tensors(self._address, reply, outputs)
 
-    async def queue_times(self, seconds: float) -> QueueTimes:
+    async def statistics(self, seconds: float) -> ModelStatistics:
         """See `Transport`."""
         with aiohttp_errors(self._address, seconds):
-            return read_queue_times(
+            return read_statistics(
                 read_json(self._address, await self._exchange("GET", f"{self._model}/stats", seconds))
             )
 

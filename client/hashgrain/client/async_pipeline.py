@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from hashgrain.client.decoding import Decoder, Pictures, Prepared
 from hashgrain.client.encoded import Encoded, codes_from, no_codes
-from hashgrain.client.in_flight import InFlight, QueueTimes
+from hashgrain.client.in_flight import InFlight, ModelStatistics
 from hashgrain.client.retry import retry_unavailable_async
 from hashgrain.client.run import Run
 from hashgrain.client.slots import AsyncSlots
+from hashgrain.client.small_requests import SmallRequests
 from hashgrain.client.transport import STATISTICS_S, AsyncTransport
 from hashgrain.codes import EncoderContract, HashCodes
 from hashgrain.codes.errors import EncoderError
@@ -38,6 +39,7 @@ class AsyncPipeline:
         contract: EncoderContract,
         source: str,
         in_flight: InFlight,
+        small_requests: SmallRequests | None,
         decode_threads: int,
         request_seconds: float,
     ) -> None:
@@ -45,7 +47,7 @@ class AsyncPipeline:
         self._layout = contract.layout
         self._source = source
         self._seconds = request_seconds
-        self._slots = AsyncSlots(in_flight)
+        self._slots = AsyncSlots(in_flight, small_requests)
         self._places = asyncio.Semaphore(in_flight.most + 1)
         self._workers = ThreadPoolExecutor(BATCHES_DECODED, "hashgrain-batch")
         self._decoder = Decoder(contract, decode_threads)
@@ -58,7 +60,7 @@ class AsyncPipeline:
         try:
             async for batch in batches:
                 window.append(self._submit(batch, run))
-                while window and (len(window) > self._slots.limit or _is_next_done(window, run.ordered)):
+                while window and (len(window) > self._slots.places(run.is_bulk) or _is_next_done(window, run.ordered)):
                     yield await self._next(window, run)
             while window:
                 yield await self._next(window, run)
@@ -107,19 +109,19 @@ class AsyncPipeline:
         if not len(images):
             return no_codes(self._layout, run.outputs)
         send = partial(self._send, images, run)
-        async with self._slots.taken():
+        async with self._slots.taken(run.is_bulk):
             with run.clock.at("infer"):
                 arrays = await retry_unavailable_async(send, self._seconds, f"{len(images)} images")
-        await self._slots.adapt(self._queue_times)
+        await self._slots.adapt(self._statistics, run.is_bulk)
         return codes_from(arrays, run.outputs, self._layout, len(images), self._source)
 
     async def _send(self, images: NDArray[Any], run: Run, seconds: float) -> dict[str, NDArray[Any]]:
-        with self._slots.measured(len(images)):
+        with self._slots.measured(len(images), run.is_bulk):
             return await self._transport.infer(images, run.outputs, seconds, run.priority)
 
-    async def _queue_times(self) -> QueueTimes | None:
+    async def _statistics(self) -> ModelStatistics | None:
         with contextlib.suppress(EncoderError):  # a server may refuse them
-            return await self._transport.queue_times(STATISTICS_S)
+            return await self._transport.statistics(STATISTICS_S)
         return None
 
 

@@ -43,6 +43,8 @@ class HashEncoder(Described):
         version: number of the model's version, where several are served side by side; by default the newest.
         priority: which of a server's queues requests wait in: "online" goes first, "bulk" when there is time. By
             default `encode_stream` and `encode_batches` are bulk and the others are online.
+        make_way: while others send a server small requests, as those do who search, bulk keeps one request under way,
+            so that they find an instance of the model free (see `small_requests`); not where `in_flight` is given.
 
     Raises:
         InvalidInput: the address or a number has the wrong form, or a path holds no model.
@@ -62,8 +64,11 @@ class HashEncoder(Described):
         decode_threads: int | None = None,
         version: int | None = None,
         priority: Priority | None = None,
+        make_way: bool = True,
     ) -> None:
-        self._settings = settings = Settings(timeouts or Timeouts(), batch_size, in_flight, decode_threads, priority)
+        self._settings = settings = Settings(
+            timeouts or Timeouts(), batch_size, in_flight, decode_threads, priority, make_way
+        )
         self._address = with_version(parse_address(address), version)
         transport = open_transport(self._address)
         try:
@@ -78,6 +83,7 @@ class HashEncoder(Described):
             self.contract,
             str(self._address),
             self._in_flight,
+            settings.small_requests(self._served),
             settings.threads(),
             settings.timeouts.request,
         )

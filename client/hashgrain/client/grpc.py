@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 
 from hashgrain.client.address import Address
 from hashgrain.client.conversation import hold, hold_async
-from hashgrain.client.in_flight import QueueTimes
+from hashgrain.client.in_flight import ModelStatistics
 from hashgrain.client.transport import Served
 from hashgrain.client.transport_errors import grpc_errors
 from hashgrain.client.triton_model import (
     chosen_version,
     queue_microseconds,
-    read_queue_times,
     read_served,
+    read_statistics,
     require_ready,
 )
 from hashgrain.codes.contract import ENCODER_MODEL, ONLINE, input_tensor
@@ -70,9 +70,9 @@ class GrpcTransport:
             result = client.infer(**_request(batch, self._version, outputs, seconds, priority))
             return _tensors(result, outputs)
 
-    def queue_times(self, seconds: float) -> QueueTimes:
+    def statistics(self, seconds: float) -> ModelStatistics:
         """See `Transport`."""
-        return read_queue_times(self._ask(_statistics(self._version), seconds))
+        return read_statistics(self._ask(_statistics(self._version), seconds))
 
     def close(self) -> None:
         """Close the channel; calls under way end with an error."""
@@ -133,9 +133,9 @@ class AsyncGrpcTransport:
                 self._client = self._open()
             raise
 
-    async def queue_times(self, seconds: float) -> QueueTimes:
+    async def statistics(self, seconds: float) -> ModelStatistics:
         """See `Transport`."""
-        return read_queue_times(await self._ask(_statistics(self._version), seconds))
+        return read_statistics(await self._ask(_statistics(self._version), seconds))
 
     async def close(self) -> None:
         """Close the channel; calls under way end with an error."""

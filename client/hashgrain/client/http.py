@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 from hashgrain.client.address import Address
 from hashgrain.client.conversation import hold
 from hashgrain.client.http_connection import HttpConnections, Reply
-from hashgrain.client.in_flight import QueueTimes
+from hashgrain.client.in_flight import ModelStatistics
 from hashgrain.client.transport import Served
 from hashgrain.client.transport_errors import http_errors, http_status_error
 from hashgrain.client.triton_model import (
     chosen_version,
     queue_microseconds,
-    read_queue_times,
     read_served,
+    read_statistics,
     require_ready,
 )
 from hashgrain.codes.contract import ENCODER_MODEL, ONLINE, input_tensor
@@ -58,11 +58,11 @@ class HttpTransport:
             reply = self._connections.exchange("POST", f"{self._model}/infer", seconds, body=body, headers=headers)
             return read_tensors(self._address, reply, outputs)
 
-    def queue_times(self, seconds: float) -> QueueTimes:
+    def statistics(self, seconds: float) -> ModelStatistics:
         """See `Transport`."""
         with http_errors(self._address, seconds):
             reply = self._connections.exchange("GET", f"{self._model}/stats", seconds)
-            return read_queue_times(read_json(self._address, reply))
+            return read_statistics(read_json(self._address, reply))
 
     def close(self) -> None:
         """See `Transport`; no request may be under way."""

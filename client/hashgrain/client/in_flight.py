@@ -32,16 +32,19 @@ PROBE_ROUNDS = 60
 
 
 @dataclass(frozen=True)
-class QueueTimes:
+class ModelStatistics:
     """What a server has added up over all requests to the model since it was loaded.
 
     Attributes:
         queue_ns: nanoseconds that they waited.
         compute_ns: nanoseconds that they were computed, copying in and out included.
+        requests, images: how many were answered, and how many images they had.
     """
 
     queue_ns: int
     compute_ns: int
+    requests: int = 0
+    images: int = 0
 
 
 class InFlight:
@@ -57,7 +60,7 @@ class InFlight:
         self.most = most
         self._fixed = first == most
         self._doubling = True
-        self._times: QueueTimes | None = None
+        self._times: ModelStatistics | None = None
         self._shortest: dict[int, float] = {}
         self._rounds_on_shortest = 0
         self._before_probe = 0
@@ -88,7 +91,7 @@ class InFlight:
         """Whether it is time to `adapt`; `now` in seconds of any clock that runs on."""
         return not self._fixed and self._heard >= self.limit and now - self._round_began >= ROUND_S
 
-    def adapt(self, times: QueueTimes | None, now: float) -> None:
+    def adapt(self, times: ModelStatistics | None, now: float) -> None:
         """Choose the number for the round that begins.
 
         Args:
@@ -108,7 +111,7 @@ class InFlight:
         self._heard = self._answers = 0
         self._stretched = 0.0
 
-    def _waited(self, times: QueueTimes | None) -> float | None:
+    def _waited(self, times: ModelStatistics | None) -> float | None:
         """For how many times its own computation a request waited in this round; None where nobody knows."""
         if times is None:
             return self._stretched / self._answers - 1 if self._answers else None

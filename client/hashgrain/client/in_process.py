@@ -34,7 +34,7 @@ class InProcessTransport:
         """See `Transport`."""
         return self._model.run(batch, outputs)
 
-    def queue_times(self, seconds: float) -> None:
+    def statistics(self, seconds: float) -> None:
         """See `Transport`: there is no queue."""
 
     def close(self) -> None:
@@ -64,7 +64,7 @@ class AsyncInProcessTransport:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, self._transport.infer, batch, outputs, seconds, priority)
 
-    async def queue_times(self, seconds: float) -> None:
+    async def statistics(self, seconds: float) -> None:
         """See `Transport`: there is no queue."""
 
     async def close(self) -> None:

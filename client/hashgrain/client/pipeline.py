@@ -19,11 +19,12 @@ from numpy.typing import NDArray
 
 from hashgrain.client.decoding import Decoder, Pictures, Prepared
 from hashgrain.client.encoded import Encoded, codes_from, no_codes
-from hashgrain.client.in_flight import InFlight, QueueTimes
+from hashgrain.client.in_flight import InFlight, ModelStatistics
 from hashgrain.client.outage import outlast
 from hashgrain.client.retry import retry_unavailable
 from hashgrain.client.run import Run
 from hashgrain.client.slots import Slots
+from hashgrain.client.small_requests import SmallRequests
 from hashgrain.client.transport import STATISTICS_S, Transport
 from hashgrain.codes import EncoderContract, HashCodes
 from hashgrain.codes.errors import EncoderError
@@ -37,6 +38,7 @@ class Pipeline:
         contract: of the model behind it.
         source: what to call it in errors.
         in_flight: requests under way at a time.
+        small_requests: of others, for which bulk runs make way; None for runs that never do.
         decode_threads: threads that decode pictures.
         request_seconds: the deadline of a request, its retries included.
     """
@@ -47,6 +49,7 @@ class Pipeline:
         contract: EncoderContract,
         source: str,
         in_flight: InFlight,
+        small_requests: SmallRequests | None,
         decode_threads: int,
         request_seconds: float,
     ) -> None:
@@ -54,7 +57,7 @@ class Pipeline:
         self._layout = contract.layout
         self._source = source
         self._seconds = request_seconds
-        self._slots = Slots(in_flight)
+        self._slots = Slots(in_flight, small_requests)
         self._workers = ThreadPoolExecutor(in_flight.most + 1, "hashgrain-infer")
         self._decoder = Decoder(contract, decode_threads)
 
@@ -64,7 +67,7 @@ class Pipeline:
         try:
             for batch in batches:
                 window.append(self._submit(batch, run))
-                while window and (len(window) > self._slots.limit or _is_next_done(window, run.ordered)):
+                while window and (len(window) > self._slots.places(run.is_bulk) or _is_next_done(window, run.ordered)):
                     yield self._next(window, run)
             while window:
                 yield self._next(window, run)
@@ -106,20 +109,20 @@ class Pipeline:
         if not len(images):
             return no_codes(self._layout, run.outputs)
         request = partial(retry_unavailable, partial(self._send, images, run), self._seconds, f"{len(images)} images")
-        with self._slots.taken(), run.clock.at("infer"):
+        with self._slots.taken(run.is_bulk), run.clock.at("infer"):
             if run.over.is_set():
                 raise CancelledError  # nobody waits for it
             arrays = outlast(request, run.require_back, run.patience, run.over)
-        self._slots.adapt(self._queue_times)
+        self._slots.adapt(self._statistics, run.is_bulk)
         return codes_from(arrays, run.outputs, self._layout, len(images), self._source)
 
     def _send(self, images: NDArray[Any], run: Run, seconds: float) -> dict[str, NDArray[Any]]:
-        with self._slots.measured(len(images)):
+        with self._slots.measured(len(images), run.is_bulk):
             return self._transport.infer(images, run.outputs, seconds, run.priority)
 
-    def _queue_times(self) -> QueueTimes | None:
+    def _statistics(self) -> ModelStatistics | None:
         with contextlib.suppress(EncoderError):  # a server may refuse them
-            return self._transport.queue_times(STATISTICS_S)
+            return self._transport.statistics(STATISTICS_S)
         return None
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from hashgrain.client.encoded import Encoded
 from hashgrain.client.stage_clock import StageClock
-from hashgrain.codes.contract import ONLINE
+from hashgrain.codes.contract import BULK, ONLINE
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,11 @@ class Run:
     require_back: Callable[[], object] = lambda: None
     clock: StageClock = field(default_factory=StageClock)
     over: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def is_bulk(self) -> bool:
+        """Whether its requests go behind others."""
+        return self.priority == BULK
 
     def accepted(self, encoded: Encoded) -> Encoded:
         """What the run hands on of a batch.

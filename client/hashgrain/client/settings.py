@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from hashgrain.client.in_flight import InFlight
+from hashgrain.client.small_requests import SmallRequests
 from hashgrain.client.timeouts import Timeouts
 from hashgrain.client.transport import Served
 from hashgrain.codes.contract import BULK, ONLINE
@@ -32,6 +33,7 @@ class Settings:
     in_flight: int | None = None
     decode_threads: int | None = None
     priority: Priority | None = None
+    make_way: bool = True
 
     def __post_init__(self) -> None:
         if self.priority is not None and self.priority not in _LEVELS:
@@ -52,6 +54,12 @@ class Settings:
     def requests(self, first: int, most: int) -> InFlight:
         """Requests under way: as many as the user says, else what a transport gives as `first_in_flight` and `most`."""
         return InFlight(self.in_flight or first, self.in_flight or most)
+
+    def small_requests(self, served: Served) -> SmallRequests | None:
+        """For which bulk runs make way; None where they do not, or every request is as large as any."""
+        if not self.make_way or self.in_flight is not None or served.max_batch_size < 2:
+            return None
+        return SmallRequests(served.max_batch_size)
 
     def batch(self, served: Served, source: str) -> int:
         """Images of one request to this server.

@@ -1,4 +1,8 @@
-"""Places for requests under way, as many as `InFlight` says: one kind for threads, one for tasks."""
+"""Places for requests under way, as many as `InFlight` says: one kind for threads, one for tasks.
+
+Bulk requests make way while others send small ones: then there is one place for them, so that of two instances of the
+model one is free.
+"""
 
 from __future__ import annotations
 
@@ -9,26 +13,28 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
-from hashgrain.client.in_flight import InFlight, QueueTimes
+from hashgrain.client.in_flight import InFlight, ModelStatistics
+from hashgrain.client.small_requests import SmallRequests
 from hashgrain.codes.errors import ServerBusy
 
 
 class _Measured:
-    """What both kinds tell `InFlight`."""
+    """What both kinds tell `InFlight` and `SmallRequests`; without the latter nothing makes way."""
 
-    def __init__(self, in_flight: InFlight) -> None:
+    def __init__(self, in_flight: InFlight, small_requests: SmallRequests | None = None) -> None:
         self._in_flight = in_flight
+        self._small_requests = small_requests
         self._lock = threading.Lock()
         self._busy = 0
         self._adapting = False
 
-    @property
-    def limit(self) -> int:
-        """Requests that may be under way now."""
-        return self._in_flight.limit
+    def places(self, bulk: bool) -> int:
+        """Requests that may be under way now where one more is to be sent."""
+        makes_way = bulk and self._small_requests is not None and self._small_requests.lately
+        return 1 if makes_way else self._in_flight.limit
 
     @contextmanager
-    def measured(self, rows: int) -> Iterator[None]:
+    def measured(self, rows: int, bulk: bool) -> Iterator[None]:
         """One attempt to send a request of so many images and to get its answer."""
         begun = time.monotonic()
         try:
@@ -40,12 +46,15 @@ class _Measured:
         seconds = time.monotonic() - begun
         with self._lock:
             self._in_flight.answered(rows, seconds)
+            if bulk and self._small_requests:
+                self._small_requests.answered(rows)
 
-    def _take(self) -> bool:
+    def _take(self, bulk: bool) -> bool:
         """Take a place if there is one."""
         with self._lock:
             if self._busy >= self._in_flight.limit:
                 self._in_flight.reached()
+            if self._busy >= self.places(bulk):
                 return False
             self._busy += 1
             return True
@@ -54,47 +63,53 @@ class _Measured:
         with self._lock:
             self._busy -= 1
 
-    def _begin_adapting(self) -> bool:
+    def _begin_adapting(self, bulk: bool) -> bool:
         """Whether the caller is the one to ask the server; then it must call `_adapt`."""
+        now = time.monotonic()
         with self._lock:
-            begins = not self._adapting and self._in_flight.is_due(time.monotonic())
+            looks = bulk and self._small_requests is not None and self._small_requests.is_due(now)
+            begins = not self._adapting and (looks or self._in_flight.is_due(now))
             self._adapting |= begins
             return begins
 
-    def _adapt(self, times: QueueTimes | None) -> None:
+    def _adapt(self, statistics: ModelStatistics | None) -> None:
+        now = time.monotonic()
         with self._lock:
-            self._in_flight.adapt(times, time.monotonic())
+            if self._small_requests:
+                self._small_requests.look(statistics, now)
+            if self._in_flight.is_due(now):
+                self._in_flight.adapt(statistics, now)
             self._adapting = False
 
 
 class Slots(_Measured):
     """Places that threads take."""
 
-    def __init__(self, in_flight: InFlight) -> None:
-        super().__init__(in_flight)
+    def __init__(self, in_flight: InFlight, small_requests: SmallRequests | None = None) -> None:
+        super().__init__(in_flight, small_requests)
         self._free = threading.Condition()
 
     @contextmanager
-    def taken(self) -> Iterator[None]:
+    def taken(self, bulk: bool) -> Iterator[None]:
         """Wait for a place and keep it as long as this lasts."""
         with self._free:
-            self._free.wait_for(self._take)
+            self._free.wait_for(lambda: self._take(bulk))
         try:
             yield
         finally:
             self._give_back()
             with self._free:
-                self._free.notify()
+                self._free.notify_all()  # the first that waits may be one that makes way
 
-    def adapt(self, ask: Callable[[], QueueTimes | None]) -> None:
-        """Where it is time, ask the server how long requests wait, and change the number of places."""
-        if not self._begin_adapting():
+    def adapt(self, ask: Callable[[], ModelStatistics | None], bulk: bool) -> None:
+        """Where it is time, ask the server what it counts, and change the number of places."""
+        if not self._begin_adapting(bulk):
             return
-        times = None
+        statistics = None
         try:
-            times = ask()
+            statistics = ask()
         finally:
-            self._adapt(times)
+            self._adapt(statistics)
         with self._free:
             self._free.notify_all()
 
@@ -102,31 +117,31 @@ class Slots(_Measured):
 class AsyncSlots(_Measured):
     """Places that the tasks of one event loop take; a cancelled task leaves nobody waiting in vain."""
 
-    def __init__(self, in_flight: InFlight) -> None:
-        super().__init__(in_flight)
+    def __init__(self, in_flight: InFlight, small_requests: SmallRequests | None = None) -> None:
+        super().__init__(in_flight, small_requests)
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     @asynccontextmanager
-    async def taken(self) -> AsyncIterator[None]:
+    async def taken(self, bulk: bool) -> AsyncIterator[None]:
         """Wait for a place and keep it as long as this lasts."""
-        while not self._take():
+        while not self._take(bulk):
             await self._turn()
         try:
             yield
         finally:
             self._give_back()
-            self._wake(1)
+            self._wake()
 
-    async def adapt(self, ask: Callable[[], Awaitable[QueueTimes | None]]) -> None:
+    async def adapt(self, ask: Callable[[], Awaitable[ModelStatistics | None]], bulk: bool) -> None:
         """As `Slots.adapt`."""
-        if not self._begin_adapting():
+        if not self._begin_adapting(bulk):
             return
-        times = None
+        statistics = None
         try:
-            times = await ask()
+            statistics = await ask()
         finally:
-            self._adapt(times)
-            self._wake(len(self._waiting))
+            self._adapt(statistics)
+            self._wake()
 
     async def _turn(self) -> None:
         turn = asyncio.get_running_loop().create_future()
@@ -134,15 +149,13 @@ class AsyncSlots(_Measured):
         try:
             await turn
         except asyncio.CancelledError:
-            if not turn.cancelled():  # it was this one's turn: now it is the next one's
-                self._wake(1)
-            elif turn in self._waiting:
+            if turn in self._waiting:
                 self._waiting.remove(turn)
             raise
 
-    def _wake(self, count: int) -> None:
-        while count and self._waiting:
+    def _wake(self) -> None:
+        """All that wait: the first may be one that makes way, or be cancelled by now."""
+        while self._waiting:
             turn = self._waiting.popleft()
-            if not turn.done():  # else it was cancelled, and its task does not know yet
+            if not turn.done():
                 turn.set_result(None)
-                count -= 1

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from hashgrain.client.address import Address
-from hashgrain.client.in_flight import QueueTimes
+from hashgrain.client.in_flight import ModelStatistics
 from hashgrain.codes.contract import ONLINE, EncoderContract
 from hashgrain.codes.errors import MissingDependency
 
@@ -74,8 +74,8 @@ class Transport(Protocol):
             InferenceFailed: the server answered with an error.
         """
 
-    def queue_times(self, seconds: float) -> QueueTimes | None:
-        """How long requests have waited for the model and were computed; None where nobody counts.
+    def statistics(self, seconds: float) -> ModelStatistics | None:
+        """What the server has counted of all requests to the model; None where nobody counts.
 
         Raises:
             EncoderError: the server does not tell, or not in time.
@@ -102,7 +102,7 @@ class AsyncTransport(Protocol):
     ) -> dict[str, NDArray[Any]]:
         """See `Transport`."""
 
-    async def queue_times(self, seconds: float) -> QueueTimes | None:
+    async def statistics(self, seconds: float) -> ModelStatistics | None:
         """See `Transport`."""
 
     async def close(self) -> None:

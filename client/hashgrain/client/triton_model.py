@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hashgrain.client.address import Address
-from hashgrain.client.in_flight import QueueTimes
+from hashgrain.client.in_flight import ModelStatistics
 from hashgrain.client.transport import Served
 from hashgrain.codes.contract import ENCODER_MODEL, EncoderContract
 from hashgrain.codes.errors import InvalidInput, ServerUnavailable
@@ -63,7 +63,7 @@ def chosen_version(address: Address, metadata: Mapping[str, Any]) -> str:
     return address.version
 
 
-def read_queue_times(statistics: Mapping[str, Any]) -> QueueTimes:
+def read_statistics(statistics: Mapping[str, Any]) -> ModelStatistics:
     """Of the reply to ModelStatistics as JSON, for one version of the model (gRPC leaves out what is 0).
 
     https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_statistics.md
@@ -74,7 +74,12 @@ def read_queue_times(statistics: Mapping[str, Any]) -> QueueTimes:
     def nanoseconds(*names: str) -> int:
         return sum(int(times.get(name, {}).get("ns", 0)) for name in names)
 
-    return QueueTimes(nanoseconds("queue"), nanoseconds("compute_input", "compute_infer", "compute_output"))
+    return ModelStatistics(
+        nanoseconds("queue"),
+        nanoseconds("compute_input", "compute_infer", "compute_output"),
+        int(times.get("success", {}).get("count", 0)),
+        int(model.get("inference_count", 0)),
+    )
 
 
 def queue_microseconds(seconds: float) -> int:

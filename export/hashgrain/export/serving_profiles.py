@@ -41,15 +41,15 @@ CPU = ServingSettings(
         "with --max-batch-size 64 or 128."
     ),
     instances_because=(
-        "Two, and not one: where a queue has priorities or limits, Triton takes no notice of a request that comes "
-        "while every instance is at work and the queue is empty, until another comes or half a second has passed. The "
-        "embedded server divides the cores between the two; for NVIDIA's image on a CPU add the parameter "
-        "intra_op_thread_count, half of the cores. KIND_AUTO takes a GPU where there is one."
+        "Three, so that one is nearly always free: where a queue has priorities or limits, Triton takes no notice of "
+        "a request that comes while every instance is at work and the queue is empty, until another comes or half a "
+        "second has passed. Each takes half of the cores of the embedded server; for NVIDIA's image on a CPU add the "
+        "parameter intra_op_thread_count, half of the cores. KIND_AUTO takes a GPU where there is one."
     ),
     delay_because="Nobody waits for company: what queues up during a batch makes the next.",
     parameters_because=_CUDNN,
     max_batch_size=16,
-    instances=2,
+    instances=3,
     online=QueuePolicy(256, 10),
     bulk=QueuePolicy(256, 60),
     parameters={"cudnn_conv_algo_search": "1"},

@@ -4,9 +4,10 @@ Triton runs this file for every model whose config.pbtxt says `backend: "onnxrun
 environment (NumPy 1.26), so the same model folder serves here and on the native backend of NVIDIA's image. The
 config's settings for CUDA and TensorRT mean nothing here and are left alone.
 
-The instances of a model share the cores among them. Requests that Triton hands over together run as one batch, a large
-one in parts that go to an instance's cores (`hashgrain.codes.cpu_session`). A request that the model cannot take is
-answered with an error of its own; the others of its batch, and the server, go on.
+The instances of a model share the cores among them; of three or more, one is for requests that come while the others
+are at work. Requests that Triton hands over together run as one batch, a large one in parts that go to an instance's
+cores (`hashgrain.codes.cpu_session`). A request that the model cannot take is answered with an error of its own; the
+others of its batch, and the server, go on.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class TritonPythonModel:
         if not path.is_file():
             raise pb_utils.TritonModelException(f"{path} is missing; write it with `hashgrain export`")
         instances = sum(group["count"] for group in config["instance_group"])
-        session = CpuSession(str(path), share_of_cores(instances))
+        session = CpuSession(str(path), share_of_cores(max(instances - 1, min(instances, 2))))
         self.inputs = [tensor["name"] for tensor in config["input"]]
         self.outputs = [tensor["name"] for tensor in config["output"]]
         self.batched = config.get("max_batch_size", 0) > 0
