@@ -20,8 +20,9 @@ from benchmarks.own_index import NAME
 from benchmarks.recall import K
 from benchmarks.server import own_redis
 from hashgrain.codes import CodeLayout
-from hashgrain.indexer import Index, search
+from hashgrain.indexer import Index
 from hashgrain.indexer.loops import bounding, centroids, locating, loops, scanning
+from hashgrain.indexer.searching import search
 
 PARTS = {
     "stage one: ranking centroids": (centroids, "nearest_each"),

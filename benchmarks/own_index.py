@@ -21,12 +21,12 @@ from benchmarks.recall import K
 from hashgrain.codes import CodeLayout, HashCodes
 from hashgrain.codes.errors import StoreUnavailable
 from hashgrain.indexer import Hit, Index
-from hashgrain.indexer.directories import Directories
-from hashgrain.indexer.keys import NARROW
-from hashgrain.indexer.partition import Partition, pack_entries
-from hashgrain.indexer.probing import Probing
-from hashgrain.indexer.queries import Queries
-from hashgrain.indexer.shard import Directory
+from hashgrain.indexer.searching.probing import Probing
+from hashgrain.indexer.searching.queries import Queries
+from hashgrain.indexer.stored.directories import Directories
+from hashgrain.indexer.stored.keys import NARROW
+from hashgrain.indexer.stored.partition import Partition, pack_entries
+from hashgrain.indexer.stored.shard import Directory
 
 NAME = "benchmark"
 SHARES = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1.0)

@@ -15,8 +15,8 @@ from benchmarks.codes import GeneratedCodes
 from benchmarks.server import own_redis
 from hashgrain.codes import CodeLayout
 from hashgrain.indexer import Index
-from hashgrain.indexer.clustering import nearest_centroids
-from hashgrain.indexer.partition import Partition
+from hashgrain.indexer.adding.clustering import nearest_centroids
+from hashgrain.indexer.stored.partition import Partition
 
 LAYOUT, ITEMS, OTHERS = CodeLayout(16, 64), 200_000, 100_000
 TIMES, ROUNDS = 5000, 5

@@ -17,7 +17,7 @@ folder.mkdir(parents=True, exist_ok=True); (folder / 'hashgrain.pth').write_text
 
 # The search's loops, compiled for the processor that builds; another kind compiles them once more when it starts.
 ENV NUMBA_CACHE_DIR=/opt/numba
-RUN cd / && python3 -c "from hashgrain.codes import CodeLayout; from hashgrain.indexer.warming import warm_up; \
+RUN cd / && python3 -c "from hashgrain.codes import CodeLayout; from hashgrain.indexer.searching.warming import warm_up; \
 warm_up(CodeLayout())" && chmod -R a+rwX /opt/numba
 
 COPY model_repository /models

@@ -14,7 +14,7 @@ COPY . /src
 RUN /opt/hashgrain/bin/pip install --no-cache-dir "/src[client,indexer,cli]"
 # The search's loops, compiled for the processor that builds: a command would wait seconds for them in every container.
 RUN NUMBA_CACHE_DIR=/opt/hashgrain/numba /opt/hashgrain/bin/python -c "from hashgrain.codes import CodeLayout; \
-from hashgrain.indexer.warming import warm_up; warm_up(CodeLayout())" && chmod -R a+rwX /opt/hashgrain/numba
+from hashgrain.indexer.searching.warming import warm_up; warm_up(CodeLayout())" && chmod -R a+rwX /opt/hashgrain/numba
 
 FROM ${PYTHON_IMAGE}
 COPY --from=build /opt/hashgrain /opt/hashgrain

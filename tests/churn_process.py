@@ -17,8 +17,8 @@ import numpy as np
 from hashgrain.codes import HashCodes
 from hashgrain.codes.errors import StoreUnavailable
 from hashgrain.indexer import Index
-from hashgrain.indexer.shard import Shard
-from hashgrain.indexer.tracking import Tracking
+from hashgrain.indexer.keeping.tracking import Tracking
+from hashgrain.indexer.stored.shard import Shard
 from random_codes import random_codes
 from seen_by_readers import Owner, Rivals, require_orderly
 from write_history import LAYOUT, NAME, Progress, Workload, history

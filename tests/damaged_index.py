@@ -11,9 +11,9 @@ import redis
 
 from hashgrain.codes import CodeLayout
 from hashgrain.indexer import Index, ReferenceIndex
-from hashgrain.indexer.handles import FIRST_HASHED, handle_of, hashes_of, page_of
-from hashgrain.indexer.identifiers import ItemId, encode_ids
-from hashgrain.indexer.keys import HOLES, PLACE_BYTES, ShardKeys
+from hashgrain.indexer.stored.handles import FIRST_HASHED, handle_of, hashes_of, page_of
+from hashgrain.indexer.stored.identifiers import ItemId, encode_ids
+from hashgrain.indexer.stored.keys import HOLES, PLACE_BYTES, ShardKeys
 from random_codes import random_codes
 
 LAYOUT = CodeLayout(12, 64)

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from hashgrain.codes import CodeLayout, HashCodes
 from hashgrain.codes.hamming import hamming
 from hashgrain.codes.packing import coarse_keys
-from hashgrain.indexer.directories import Directories
-from hashgrain.indexer.keys import NARROW, WIDE
-from hashgrain.indexer.partition import Partition, pack_entries
-from hashgrain.indexer.records import needs_wide
-from hashgrain.indexer.shard import Directory
-from hashgrain.indexer.spans import Span
+from hashgrain.indexer.searching.spans import Span
+from hashgrain.indexer.stored.directories import Directories
+from hashgrain.indexer.stored.keys import NARROW, WIDE
+from hashgrain.indexer.stored.partition import Partition, pack_entries
+from hashgrain.indexer.stored.records import needs_wide
+from hashgrain.indexer.stored.shard import Directory
 from made_records import records_of
 from random_codes import random_codes
 

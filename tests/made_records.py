@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from hashgrain.indexer.records import Records
+from hashgrain.indexer.stored.records import Records
 
 
 def records_of(

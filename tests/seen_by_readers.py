@@ -7,8 +7,8 @@ from typing import Any
 
 from hashgrain.codes import HashCodes
 from hashgrain.indexer import Hit
-from hashgrain.indexer.handles import handles_of, shards_of
-from hashgrain.indexer.identifiers import encode_ids
+from hashgrain.indexer.stored.handles import handles_of, shards_of
+from hashgrain.indexer.stored.identifiers import encode_ids
 from write_history import LAYOUT, Row, Workload, history
 
 State = dict[str | int, Row]

@@ -12,14 +12,14 @@ from hashgrain.codes.hamming import hamming, popcount
 from hashgrain.codes.layout import CodeLayout
 from hashgrain.codes.packing import unpack_bits
 from hashgrain.indexer import ItemId
-from hashgrain.indexer.connection import Connection
-from hashgrain.indexer.handles import hashes_of, is_hashed, page_of
-from hashgrain.indexer.header import Header
-from hashgrain.indexer.identifiers import decode_id
-from hashgrain.indexer.keys import ShardKeys
-from hashgrain.indexer.partition import Partition
-from hashgrain.indexer.records import Records
 from hashgrain.indexer.reference import Bits, ReferenceBucket
+from hashgrain.indexer.stored.handles import hashes_of, is_hashed, page_of
+from hashgrain.indexer.stored.header import Header
+from hashgrain.indexer.stored.identifiers import decode_id
+from hashgrain.indexer.stored.keys import ShardKeys
+from hashgrain.indexer.stored.partition import Partition
+from hashgrain.indexer.stored.records import Records
+from hashgrain.indexer.wire.connection import Connection
 
 
 def stored_buckets(redis_url: str, name: str) -> list[ReferenceBucket]:

@@ -96,6 +96,24 @@ def is_type_checking(node: ast.AST) -> bool:
     return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
 
 
+ROOMS = ("loops", "wire", "stored", "adding", "searching", "keeping", "managing", "duplicates")
+"""Folders of the index, each of which may import those before it; `check` stands on `stored` alone."""
+
+WORDS = {"cores", "request", "results"}
+"""Modules beside these folders that all of them may import."""
+
+
+@pytest.mark.parametrize("room", [*ROOMS, "check"])
+def test_folders_of_the_index_stand_upon_each_other(room: str) -> None:
+    below = {"wire", "stored"} if room == "check" else {*ROOMS[: ROOMS.index(room)]}
+    folder = ROOT / "indexer" / "hashgrain" / "indexer" / room
+    assert list(folder.glob("*.py"))
+    for path in folder.rglob("*.py"):
+        for name in imports(ast.parse(path.read_text()), at_load=True):
+            if name.startswith("hashgrain.indexer."):
+                assert name.split(".")[2] in {room, *below, *WORDS}, f"{path} imports {name}"
+
+
 @pytest.mark.parametrize(("part", "path"), [pytest.param(*m, id=str(m[1].relative_to(ROOT))) for m in modules()])
 def test_module_imports_only_what_its_part_may(part: str, path: Path) -> None:
     tree = ast.parse(path.read_text())

@@ -15,7 +15,7 @@ from called_here import Run, called_here
 from hashgrain.client import HashEncoder
 from hashgrain.codes import CodeLayout
 from hashgrain.indexer import Index
-from hashgrain.indexer.deadline import Deadline
+from hashgrain.indexer.wire.deadline import Deadline
 from tiny_model import SIZE, write_tiny_repository
 
 
@@ -117,7 +117,7 @@ def test_an_answer_that_the_deadline_cut_short_says_so(
     run: Run, index: Index, pictures: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first reading takes two buckets, and the deadline is made to pass in it."""
-    monkeypatch.setattr("hashgrain.indexer.search.reach_of", lambda *_: 2)
+    monkeypatch.setattr("hashgrain.indexer.searching.search.reach_of", lambda *_: 2)
     monkeypatch.setattr(Deadline, "passed", property(lambda _: True))
     code, out, _ = run("photos", pictures[3], "--exact", "--deadline", 60)
     assert code == 0

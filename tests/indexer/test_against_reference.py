@@ -11,9 +11,9 @@ import redis
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import hashgrain.indexer.planning as planning_module
-import hashgrain.indexer.search as search_module
-import hashgrain.indexer.writing as writing_module
+import hashgrain.indexer.adding.writing as writing_module
+import hashgrain.indexer.searching.planning as planning_module
+import hashgrain.indexer.searching.search as search_module
 from hashgrain.codes import CodeLayout, HashCodes
 from hashgrain.indexer import Index, ReferenceIndex
 from hashgrain.indexer.reference import ReferenceBucket

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from hashgrain.codes import CodeLayout
-from hashgrain.indexer.arena import Arena
-from hashgrain.indexer.records import Records
-from hashgrain.indexer.spans import Span
+from hashgrain.indexer.keeping.arena import Arena
+from hashgrain.indexer.searching.spans import Span
+from hashgrain.indexer.stored.records import Records
 from made_records import records_of
 
 LAYOUT = CodeLayout(12, 64)

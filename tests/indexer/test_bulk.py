@@ -11,9 +11,10 @@ import redis
 
 from hashgrain.codes import CodeLayout
 from hashgrain.codes.errors import FingerprintMismatch, IndexExists, IndexMissing, InvalidInput, StoreError, StoreFull
-from hashgrain.indexer import Index, ReferenceIndex, bulk, drop_index
+from hashgrain.indexer import Index, ReferenceIndex, drop_index
+from hashgrain.indexer.adding import bulk
 from hashgrain.indexer.check import check_index
-from hashgrain.indexer.keys import ShardKeys
+from hashgrain.indexer.stored.keys import ShardKeys
 from plain_answers import as_plain
 from random_codes import random_codes
 from stored_buckets import stored_buckets

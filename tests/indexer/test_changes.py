@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hashgrain.indexer.changes import Changes
-from hashgrain.indexer.keys import ShardKeys
+from hashgrain.indexer.keeping.changes import Changes
+from hashgrain.indexer.stored.keys import ShardKeys
 
 KEYS = [ShardKeys("x", shard) for shard in range(2)]
 PLACES = (6, 3)

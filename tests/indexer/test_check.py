@@ -32,8 +32,8 @@ from damaged_index import (
 from hashgrain.codes import CodeLayout
 from hashgrain.codes.errors import InvalidInput, SchemaMismatch
 from hashgrain.indexer import Index, check_index
-from hashgrain.indexer.handles import FIRST_HASHED
-from hashgrain.indexer.keys import ShardKeys
+from hashgrain.indexer.stored.handles import FIRST_HASHED
+from hashgrain.indexer.stored.keys import ShardKeys
 from random_codes import random_codes
 
 pytestmark = pytest.mark.usefixtures("small_groups")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import redis
 
-import hashgrain.indexer.lifecycle as lifecycle
+import hashgrain.indexer.managing.lifecycle as lifecycle
 from damaged_index import CODES, IDS, LAYOUT, NAME, build, handle, hash_bytes, record, require_equal
 from hashgrain.codes.errors import IndexMissing
 from hashgrain.indexer import Index, check_index

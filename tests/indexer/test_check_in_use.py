@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import redis
 
+import hashgrain.indexer.adding.writing as writing_module
 import hashgrain.indexer.check.examination as examination_module
-import hashgrain.indexer.writing as writing_module
 from damaged_index import CODES, LAYOUT, NAME, UNKNOWN, Stored, build, hash_bytes, record, require_equal, wide_bucket
 from hashgrain.codes import HashCodes
 from hashgrain.codes.errors import StoreUnavailable

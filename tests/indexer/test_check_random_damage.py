@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from damaged_index import CODES, ENTRY, NAME, UNKNOWN, Stored, build, record
 from hashgrain.indexer import Index, check_index
-from hashgrain.indexer.handles import FIRST_HASHED, handle_of, hashes_of, page_of
-from hashgrain.indexer.keys import HOLES, ShardKeys
+from hashgrain.indexer.stored.handles import FIRST_HASHED, handle_of, hashes_of, page_of
+from hashgrain.indexer.stored.keys import HOLES, ShardKeys
 from random_codes import random_codes
 
 pytestmark = pytest.mark.usefixtures("small_groups")

@@ -25,9 +25,9 @@ from hashgrain.indexer import (
     list_indexes,
     switch_generation,
 )
-from hashgrain.indexer.connection import Connection
-from hashgrain.indexer.keys import ShardKeys
-from hashgrain.indexer.roles import ROLES, acl_rules
+from hashgrain.indexer.managing.roles import ROLES, acl_rules
+from hashgrain.indexer.stored.keys import ShardKeys
+from hashgrain.indexer.wire.connection import Connection
 from hashgrain.queue import Job, JobQueue
 from hashgrain.transfer import dump_index, load_index
 from own_cluster import Node, OwnCluster, eventually, free_ports

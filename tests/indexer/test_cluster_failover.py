@@ -12,8 +12,8 @@ import pytest
 from cluster_use import LAYOUT, Use, names_of, require_every_item_once
 from hashgrain.codes.errors import StoreUnavailable
 from hashgrain.indexer import Index, Timeouts, check_index, list_indexes
-from hashgrain.indexer import bulk as bulk_module
-from hashgrain.indexer.keys import ShardKeys
+from hashgrain.indexer.adding import bulk as bulk_module
+from hashgrain.indexer.stored.keys import ShardKeys
 from own_cluster import Node, OwnCluster, eventually
 from random_codes import random_codes
 

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from hashgrain.codes import CodeLayout, HashCodes
 from hashgrain.codes.hamming import hamming
 from hashgrain.codes.packing import unpack_bits
-from hashgrain.indexer import clustering
-from hashgrain.indexer.clustering import FARTHER, Halves, nearest_centroids, two_majority, within_radii
-from hashgrain.indexer.keys import NARROW
-from hashgrain.indexer.partition import Partition, pack_entries
+from hashgrain.indexer.adding import clustering
+from hashgrain.indexer.adding.clustering import FARTHER, Halves, nearest_centroids, two_majority, within_radii
+from hashgrain.indexer.stored.keys import NARROW
+from hashgrain.indexer.stored.partition import Partition, pack_entries
 from random_codes import random_codes
 
 LAYOUTS = [CodeLayout(8, 32), CodeLayout(13, 40), CodeLayout(16, 64), CodeLayout(24, 128), CodeLayout(16, 256)]

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-import hashgrain.indexer.widening as widening_module
+import hashgrain.indexer.searching.widening as widening_module
 from hashgrain.codes import CodeLayout, HashCodes, hamming
 from hashgrain.codes.errors import InvalidInput, StoreUnavailable
 from hashgrain.indexer import Hit, Index, Rank, ReferenceIndex, SearchRequest
-from hashgrain.indexer.widening import widened
+from hashgrain.indexer.searching.widening import widened
 from plain_answers import as_plain
 from random_codes import random_codes
 from stored_buckets import stored_buckets

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from hashgrain.codes import CodeLayout
 from hashgrain.codes.errors import InvalidInput
-from hashgrain.indexer.collection import Collection, integer_handles
-from hashgrain.indexer.handles import FIRST_HASHED
+from hashgrain.indexer.adding.collection import Collection, integer_handles
+from hashgrain.indexer.stored.handles import FIRST_HASHED
 from random_codes import random_codes
 
 LAYOUT = CodeLayout(12, 64)

@@ -15,7 +15,7 @@ from damaged_index import NAME, PLAIN, Stored, build, require_equal
 from durable_server import DurableServer
 from hashgrain.codes.errors import StoreFull
 from hashgrain.indexer import Index
-from hashgrain.indexer.keys import SCHEMA_VERSION, ShardKeys
+from hashgrain.indexer.stored.keys import SCHEMA_VERSION, ShardKeys
 from random_codes import random_codes
 from write_history import LAYOUT, Row, Write
 

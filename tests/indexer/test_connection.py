@@ -12,7 +12,7 @@ import redis
 from hashgrain.codes import CodeLayout
 from hashgrain.codes.errors import InvalidInput, StoreUnavailable
 from hashgrain.indexer import Index, Timeouts, list_indexes
-from hashgrain.indexer.connection import Connection
+from hashgrain.indexer.wire.connection import Connection
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,16 @@ import redis
 
 from hashgrain.codes import CodeLayout
 from hashgrain.codes.errors import StoreUnavailable
-from hashgrain.indexer import Hit, Index, SearchRequest, Timeouts, planning, search
-from hashgrain.indexer.connection import Connection
-from hashgrain.indexer.deadline import Deadline
-from hashgrain.indexer.fresh_reading import FreshReading
+from hashgrain.indexer import (
+    Hit,
+    Index,
+    SearchRequest,
+    Timeouts,
+)
+from hashgrain.indexer.searching import planning, search
+from hashgrain.indexer.searching.fresh_reading import FreshReading
+from hashgrain.indexer.wire.connection import Connection
+from hashgrain.indexer.wire.deadline import Deadline
 from process_state import suspend
 from random_codes import random_codes
 

@@ -14,17 +14,17 @@ import redis
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import hashgrain.indexer.adding.writing as writing_module
 import hashgrain.indexer.duplicates.gathering as gathering_module
 import hashgrain.indexer.duplicates.groups as groups_module
 import hashgrain.indexer.duplicates.naming as naming_module
 import hashgrain.indexer.duplicates.pairs as pairs_module
 import hashgrain.indexer.duplicates.sweeping as sweeping_module
-import hashgrain.indexer.writing as writing_module
 from hashgrain.codes import CodeLayout, HashCodes, hamming
 from hashgrain.codes.errors import HashgrainError, IndexMissing, InvalidInput, StoreUnavailable
 from hashgrain.indexer import Index, ItemId, Rank, ReferenceIndex, create_generation, switch_generation
 from hashgrain.indexer.reference import ReferenceBucket
-from hashgrain.indexer.shard import Shard
+from hashgrain.indexer.stored.shard import Shard
 from random_codes import random_codes
 from stored_buckets import stored_buckets
 

@@ -92,7 +92,7 @@ def test_kept_buckets_are_told_from_those_of_redis(redis_url: str, index: Index)
 def test_a_budget_that_was_not_met_and_a_change_are_steps_of_their_own(
     index: Index, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hashgrain.indexer.planning._PREFETCH", 0.1)
+    monkeypatch.setattr("hashgrain.indexer.searching.planning._PREFETCH", 0.1)
     shard, tries = index._shards[0], [1]
     as_read = shard.as_read
 

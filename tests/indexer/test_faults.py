@@ -58,7 +58,7 @@ def test_a_full_store_refuses_a_batch_wholly_and_says_how_much_was_written(
 def test_memory_that_runs_out_between_batches_keeps_the_batches_before(
     redis_url: str, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hashgrain.indexer.writing.BATCH_ITEMS", 10)
+    monkeypatch.setattr("hashgrain.indexer.adding.writing.BATCH_ITEMS", 10)
     with Index.create(redis_url, "x", LAYOUT) as index:
         shard, done = index._shards[0], []
         whole = shard.write

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from hashgrain.codes.errors import InvalidInput
 from hashgrain.indexer import Filter
-from hashgrain.indexer.fields import KINDS, Fields
 from hashgrain.indexer.reference_filter import matches
+from hashgrain.indexer.stored.fields import KINDS, Fields
 
 FIELDS = Fields.of({"tenant": "keyword", "price": "number", "year": "integer", "sold": "boolean"})
 

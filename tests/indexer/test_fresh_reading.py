@@ -9,10 +9,10 @@ import pytest
 
 from hashgrain.codes import CodeLayout, HashCodes
 from hashgrain.indexer import Index, ItemId
-from hashgrain.indexer.directories import Directories
-from hashgrain.indexer.fresh_reading import FreshReading
-from hashgrain.indexer.lifecycle import open_shards
-from hashgrain.indexer.reading import Asked, Names
+from hashgrain.indexer.managing.lifecycle import open_shards
+from hashgrain.indexer.searching.fresh_reading import FreshReading
+from hashgrain.indexer.searching.reading import Asked, Names
+from hashgrain.indexer.stored.directories import Directories
 from random_codes import random_codes
 
 LAYOUT = CodeLayout(12, 64)

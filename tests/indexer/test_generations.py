@@ -27,14 +27,14 @@ from hashgrain.indexer import (
     check_index,
     create_generation,
     drop_index,
-    lifecycle,
     list_generations,
     list_indexes,
     roll_back,
     switch_generation,
     switching,
 )
-from hashgrain.indexer.connection import Connection
+from hashgrain.indexer.managing import lifecycle
+from hashgrain.indexer.wire.connection import Connection
 from random_codes import random_codes
 
 LAYOUT = CodeLayout(16, 64)

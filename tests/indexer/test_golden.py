@@ -15,8 +15,8 @@ import redis
 
 from hashgrain.codes import CodeLayout, HashCodes
 from hashgrain.indexer import Index, ItemId
-from hashgrain.indexer.keys import SCHEMA_VERSION
-from hashgrain.indexer.partition import Partition
+from hashgrain.indexer.stored.keys import SCHEMA_VERSION
+from hashgrain.indexer.stored.partition import Partition
 
 GOLDEN = Path(__file__).parents[1] / "golden" / f"index_v{SCHEMA_VERSION}.json"
 LAYOUT = CodeLayout(8, 32)

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from hashgrain.codes import CodeLayout, HashCodes
 from hashgrain.codes.hamming import hamming, popcount
 from hashgrain.codes.packing import unpack_bits
-from hashgrain.indexer import grouping
-from hashgrain.indexer.clustering import nearest_words
-from hashgrain.indexer.grouping import Grouping, group_items
+from hashgrain.indexer.adding import grouping
+from hashgrain.indexer.adding.clustering import nearest_words
+from hashgrain.indexer.adding.grouping import Grouping, group_items
 from hashgrain.indexer.loops.nearest import nearest_in_groups
 from hashgrain.indexer.loops.words import STEP, as_columns, as_words
 from random_codes import random_codes

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hashgrain.indexer.handles import (
+from hashgrain.indexer.stored.handles import (
     FIRST_HASHED,
     handle_of,
     handles_of,
@@ -18,7 +18,7 @@ from hashgrain.indexer.handles import (
     page_of,
     shards_of,
 )
-from hashgrain.indexer.identifiers import encode_ids
+from hashgrain.indexer.stored.identifiers import encode_ids
 
 HANDLES = st.integers(-FIRST_HASHED, 2 * FIRST_HASHED - 1)
 

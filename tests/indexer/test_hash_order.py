@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hashgrain.indexer.handles import page_of
-from hashgrain.indexer.hash_order import END, end_of_page, hash_at, positions_of
+from hashgrain.indexer.stored.handles import page_of
+from hashgrain.indexer.stored.hash_order import END, end_of_page, hash_at, positions_of
 
 
 def test_positions_are_reversed_bits_and_come_back() -> None:

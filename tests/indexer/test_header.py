@@ -8,7 +8,7 @@ import pytest
 
 from hashgrain.codes import CodeLayout
 from hashgrain.codes.errors import IndexCorrupt, InvalidInput, SchemaMismatch
-from hashgrain.indexer.header import Header, require_bucket_items, require_name, require_shards
+from hashgrain.indexer.stored.header import Header, require_bucket_items, require_name, require_shards
 
 HEADER = Header(CodeLayout(12, 128), "abc", 3, 1, 12345, "live", bucket_items=64, live=17, pages=5)
 

@@ -11,7 +11,7 @@ from hashgrain.codes import CodeLayout, HashCodes
 from hashgrain.codes.errors import InvalidInput
 from hashgrain.codes.packing import unpack_bits
 from hashgrain.indexer import Index, request
-from hashgrain.indexer.health import BitHealth
+from hashgrain.indexer.managing.health import BitHealth
 from random_codes import random_codes
 from stored_buckets import stored_buckets
 

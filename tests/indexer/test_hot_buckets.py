@@ -22,9 +22,11 @@ import redis
 from durable_server import DurableServer
 from hashgrain.codes import CodeLayout
 from hashgrain.codes.errors import IndexCorrupt, IndexMissing, StoreUnavailable
-from hashgrain.indexer import Hit, Index, check_index, hot_buckets, patience, tending
-from hashgrain.indexer import search as search_module
-from hashgrain.indexer.fresh_reading import FreshReading
+from hashgrain.indexer import Hit, Index, check_index
+from hashgrain.indexer.keeping import hot_buckets, tending
+from hashgrain.indexer.searching import patience
+from hashgrain.indexer.searching import search as search_module
+from hashgrain.indexer.searching.fresh_reading import FreshReading
 from plain_answers import as_plain
 from random_codes import random_codes
 

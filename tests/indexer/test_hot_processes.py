@@ -14,7 +14,8 @@ import pytest
 
 from hashgrain.codes import CodeLayout
 from hashgrain.codes.errors import StoreUnavailable
-from hashgrain.indexer import Hit, Index, patience
+from hashgrain.indexer import Hit, Index
+from hashgrain.indexer.searching import patience
 from random_codes import random_codes
 
 LAYOUT = CodeLayout(12, 64)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hashgrain.codes.errors import IndexCorrupt, InvalidInput
-from hashgrain.indexer.identifiers import decode_id, encode_ids, last_of_each
+from hashgrain.indexer.stored.identifiers import decode_id, encode_ids, last_of_each
 
 ANY_ID = st.one_of(st.integers(-(2**63), 2**63 - 1), st.text(st.characters(codec="utf-8"), min_size=1, max_size=127))
 

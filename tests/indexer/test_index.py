@@ -12,9 +12,10 @@ import redis
 import hashgrain.indexer as package
 from hashgrain.codes import CodeLayout, HashCodes
 from hashgrain.codes.errors import FingerprintMismatch, IndexMissing, InvalidInput, LayoutMismatch
-from hashgrain.indexer import Index, IndexStats, Written, collection, writing
-from hashgrain.indexer.handles import FIRST_HASHED, handle_of
-from hashgrain.indexer.identifiers import encode_ids
+from hashgrain.indexer import Index, IndexStats, Written
+from hashgrain.indexer.adding import collection, writing
+from hashgrain.indexer.stored.handles import FIRST_HASHED, handle_of
+from hashgrain.indexer.stored.identifiers import encode_ids
 from random_codes import random_codes
 from stored_buckets import stored_buckets
 

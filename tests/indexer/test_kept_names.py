@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from hashgrain.indexer import kept_names
-from hashgrain.indexer.handles import FIRST_HASHED
-from hashgrain.indexer.kept_names import KeptNames
-from hashgrain.indexer.reading import Names
+from hashgrain.indexer.keeping import kept_names
+from hashgrain.indexer.keeping.kept_names import KeptNames
+from hashgrain.indexer.searching.reading import Names
+from hashgrain.indexer.stored.handles import FIRST_HASHED
 
 PLENTY = 1 << 20
 

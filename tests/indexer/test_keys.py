@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fnmatch import fnmatchcase
 
-from hashgrain.indexer import keys
-from hashgrain.indexer.keys import HEADERS, ShardKeys, index_keys, index_name, six_digits
+from hashgrain.indexer.stored import keys
+from hashgrain.indexer.stored.keys import HEADERS, ShardKeys, index_keys, index_name, six_digits
 
 KEYS = ShardKeys("photos", 2)
 NUMBERED = (KEYS.bucket, KEYS.places, KEYS.names)

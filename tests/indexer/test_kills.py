@@ -19,7 +19,7 @@ from command import hashgrain
 from durable_server import DurableServer
 from hashgrain.codes.errors import IndexMissing
 from hashgrain.indexer import Index, check_index
-from hashgrain.indexer.lifecycle import drop_index
+from hashgrain.indexer.managing.lifecycle import drop_index
 from random_codes import random_codes
 from seen_by_readers import Owner
 from write_history import LAYOUT, NAME, Progress, Workload
@@ -90,7 +90,8 @@ import sys
 
 from redis.connection import AbstractConnection
 
-from hashgrain.indexer import Index, writing
+from hashgrain.indexer import Index
+from hashgrain.indexer.adding import writing
 from random_codes import random_codes
 from write_history import LAYOUT, NAME
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import redis
 
-import hashgrain.indexer.lifecycle as lifecycle
+import hashgrain.indexer.managing.lifecycle as lifecycle
 from hashgrain.codes import CodeLayout
 from hashgrain.codes.errors import IndexCorrupt, IndexExists, IndexMissing, InvalidInput, SchemaMismatch
 from hashgrain.indexer import Index, drop_index, list_indexes

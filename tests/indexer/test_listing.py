@@ -9,9 +9,9 @@ import redis
 
 from hashgrain.codes.errors import IndexCorrupt, IndexMissing
 from hashgrain.indexer import Index, ItemId, StoredItems, create_generation, switch_generation
-from hashgrain.indexer.connection import Connection
-from hashgrain.indexer.lifecycle import open_shards
-from hashgrain.indexer.listing import listed
+from hashgrain.indexer.managing.lifecycle import open_shards
+from hashgrain.indexer.managing.listing import listed
+from hashgrain.indexer.wire.connection import Connection
 from listed_items import LAYOUT, versions_of, write, writers
 
 MIXED: list[ItemId] = [*range(-50, 400), *(f"item {n}" for n in range(300)), -(1 << 63), (1 << 63) - 1, "5", "é"]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hashgrain.indexer.spans import Candidates, Span
+from hashgrain.indexer.searching.spans import Candidates, Span
 
 
 def span_of(buckets: list[int], counts: list[int]) -> Span:

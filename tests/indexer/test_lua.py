@@ -8,9 +8,9 @@ from importlib import resources
 import pytest
 import redis
 
-from hashgrain.indexer.lua import script
+from hashgrain.indexer.stored.lua import script
 
-SCRIPTS = resources.files("hashgrain.indexer") / "scripts"
+SCRIPTS = resources.files("hashgrain.indexer.stored") / "scripts"
 NAMES = sorted(path.name.removesuffix(".lua") for path in SCRIPTS.iterdir())
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from hashgrain.indexer import Filter, matching
-from hashgrain.indexer.matching import Matching
+from hashgrain.indexer import Filter
+from hashgrain.indexer.searching import matching
+from hashgrain.indexer.searching.matching import Matching
 
 
 def test_a_larger_share_counts_at_once_and_a_smaller_one_by_and_by() -> None:

@@ -11,8 +11,9 @@ import redis
 
 from hashgrain.codes import CodeLayout, HashCodes
 from hashgrain.codes.hamming import hamming
-from hashgrain.indexer import Index, ReferenceIndex, check_index, writing
-from hashgrain.indexer.shard import Shard
+from hashgrain.indexer import Index, ReferenceIndex, check_index
+from hashgrain.indexer.adding import writing
+from hashgrain.indexer.stored.shard import Shard
 from plain_answers import as_plain
 from random_codes import random_codes
 from stored_buckets import stored_buckets

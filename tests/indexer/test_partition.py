@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hashgrain.codes import CodeLayout
 from hashgrain.codes.errors import IndexCorrupt
 from hashgrain.codes.packing import coarse_keys
-from hashgrain.indexer.partition import Partition, entry_bytes, pack_entries
+from hashgrain.indexer.stored.partition import Partition, entry_bytes, pack_entries
 from random_codes import random_codes
 
 LAYOUT = CodeLayout(12, 32)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hashgrain.indexer.patience import MOST_SKIPPED, Patience
+from hashgrain.indexer.searching.patience import MOST_SKIPPED, Patience
 
 
 def skipped(patience: Patience) -> int:

@@ -10,7 +10,7 @@ import redis
 from durable_server import DurableServer
 from hashgrain.codes.errors import InvalidInput, StoreFull
 from hashgrain.indexer import Index, check_index
-from hashgrain.indexer.payloads import LARGEST_PAYLOAD
+from hashgrain.indexer.stored.payloads import LARGEST_PAYLOAD
 from listed_items import LAYOUT, codes_of
 
 

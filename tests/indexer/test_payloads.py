@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hashgrain.codes.errors import IndexCorrupt, InvalidInput
-from hashgrain.indexer.payloads import decode_payload, encode_payloads
+from hashgrain.indexer.stored.payloads import decode_payload, encode_payloads
 
 
 def test_payloads_come_back_as_they_were() -> None:

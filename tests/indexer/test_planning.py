@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from hashgrain.codes import CodeLayout
 from hashgrain.indexer import SearchRequest
-from hashgrain.indexer.planning import FIRST_STEP, Plan, reach_of
-from hashgrain.indexer.probing import Probing
-from hashgrain.indexer.queries import Queries
 from hashgrain.indexer.request import RANKS
-from hashgrain.indexer.spans import Candidates
+from hashgrain.indexer.searching.planning import FIRST_STEP, Plan, reach_of
+from hashgrain.indexer.searching.probing import Probing
+from hashgrain.indexer.searching.queries import Queries
+from hashgrain.indexer.searching.spans import Candidates
 from made_buckets import MadeBuckets, made_buckets
 from random_codes import random_codes
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from hashgrain.codes import CodeLayout
 from hashgrain.codes.hamming import hamming
 from hashgrain.indexer.loops import NOTHING_UNREAD
-from hashgrain.indexer.probing import Probing
-from hashgrain.indexer.queries import Queries
 from hashgrain.indexer.request import RANKS
+from hashgrain.indexer.searching.probing import Probing
+from hashgrain.indexer.searching.queries import Queries
 from made_buckets import MadeBuckets, made_buckets
 from random_codes import random_codes
 

@@ -14,8 +14,8 @@ import pytest
 from hashgrain.codes import CodeLayout, HashCodes
 from hashgrain.codes.errors import StoreUnavailable
 from hashgrain.indexer import Index
-from hashgrain.indexer import search as search_module
-from hashgrain.indexer.shard import Shard
+from hashgrain.indexer.searching import search as search_module
+from hashgrain.indexer.stored.shard import Shard
 from random_codes import random_codes
 
 LAYOUT = CodeLayout(16, 64)

@@ -10,9 +10,9 @@ import pytest
 from hashgrain.codes import CodeLayout, HashCodes
 from hashgrain.indexer import SearchRequest
 from hashgrain.indexer.loops import NOTHING_UNREAD
-from hashgrain.indexer.queries import Queries
-from hashgrain.indexer.ranking import Winners, rank_candidates
-from hashgrain.indexer.spans import Candidates, Span
+from hashgrain.indexer.searching.queries import Queries
+from hashgrain.indexer.searching.ranking import Winners, rank_candidates
+from hashgrain.indexer.searching.spans import Candidates, Span
 from made_records import records_of
 
 LAYOUT = CodeLayout(8, 32)

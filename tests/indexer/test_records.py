@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hashgrain.codes import CodeLayout
 from hashgrain.codes.errors import IndexCorrupt
 from hashgrain.codes.packing import coarse_keys
-from hashgrain.indexer.keys import HOLES, NARROW, WIDE, ShardKeys
-from hashgrain.indexer.records import Records, code_bytes, needs_wide, pack_records
+from hashgrain.indexer.stored.keys import HOLES, NARROW, WIDE, ShardKeys
+from hashgrain.indexer.stored.records import Records, code_bytes, needs_wide, pack_records
 from random_codes import random_codes
 
 LAYOUT = CodeLayout(12, 32)

@@ -12,9 +12,9 @@ from hashgrain.codes.errors import InvalidInput
 from hashgrain.codes.hamming import hamming
 from hashgrain.codes.packing import unpack_bits
 from hashgrain.indexer import Hit, ReferenceIndex, Written
-from hashgrain.indexer.handles import handle_of
-from hashgrain.indexer.identifiers import encode_ids
 from hashgrain.indexer.reference import ReferenceBucket
+from hashgrain.indexer.stored.handles import handle_of
+from hashgrain.indexer.stored.identifiers import encode_ids
 from random_codes import random_codes
 
 LAYOUT = CodeLayout(8, 32)

@@ -10,10 +10,10 @@ from hypothesis.extra.numpy import arrays
 from hashgrain.codes import CodeLayout, HashCodes
 from hashgrain.codes.packing import coarse_keys
 from hashgrain.indexer import SearchRequest
-from hashgrain.indexer.queries import Queries
-from hashgrain.indexer.ranking import Winners
-from hashgrain.indexer.refining import Margins, refine
-from hashgrain.indexer.spans import Candidates, Span
+from hashgrain.indexer.searching.queries import Queries
+from hashgrain.indexer.searching.ranking import Winners
+from hashgrain.indexer.searching.refining import Margins, refine
+from hashgrain.indexer.searching.spans import Candidates, Span
 from made_records import records_of
 
 LAYOUT = CodeLayout(8, 32)

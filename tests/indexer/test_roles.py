@@ -18,7 +18,7 @@ import redis
 from hashgrain.codes import CodeLayout
 from hashgrain.codes.errors import InvalidInput, StoreUnavailable
 from hashgrain.indexer import Index, check_index, create_generation, drop_index, list_generations, switch_generation
-from hashgrain.indexer.roles import ROLES, acl_rules
+from hashgrain.indexer.managing.roles import ROLES, acl_rules
 from random_codes import random_codes
 
 LAYOUT = CodeLayout(16, 64)

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from hashgrain.codes import CodeLayout, HashCodes
 from hashgrain.indexer import SearchRequest
-from hashgrain.indexer.queries import Queries
-from hashgrain.indexer.ranking import Winners, rank_candidates
 from hashgrain.indexer.request import RANKS
-from hashgrain.indexer.spans import Candidates, Span, coarse_type
+from hashgrain.indexer.searching.queries import Queries
+from hashgrain.indexer.searching.ranking import Winners, rank_candidates
+from hashgrain.indexer.searching.spans import Candidates, Span, coarse_type
 
 SIZE = st.sampled_from([0, 0, 1, 2, 7, 40, 511, 512, 513, 1500])
 """Of buckets: empty ones, and such as begin or end at the border of a block."""

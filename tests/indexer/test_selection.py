@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from hashgrain.codes import CodeLayout
 from hashgrain.indexer import SearchRequest
-from hashgrain.indexer.planning import Plan
-from hashgrain.indexer.probing import Probing
-from hashgrain.indexer.queries import Queries
 from hashgrain.indexer.request import RANKS
-from hashgrain.indexer.selection import Selection
-from hashgrain.indexer.spans import Candidates
+from hashgrain.indexer.searching.planning import Plan
+from hashgrain.indexer.searching.probing import Probing
+from hashgrain.indexer.searching.queries import Queries
+from hashgrain.indexer.searching.selection import Selection
+from hashgrain.indexer.searching.spans import Candidates
 from made_buckets import MadeBuckets, made_buckets
 from random_codes import random_codes
 

@@ -10,7 +10,7 @@ import pytest
 from cluster_use import CODES, LAYOUT, Use, names_of, require_every_item_once
 from hashgrain.codes.errors import InvalidInput, StoreUnavailable
 from hashgrain.indexer import Index, Timeouts, list_indexes
-from hashgrain.indexer.addresses import Address
+from hashgrain.indexer.wire.addresses import Address
 from own_cluster import free_ports
 from own_sentinel import OwnSentinel
 

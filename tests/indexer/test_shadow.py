@@ -14,8 +14,15 @@ from numpy.typing import NDArray
 
 from hashgrain.codes import CodeLayout, HashCodes, hamming
 from hashgrain.codes.errors import InvalidInput
-from hashgrain.indexer import AsyncIndex, Index, SearchRequest, ShadowStats, exhaustive, shadow
-from hashgrain.indexer.shadow import Shadow, tie_aware_recall
+from hashgrain.indexer import (
+    AsyncIndex,
+    Index,
+    SearchRequest,
+    ShadowStats,
+)
+from hashgrain.indexer.managing import shadow
+from hashgrain.indexer.managing.shadow import Shadow, tie_aware_recall
+from hashgrain.indexer.searching import exhaustive
 from own_redis import OwnRedis
 from random_codes import random_codes
 

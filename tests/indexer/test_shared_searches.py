@@ -14,7 +14,7 @@ import pytest
 from hashgrain.codes import CodeLayout, HashCodes
 from hashgrain.codes.errors import IndexCorrupt, StoreUnavailable
 from hashgrain.indexer import Hit, SearchRequest
-from hashgrain.indexer.shared_searches import SharedSearches
+from hashgrain.indexer.searching.shared_searches import SharedSearches
 from random_codes import random_codes
 
 LAYOUT = CodeLayout(16, 64)

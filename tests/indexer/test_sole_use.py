@@ -11,8 +11,8 @@ from contextlib import contextmanager
 import pytest
 
 from hashgrain.codes.errors import StoreUnavailable
-from hashgrain.indexer.deadline import Deadline
-from hashgrain.indexer.sole_use import SoleUse
+from hashgrain.indexer.keeping.sole_use import SoleUse
+from hashgrain.indexer.wire.deadline import Deadline
 
 
 @contextmanager

@@ -7,8 +7,8 @@ import pytest
 from numpy.typing import NDArray
 
 from hashgrain.codes import CodeLayout
-from hashgrain.indexer.records import needs_wide
-from hashgrain.indexer.spans import Span, narrow
+from hashgrain.indexer.searching.spans import Span, narrow
+from hashgrain.indexer.stored.records import needs_wide
 from made_records import records_of
 
 

@@ -10,8 +10,9 @@ import pytest
 import redis
 
 from hashgrain.codes import CodeLayout
-from hashgrain.indexer import Index, check_index, splitting, writing
-from hashgrain.indexer.keys import ShardKeys
+from hashgrain.indexer import Index, check_index
+from hashgrain.indexer.adding import splitting, writing
+from hashgrain.indexer.stored.keys import ShardKeys
 from random_codes import random_codes
 from stored_buckets import stored_buckets
 

@@ -11,8 +11,9 @@ import redis
 
 from hashgrain.codes import CodeLayout
 from hashgrain.codes.errors import IndexMissing, InvalidInput
-from hashgrain.indexer import Index, drop_index, kept_names
-from hashgrain.indexer.tracking import Question, Tracking
+from hashgrain.indexer import Index, drop_index
+from hashgrain.indexer.keeping import kept_names
+from hashgrain.indexer.keeping.tracking import Question, Tracking
 from random_codes import random_codes
 
 LAYOUT = CodeLayout(12, 64)

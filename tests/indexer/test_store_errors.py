@@ -6,7 +6,7 @@ import pytest
 import redis.exceptions as foreign
 
 from hashgrain.codes.errors import IndexCorrupt, StoreError, StoreFull, StoreUnavailable
-from hashgrain.indexer.store_errors import FOREIGN, translated
+from hashgrain.indexer.wire.store_errors import FOREIGN, translated
 
 
 def translate(exc: Exception) -> StoreError:

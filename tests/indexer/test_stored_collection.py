@@ -8,15 +8,10 @@ import numpy as np
 import pytest
 
 from hashgrain.codes import CodeLayout
-from hashgrain.indexer import stored_collection
-from hashgrain.indexer.collection import Collection
-from hashgrain.indexer.grouping import Grouping, group_items
-from hashgrain.indexer.handles import handle_of, hashes_of, page_of
-from hashgrain.indexer.identifiers import INTEGER
-from hashgrain.indexer.keys import NARROW, PAGE_ITEMS, WIDE, ShardKeys
-from hashgrain.indexer.partition import Partition, empty_partition
-from hashgrain.indexer.records import Records
-from hashgrain.indexer.stored_collection import (
+from hashgrain.indexer.adding import stored_collection
+from hashgrain.indexer.adding.collection import Collection
+from hashgrain.indexer.adding.grouping import Grouping, group_items
+from hashgrain.indexer.adding.stored_collection import (
     buckets_of,
     handle_widths,
     names_of,
@@ -25,6 +20,11 @@ from hashgrain.indexer.stored_collection import (
     payloads_of,
     places_of,
 )
+from hashgrain.indexer.stored.handles import handle_of, hashes_of, page_of
+from hashgrain.indexer.stored.identifiers import INTEGER
+from hashgrain.indexer.stored.keys import NARROW, PAGE_ITEMS, WIDE, ShardKeys
+from hashgrain.indexer.stored.partition import Partition, empty_partition
+from hashgrain.indexer.stored.records import Records
 from random_codes import random_codes
 
 LAYOUT = CodeLayout(12, 40)

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from hashgrain.indexer import tending
-from hashgrain.indexer.tending import Tending
+from hashgrain.indexer.keeping import tending
+from hashgrain.indexer.keeping.tending import Tending
 
 
 class Garden:

@@ -14,9 +14,9 @@ import redis
 from hashgrain.codes import CodeLayout
 from hashgrain.codes.errors import StoreError, StoreUnavailable
 from hashgrain.indexer import Index
-from hashgrain.indexer.connection import Connection
-from hashgrain.indexer.deadline import Deadline
-from hashgrain.indexer.tracking import Tracking
+from hashgrain.indexer.keeping.tracking import Tracking
+from hashgrain.indexer.wire.connection import Connection
+from hashgrain.indexer.wire.deadline import Deadline
 from own_redis import OwnRedis
 
 

@@ -14,7 +14,7 @@ import pytest
 from hashgrain.codes import CodeLayout, HashCodes
 from hashgrain.indexer import Index
 from hashgrain.indexer.loops import bounding, centroids, locating, scanning
-from hashgrain.indexer.warming import warm_up
+from hashgrain.indexer.searching.warming import warm_up
 
 ASKED = (
     {"candidates": 5},

@@ -11,10 +11,11 @@ import pytest
 from hashgrain.codes import CodeLayout
 from hashgrain.codes.errors import StoreUnavailable
 from hashgrain.codes.packing import coarse_keys
-from hashgrain.indexer import Index, Written, writing
-from hashgrain.indexer.collection import Collection
-from hashgrain.indexer.handles import handles_of
-from hashgrain.indexer.shard import Stale
+from hashgrain.indexer import Index, Written
+from hashgrain.indexer.adding import writing
+from hashgrain.indexer.adding.collection import Collection
+from hashgrain.indexer.stored.handles import handles_of
+from hashgrain.indexer.stored.shard import Stale
 from random_codes import random_codes
 
 LAYOUT = CodeLayout(12, 64)

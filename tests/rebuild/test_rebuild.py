@@ -33,7 +33,7 @@ from hashgrain.indexer import (
     roll_back,
     switch_generation,
 )
-from hashgrain.indexer.roles import acl_rules
+from hashgrain.indexer.managing.roles import acl_rules
 from hashgrain.rebuild import Late, rebuild, rebuild_index
 from pictures import arrays, file_bytes, write_tree
 from tiny_model import write_tiny_repository

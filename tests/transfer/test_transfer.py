@@ -26,7 +26,7 @@ from hashgrain.codes.errors import (
     StoreUnavailable,
 )
 from hashgrain.indexer import Index, ItemId, Kind, check_index, list_indexes
-from hashgrain.indexer.roles import acl_rules
+from hashgrain.indexer.managing.roles import acl_rules
 from hashgrain.transfer import dump_file, dump_index, load, load_index
 from hashgrain.transfer.dump_file import DumpReader
 from listed_items import LAYOUT, versions_of, write, writers

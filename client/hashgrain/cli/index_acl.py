@@ -19,7 +19,7 @@ def acl(name: str, role: str, user: str | None) -> None:
 
     Put a password in the place of PASSWORD, and give the command to redis-cli as a user who may change users.
     """
-    from hashgrain.indexer.roles import acl_rules
+    from hashgrain.indexer.managing.roles import acl_rules
 
     rules = acl_rules(name, role)
     who = user or f"{'hashgrain' if name == '*' else name}-{role}"

@@ -7,8 +7,8 @@ from importlib import resources
 from typing import Any
 
 from hashgrain.codes.errors import DataError, StoreError
-from hashgrain.indexer.connection import Connection
-from hashgrain.indexer.store_errors import translated
+from hashgrain.indexer.wire.connection import Connection
+from hashgrain.indexer.wire.store_errors import translated
 from hashgrain.queue.keys import JobKeys
 
 SCRIPTS = ("begin", "lead", "hand_out", "again", "take", "settle", "give_up", "give_back", "beat")

@@ -14,8 +14,8 @@ from typing import Literal, Self
 from hashgrain.client.receipt import Receipt
 from hashgrain.client.sources import printable
 from hashgrain.codes.errors import InvalidInput
-from hashgrain.indexer.connection import Connection
-from hashgrain.indexer.store_errors import translated
+from hashgrain.indexer.wire.connection import Connection
+from hashgrain.indexer.wire.store_errors import translated
 from hashgrain.queue.calls import JobCalls
 from hashgrain.queue.keys import LAYOUT_VERSION, JobKeys
 from hashgrain.queue.report import JobReport, SetAside

@@ -31,7 +31,7 @@ from hashgrain.indexer import (
     list_generations,
     switch_generation,
 )
-from hashgrain.indexer.connection import DEFAULT_TIMEOUTS
+from hashgrain.indexer.wire.connection import DEFAULT_TIMEOUTS
 from hashgrain.rebuild.carried import GenerationSink
 from hashgrain.rebuild.passes import Passes
 from hashgrain.rebuild.seen import Late, Seen

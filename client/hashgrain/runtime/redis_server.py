@@ -115,8 +115,8 @@ def ask_servers(address: str) -> list[dict[str, Any]]:
         InvalidInput: the address has the wrong form.
         StoreError: one does not answer, or refuses to.
     """
-    from hashgrain.indexer.connection import Connection, Timeouts
-    from hashgrain.indexer.store_errors import translated
+    from hashgrain.indexer.wire.connection import Connection, Timeouts
+    from hashgrain.indexer.wire.store_errors import translated
 
     connection = Connection.to(address, Timeouts(TIMEOUT_S, TIMEOUT_S, TIMEOUT_S))
     try:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hashgrain.indexer import Index, Timeouts
-from hashgrain.indexer.connection import DEFAULT_TIMEOUTS
-from hashgrain.indexer.fields import Fields
+from hashgrain.indexer.stored.fields import Fields
+from hashgrain.indexer.wire.connection import DEFAULT_TIMEOUTS
 from hashgrain.transfer.dump_file import DumpHeader, DumpWriter
 
 

@@ -33,9 +33,9 @@ import pyarrow.parquet as pq
 from hashgrain.client.unfinished_file import UnfinishedFile
 from hashgrain.codes import CodeLayout
 from hashgrain.codes.errors import DataError, InvalidInput
-from hashgrain.indexer.collection import Collection
-from hashgrain.indexer.fetching import joined
-from hashgrain.indexer.fields import NO_FIELDS, Fields
+from hashgrain.indexer.adding.collection import Collection
+from hashgrain.indexer.managing.fetching import joined
+from hashgrain.indexer.stored.fields import NO_FIELDS, Fields
 from hashgrain.transfer.dump_table import content_of, items_of, schema_of, table_of
 
 DUMP_VERSION = 1

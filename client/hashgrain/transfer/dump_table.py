@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from hashgrain.client.codes_table import binary_array, bytes_matrix
 from hashgrain.codes import CodeLayout
 from hashgrain.codes.errors import DataError, IndexCorrupt
-from hashgrain.indexer.collection import Collection, integer_handles
-from hashgrain.indexer.fetching import encoded_of
-from hashgrain.indexer.handles import handles_of
-from hashgrain.indexer.identifiers import INTEGER, encode_ids
-from hashgrain.indexer.payloads import decode_payload
+from hashgrain.indexer.adding.collection import Collection, integer_handles
+from hashgrain.indexer.managing.fetching import encoded_of
+from hashgrain.indexer.stored.handles import handles_of
+from hashgrain.indexer.stored.identifiers import INTEGER, encode_ids
+from hashgrain.indexer.stored.payloads import decode_payload
 
 
 def schema_of(layout: CodeLayout) -> pa.Schema:

@@ -12,9 +12,9 @@ import numpy as np
 
 from hashgrain.codes.errors import DataError, IndexMissing, InvalidInput, LayoutMismatch, StoreError
 from hashgrain.indexer import Index, StoredItems, Timeouts
-from hashgrain.indexer.collection import Collection
-from hashgrain.indexer.connection import DEFAULT_TIMEOUTS
-from hashgrain.indexer.fetching import joined
+from hashgrain.indexer.adding.collection import Collection
+from hashgrain.indexer.managing.fetching import joined
+from hashgrain.indexer.wire.connection import DEFAULT_TIMEOUTS
 from hashgrain.transfer.dump_file import DumpHeader, DumpReader
 
 BULK_ITEMS = 2_000_000

@@ -11,19 +11,19 @@ from typing import Any, TypeVar, Unpack
 
 from hashgrain.codes.errors import FingerprintMismatch, InvalidInput, LayoutMismatch
 from hashgrain.codes.layout import CodeLayout, HashCodes
-from hashgrain.indexer.cache_size import CacheStats
-from hashgrain.indexer.connection import DEFAULT_TIMEOUTS, Timeouts
 from hashgrain.indexer.duplicates import DuplicateGroup, NearPairs
-from hashgrain.indexer.fields import Kind
-from hashgrain.indexer.health import IndexHealth
-from hashgrain.indexer.identifiers import ItemId
 from hashgrain.indexer.index import Index
-from hashgrain.indexer.paging import IdPage
+from hashgrain.indexer.keeping.cache_size import CacheStats
+from hashgrain.indexer.managing.health import IndexHealth
+from hashgrain.indexer.managing.paging import IdPage
+from hashgrain.indexer.managing.shadow import ShadowStats
+from hashgrain.indexer.managing.stored_items import StoredItems
 from hashgrain.indexer.request import Rank, SearchOptions, SearchRequest
 from hashgrain.indexer.results import Hit, IndexStats, Written
-from hashgrain.indexer.shadow import ShadowStats
-from hashgrain.indexer.shared_searches import SharedSearches
-from hashgrain.indexer.stored_items import StoredItems
+from hashgrain.indexer.searching.shared_searches import SharedSearches
+from hashgrain.indexer.stored.fields import Kind
+from hashgrain.indexer.stored.identifiers import ItemId
+from hashgrain.indexer.wire.connection import DEFAULT_TIMEOUTS, Timeouts
 
 Made = TypeVar("Made")
 

@@ -8,31 +8,31 @@ from typing import Any
 
 from hashgrain.codes.errors import FingerprintMismatch, InvalidInput
 from hashgrain.codes.layout import CodeLayout, HashCodes
-from hashgrain.indexer.bulk import load_collection
-from hashgrain.indexer.cache_size import CacheStats, require_cache_bytes, require_max_staleness
-from hashgrain.indexer.collection import Collection
-from hashgrain.indexer.connection import DEFAULT_TIMEOUTS, Connection, Timeouts
+from hashgrain.indexer.adding.bulk import load_collection
+from hashgrain.indexer.adding.collection import Collection
+from hashgrain.indexer.adding.writing import add_items, delete_ids
 from hashgrain.indexer.duplicates import DuplicateGroup, NearPairs, duplicate_groups, near_pairs
-from hashgrain.indexer.fetching import fetch_ids
-from hashgrain.indexer.fields import Fields, Kind, fields_of
-from hashgrain.indexer.filters import Filter
-from hashgrain.indexer.header import BUCKET_ITEMS
-from hashgrain.indexer.health import IndexHealth, index_health
-from hashgrain.indexer.identifiers import ItemId
-from hashgrain.indexer.lifecycle import create_shards, drop_shards, open_shards, require_new
-from hashgrain.indexer.listing import for_good, listed
-from hashgrain.indexer.opened import Followed, Opened
-from hashgrain.indexer.paging import IdPage, page_of_ids
-from hashgrain.indexer.payload_writing import set_payloads
-from hashgrain.indexer.queries import require_logits
+from hashgrain.indexer.keeping.cache_size import CacheStats, require_cache_bytes, require_max_staleness
+from hashgrain.indexer.managing.fetching import fetch_ids
+from hashgrain.indexer.managing.health import IndexHealth, index_health
+from hashgrain.indexer.managing.lifecycle import create_shards, drop_shards, open_shards, require_new
+from hashgrain.indexer.managing.listing import for_good, listed
+from hashgrain.indexer.managing.opened import Followed, Opened
+from hashgrain.indexer.managing.paging import IdPage, page_of_ids
+from hashgrain.indexer.managing.payload_writing import set_payloads
+from hashgrain.indexer.managing.shadow import Shadow, ShadowStats
+from hashgrain.indexer.managing.spreading import shards_for
+from hashgrain.indexer.managing.statistics import index_stats
+from hashgrain.indexer.managing.stored_items import StoredItems
 from hashgrain.indexer.request import Rank, SearchRequest
 from hashgrain.indexer.results import Hit, IndexStats, Written
-from hashgrain.indexer.shadow import Shadow, ShadowStats
-from hashgrain.indexer.shard import Shard
-from hashgrain.indexer.spreading import shards_for
-from hashgrain.indexer.statistics import index_stats
-from hashgrain.indexer.stored_items import StoredItems
-from hashgrain.indexer.writing import add_items, delete_ids
+from hashgrain.indexer.searching.queries import require_logits
+from hashgrain.indexer.stored.fields import Fields, Kind, fields_of
+from hashgrain.indexer.stored.filters import Filter
+from hashgrain.indexer.stored.header import BUCKET_ITEMS
+from hashgrain.indexer.stored.identifiers import ItemId
+from hashgrain.indexer.stored.shard import Shard
+from hashgrain.indexer.wire.connection import DEFAULT_TIMEOUTS, Connection, Timeouts
 
 
 class Index:

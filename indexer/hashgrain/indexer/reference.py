@@ -17,14 +17,14 @@ import numpy as np
 from hashgrain.codes.errors import InvalidInput
 from hashgrain.codes.layout import CodeLayout, HashCodes
 from hashgrain.codes.packing import unpack_bits
-from hashgrain.indexer.filters import Filter
-from hashgrain.indexer.handles import handle_of
-from hashgrain.indexer.identifiers import ItemId, decode_id, encode_ids
-from hashgrain.indexer.payloads import encode_payloads
-from hashgrain.indexer.queries import require_logits
 from hashgrain.indexer.reference_filter import matches
 from hashgrain.indexer.request import Rank, SearchRequest
 from hashgrain.indexer.results import Hit, Written
+from hashgrain.indexer.searching.queries import require_logits
+from hashgrain.indexer.stored.filters import Filter
+from hashgrain.indexer.stored.handles import handle_of
+from hashgrain.indexer.stored.identifiers import ItemId, decode_id, encode_ids
+from hashgrain.indexer.stored.payloads import encode_payloads
 
 Bits = tuple[int, ...]
 

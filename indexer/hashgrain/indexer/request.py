@@ -10,7 +10,7 @@ from typing import Any, Literal, TypedDict, get_args
 import numpy as np
 
 from hashgrain.codes.errors import InvalidInput
-from hashgrain.indexer.filters import Filter
+from hashgrain.indexer.stored.filters import Filter
 
 Rank = Literal["total", "fine", "coarse"]
 RANKS: tuple[Rank, ...] = get_args(Rank)

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashgrain.codes.layout import CodeLayout
-from hashgrain.indexer.fields import Kind
-from hashgrain.indexer.identifiers import ItemId
-from hashgrain.indexer.payloads import Payload
+from hashgrain.indexer.stored.fields import Kind
+from hashgrain.indexer.stored.identifiers import ItemId
+from hashgrain.indexer.stored.payloads import Payload
 
 if TYPE_CHECKING:
-    from hashgrain.indexer.explaining import Explanation
+    from hashgrain.indexer.searching.explaining import Explanation
 
 
 @dataclass(eq=False)

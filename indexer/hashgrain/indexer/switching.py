@@ -19,16 +19,16 @@ from typing import Any
 
 from hashgrain.codes.errors import IndexMissing, InvalidInput, StoreError
 from hashgrain.codes.layout import CodeLayout
-from hashgrain.indexer.connection import DEFAULT_TIMEOUTS, Connection, Timeouts
-from hashgrain.indexer.fields import Fields, Kind
-from hashgrain.indexer.generations import Generations, read_generations
-from hashgrain.indexer.header import BUCKET_ITEMS, LIVE, PAST, Header, require_name
 from hashgrain.indexer.index import Index
-from hashgrain.indexer.keys import ShardKeys, generations_key
-from hashgrain.indexer.lifecycle import create_shards, open_shards, read_header
-from hashgrain.indexer.lua import script
-from hashgrain.indexer.spreading import shards_for
-from hashgrain.indexer.store_errors import translated
+from hashgrain.indexer.managing.lifecycle import create_shards, open_shards, read_header
+from hashgrain.indexer.managing.spreading import shards_for
+from hashgrain.indexer.stored.fields import Fields, Kind
+from hashgrain.indexer.stored.generations import Generations, read_generations
+from hashgrain.indexer.stored.header import BUCKET_ITEMS, LIVE, PAST, Header, require_name
+from hashgrain.indexer.stored.keys import ShardKeys, generations_key
+from hashgrain.indexer.stored.lua import script
+from hashgrain.indexer.wire.connection import DEFAULT_TIMEOUTS, Connection, Timeouts
+from hashgrain.indexer.wire.store_errors import translated
 
 
 @dataclass(frozen=True)

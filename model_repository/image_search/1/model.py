@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from hashgrain.codes import HashCodes
 from hashgrain.codes.errors import HashgrainError, StoreUnavailable
-from hashgrain.indexer.warming import warm_up
+from hashgrain.indexer.searching.warming import warm_up
 from image_search.answer import answer_tensors, refuse, respond
 from image_search.encoder import find_encoder
 from image_search.indexes import OpenIndexes, Replaced

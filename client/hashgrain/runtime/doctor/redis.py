@@ -91,6 +91,6 @@ def memory(info: dict[str, Any]) -> Check:
 
 def without_password(address: str) -> str:
     """The address without user name and password, which belong in no output."""
-    from hashgrain.indexer.addresses import Address
+    from hashgrain.indexer.wire.addresses import Address
 
     return Address.read(address).shown

@@ -44,11 +44,11 @@ from hashgrain.indexer.check.totals import (
     check_types,
     sizes,
 )
-from hashgrain.indexer.connection import DEFAULT_TIMEOUTS, Connection, Timeouts
-from hashgrain.indexer.generations import stored_name
-from hashgrain.indexer.header import Header
-from hashgrain.indexer.keys import ShardKeys
-from hashgrain.indexer.store_errors import translated
+from hashgrain.indexer.stored.generations import stored_name
+from hashgrain.indexer.stored.header import Header
+from hashgrain.indexer.stored.keys import ShardKeys
+from hashgrain.indexer.wire.connection import DEFAULT_TIMEOUTS, Connection, Timeouts
+from hashgrain.indexer.wire.store_errors import translated
 
 __all__ = ["CheckReport", "Examined", "Finding", "Progress", "check_index"]
 

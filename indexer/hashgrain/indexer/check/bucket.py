@@ -12,9 +12,9 @@ from hashgrain.codes.hamming import hamming
 from hashgrain.codes.layout import CodeLayout
 from hashgrain.indexer.check import kinds
 from hashgrain.indexer.check.kinds import Kind
-from hashgrain.indexer.keys import HOLES, NARROW
-from hashgrain.indexer.partition import pack_entries
-from hashgrain.indexer.records import body_bytes, code_bytes
+from hashgrain.indexer.stored.keys import HOLES, NARROW
+from hashgrain.indexer.stored.partition import pack_entries
+from hashgrain.indexer.stored.records import body_bytes, code_bytes
 
 MOST_LISTED = 1 << 16
 """Positions of holes from here on are not listed."""

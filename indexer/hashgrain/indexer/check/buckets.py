@@ -13,9 +13,9 @@ from hashgrain.indexer.check.examination import WRONG_TYPE, Change, Examination,
 from hashgrain.indexer.check.gathered import WITHOUT_HINT, GatheredRecords, pack_places, read_places
 from hashgrain.indexer.check.kinds import Kind
 from hashgrain.indexer.check.report import Examined
-from hashgrain.indexer.handles import hashes_of, page_of
-from hashgrain.indexer.keys import HOLES
-from hashgrain.indexer.store_errors import translated
+from hashgrain.indexer.stored.handles import hashes_of, page_of
+from hashgrain.indexer.stored.keys import HOLES
+from hashgrain.indexer.wire.store_errors import translated
 
 GROUP_RECORDS = 1 << 16
 """About how many records are read together."""

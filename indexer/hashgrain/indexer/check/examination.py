@@ -9,14 +9,14 @@ from hashgrain.codes.errors import IndexMissing, StoreUnavailable
 from hashgrain.indexer.check.gathered import GatheredRecords, Suspects
 from hashgrain.indexer.check.kinds import Kind
 from hashgrain.indexer.check.report import Examined, Finding
-from hashgrain.indexer.connection import Connection
-from hashgrain.indexer.header import Header
-from hashgrain.indexer.identifiers import ItemId
-from hashgrain.indexer.keys import ShardKeys
-from hashgrain.indexer.lua import script
-from hashgrain.indexer.partition import entry_bytes
-from hashgrain.indexer.records import script_widths
-from hashgrain.indexer.store_errors import translated
+from hashgrain.indexer.stored.header import Header
+from hashgrain.indexer.stored.identifiers import ItemId
+from hashgrain.indexer.stored.keys import ShardKeys
+from hashgrain.indexer.stored.lua import script
+from hashgrain.indexer.stored.partition import entry_bytes
+from hashgrain.indexer.stored.records import script_widths
+from hashgrain.indexer.wire.connection import Connection
+from hashgrain.indexer.wire.store_errors import translated
 
 ATTEMPTS = 100
 """How often a look or a repair is thought over again because writers changed what it was decided by."""

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from hashgrain.indexer.handles import hashes_of, page_of
-from hashgrain.indexer.keys import PLACE_BYTES
+from hashgrain.indexer.stored.handles import hashes_of, page_of
+from hashgrain.indexer.stored.keys import PLACE_BYTES
 
 _MOST_SLICES = 256
 

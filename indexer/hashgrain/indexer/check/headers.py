@@ -9,10 +9,10 @@ from hashgrain.indexer.check import kinds
 from hashgrain.indexer.check.examination import Examination, Look
 from hashgrain.indexer.check.kinds import Kind
 from hashgrain.indexer.check.report import Finding
-from hashgrain.indexer.connection import Connection
-from hashgrain.indexer.header import CREATING, DROPPING, LIVE, LOADING, PAST, Header, require_shards
-from hashgrain.indexer.keys import ShardKeys
-from hashgrain.indexer.store_errors import translated
+from hashgrain.indexer.stored.header import CREATING, DROPPING, LIVE, LOADING, PAST, Header, require_shards
+from hashgrain.indexer.stored.keys import ShardKeys
+from hashgrain.indexer.wire.connection import Connection
+from hashgrain.indexer.wire.store_errors import translated
 
 _ATTEMPTS = 10
 

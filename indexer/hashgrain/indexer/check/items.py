@@ -19,9 +19,9 @@ from hashgrain.indexer.check.names import sound_names
 from hashgrain.indexer.check.page import look_at
 from hashgrain.indexer.check.report import Examined
 from hashgrain.indexer.check.totals import count_of_pages
-from hashgrain.indexer.handles import FIRST_HASHED, hashes_of, is_hashed, page_of, shards_of
-from hashgrain.indexer.keys import PLACE_BYTES
-from hashgrain.indexer.store_errors import translated
+from hashgrain.indexer.stored.handles import FIRST_HASHED, hashes_of, is_hashed, page_of, shards_of
+from hashgrain.indexer.stored.keys import PLACE_BYTES
+from hashgrain.indexer.wire.store_errors import translated
 
 AT_ONCE = 128
 """Pages that one request asks for."""

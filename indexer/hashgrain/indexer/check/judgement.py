@@ -11,9 +11,9 @@ from hashgrain.indexer.check.examination import Change, Examination
 from hashgrain.indexer.check.gathered import WITHOUT_HINT, Suspects, read_places, write_places
 from hashgrain.indexer.check.kinds import Kind
 from hashgrain.indexer.check.page import Lying, Page, handle_field
-from hashgrain.indexer.handles import FIRST_HASHED, shards_of
-from hashgrain.indexer.identifiers import ItemId
-from hashgrain.indexer.keys import PLACE_BYTES
+from hashgrain.indexer.stored.handles import FIRST_HASHED, shards_of
+from hashgrain.indexer.stored.identifiers import ItemId
+from hashgrain.indexer.stored.keys import PLACE_BYTES
 
 Problem = tuple[Kind, str, str, ItemId | None]
 """One thing wrong: its kind, the key, in words, and the item that it concerns."""

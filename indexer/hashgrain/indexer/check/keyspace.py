@@ -9,9 +9,9 @@ from typing import Any
 
 from hashgrain.indexer.check import kinds
 from hashgrain.indexer.check.report import Finding
-from hashgrain.indexer.connection import Connection
-from hashgrain.indexer.keys import ShardKeys, index_keys
-from hashgrain.indexer.store_errors import translated
+from hashgrain.indexer.stored.keys import ShardKeys, index_keys
+from hashgrain.indexer.wire.connection import Connection
+from hashgrain.indexer.wire.store_errors import translated
 
 
 @dataclass

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from hashgrain.indexer.check import kinds
 from hashgrain.indexer.check.examination import WRONG_TYPE, Change, Examination, Look, Value
 from hashgrain.indexer.check.page import handle_field, handle_named, readable_id
-from hashgrain.indexer.handles import hashes_of, page_of
+from hashgrain.indexer.stored.handles import hashes_of, page_of
 
 
 def sound_names(shard: Examination, page: int, names: Mapping[bytes, bytes]) -> NDArray[np.int64]:

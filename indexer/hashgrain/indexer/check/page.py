@@ -12,9 +12,9 @@ from hashgrain.codes.errors import IndexCorrupt, InvalidInput
 from hashgrain.indexer.check.bucket import Bucket
 from hashgrain.indexer.check.examination import WRONG_TYPE, Examination, Look, Value
 from hashgrain.indexer.check.gathered import WITHOUT_HINT, Suspects, place_hashes, read_places
-from hashgrain.indexer.handles import FIRST_HASHED, handle_of, hashes_of, page_of
-from hashgrain.indexer.identifiers import ItemId, decode_id, encode_ids
-from hashgrain.indexer.keys import HOLES, PLACE_BYTES
+from hashgrain.indexer.stored.handles import FIRST_HASHED, handle_of, hashes_of, page_of
+from hashgrain.indexer.stored.identifiers import ItemId, decode_id, encode_ids
+from hashgrain.indexer.stored.keys import HOLES, PLACE_BYTES
 
 
 class Lying(NamedTuple):

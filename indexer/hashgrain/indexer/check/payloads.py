@@ -14,10 +14,10 @@ from hashgrain.indexer.check.gathered import Suspects
 from hashgrain.indexer.check.items import settle
 from hashgrain.indexer.check.page import readable_id
 from hashgrain.indexer.check.report import Examined
-from hashgrain.indexer.handles import FIRST_HASHED, hashes_of, page_of
-from hashgrain.indexer.identifiers import ItemId
-from hashgrain.indexer.payloads import decode_payload
-from hashgrain.indexer.store_errors import translated
+from hashgrain.indexer.stored.handles import FIRST_HASHED, hashes_of, page_of
+from hashgrain.indexer.stored.identifiers import ItemId
+from hashgrain.indexer.stored.payloads import decode_payload
+from hashgrain.indexer.wire.store_errors import translated
 
 _HANDLE_BYTES = 8
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hashgrain.indexer.identifiers import ItemId
+from hashgrain.indexer.stored.identifiers import ItemId
 
 
 @dataclass(frozen=True)

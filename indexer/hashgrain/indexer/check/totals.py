@@ -13,8 +13,8 @@ from hashgrain.indexer.check.examination import WRONG_TYPE, Change, Examination,
 from hashgrain.indexer.check.gathered import place_hashes, read_places
 from hashgrain.indexer.check.keyspace import Beyond
 from hashgrain.indexer.check.names import sound_names
-from hashgrain.indexer.handles import page_of
-from hashgrain.indexer.store_errors import translated
+from hashgrain.indexer.stored.handles import page_of
+from hashgrain.indexer.wire.store_errors import translated
 
 _FIXED_TYPES = ("hash", "string", "string", "hash", "hash")
 

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from hashgrain.codes.errors import StoreUnavailable
 from hashgrain.indexer.duplicates.segments import SegmentFile
-from hashgrain.indexer.ranked_codes import ranked_words
-from hashgrain.indexer.records import Records
 from hashgrain.indexer.request import Rank
-from hashgrain.indexer.shard import Directory, Shard
+from hashgrain.indexer.searching.ranked_codes import ranked_words
+from hashgrain.indexer.stored.records import Records
+from hashgrain.indexer.stored.shard import Directory, Shard
 
 AT_ONCE = 128
 """Buckets that one command reads."""

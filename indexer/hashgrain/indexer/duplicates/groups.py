@@ -13,10 +13,10 @@ from hashgrain.indexer.duplicates.looking import Looked, Progress
 from hashgrain.indexer.duplicates.naming import NAMES, Names
 from hashgrain.indexer.duplicates.segments import Segments, joined_ranges
 from hashgrain.indexer.duplicates.sweeping import near_codes
-from hashgrain.indexer.identifiers import ItemId
-from hashgrain.indexer.ranked_codes import distances
 from hashgrain.indexer.request import Rank
-from hashgrain.indexer.shard import Shard
+from hashgrain.indexer.searching.ranked_codes import distances
+from hashgrain.indexer.stored.identifiers import ItemId
+from hashgrain.indexer.stored.shard import Shard
 
 _AT_ONCE = 1 << 16
 

@@ -12,9 +12,9 @@ from hashgrain.codes.errors import InvalidInput, StoreUnavailable
 from hashgrain.codes.layout import CodeLayout
 from hashgrain.indexer.duplicates.gathering import Merged, gather
 from hashgrain.indexer.duplicates.segments import SegmentFile, Segments
-from hashgrain.indexer.listing import for_good
+from hashgrain.indexer.managing.listing import for_good
 from hashgrain.indexer.request import RANKS, Rank
-from hashgrain.indexer.shard import Shard
+from hashgrain.indexer.stored.shard import Shard
 
 Progress = Callable[[int, int], None]
 """Told how many steps of how many are done."""

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from hashgrain.indexer.handles import is_hashed, shards_of
-from hashgrain.indexer.identifiers import ItemId
-from hashgrain.indexer.shard import Shard
+from hashgrain.indexer.stored.handles import is_hashed, shards_of
+from hashgrain.indexer.stored.identifiers import ItemId
+from hashgrain.indexer.stored.shard import Shard
 
 NAMES = 1000
 """Names that are asked for at once, more or less."""

@@ -12,9 +12,9 @@ from hashgrain.indexer.duplicates.looking import Looked, Progress
 from hashgrain.indexer.duplicates.naming import Names
 from hashgrain.indexer.duplicates.segments import Segments
 from hashgrain.indexer.duplicates.sweeping import near_codes
-from hashgrain.indexer.identifiers import ItemId
 from hashgrain.indexer.request import Rank
-from hashgrain.indexer.shard import Shard
+from hashgrain.indexer.stored.identifiers import ItemId
+from hashgrain.indexer.stored.shard import Shard
 
 AT_ONCE = 1 << 14
 """Pairs of items that are handed over at once."""

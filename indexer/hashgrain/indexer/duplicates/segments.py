@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashgrain.codes.errors import HashgrainError, InvalidInput
-from hashgrain.indexer.ranked_codes import Words, distances
+from hashgrain.indexer.searching.ranked_codes import Words, distances
 
 MOST_CODES = 1 << 32
 """Codes that a 32-bit number tells apart."""

@@ -14,7 +14,7 @@ from hashgrain.codes.errors import (
     StoreUnavailable,
 )
 from hashgrain.indexer import Hit, Index, ShadowStats, Timeouts
-from hashgrain.indexer.connection import Connection
+from hashgrain.indexer.wire.connection import Connection
 from image_search.question import Question
 from image_search.settings import Settings
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from hashgrain.codes.errors import InvalidInput
 from hashgrain.indexer import Timeouts
-from hashgrain.indexer.connection import Connection
-from hashgrain.indexer.header import split_name
+from hashgrain.indexer.stored.header import split_name
+from hashgrain.indexer.wire.connection import Connection
 
 ENVIRONMENT = {"redis": "HASHGRAIN_REDIS", "index": "HASHGRAIN_INDEX"}
 """Settings that a variable of the server's environment overrides."""

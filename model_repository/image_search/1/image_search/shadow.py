@@ -1,4 +1,4 @@
-"""The recall of a sample of the searches (see `hashgrain.indexer.shadow`), as metrics of Triton."""
+"""The recall of a sample of the searches (see `hashgrain.indexer.managing.shadow`), as metrics of Triton."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""What a searcher keeps between searches, and how Redis tells it of changes."""

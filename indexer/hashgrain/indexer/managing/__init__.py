@@ -1,0 +1,1 @@
+"""An index as a whole: made, opened, switched, listed, measured and dropped."""

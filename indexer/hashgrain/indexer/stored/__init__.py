@@ -1,0 +1,1 @@
+"""What Redis holds: keys, headers, buckets of records, partitions, handles and payloads; one shard of it."""
