@@ -18,10 +18,8 @@ from hashgrain.indexer.loops.compiled import compiled, compiled_part
 from hashgrain.indexer.loops.distances import distances, enough, least_of, places
 
 _BLOCK = 8192  # rows: as they are ranked, they stay in the first-level cache
-_PART, _LARGE_PART = (
-    32,
-    256,
-)  # rows of a block that are looked at again only together, before and after there are enough
+_PART = 32  # rows of a block that are looked at again only together
+_LATER_BLOCK, _LATER_PART = 1024, 256  # where there are as many as are wanted: memory is read in a steadier stream
 
 
 @compiled
@@ -65,12 +63,13 @@ def scan_each(
         first, skipped = begin[q], 0
         while first < end[q]:
             size, bucket, row = 0, first, skipped
-            while bucket < end[q] and size < _BLOCK:
+            room = _BLOCK if held[q] < best.shape[1] else _LATER_BLOCK
+            while bucket < end[q] and size < room:
                 low = start[bucket] + row
                 some = count[bucket] - row
-                while bucket + 1 < end[q] and start[bucket + 1] == low + some and some < _BLOCK - size:
+                while bucket + 1 < end[q] and start[bucket + 1] == low + some and some < room - size:
                     bucket, row, some = bucket + 1, -some, some + count[bucket + 1]  # they are one run
-                some = min(some, _BLOCK - size)
+                some = min(some, room - size)
                 distances(words[low * width : (low + some) * width], queries[q], far[size : size + some])
                 if times_near:
                     places(
@@ -119,7 +118,7 @@ def _choose(
     if least_of(ranked) > limit:
         return held
     limit = enough(ranked, len(best), limit, 1 << FINE_BITS - shift)
-    part = _PART if held < len(best) else _LARGE_PART
+    part = _PART if held < len(best) else _LATER_PART
     at, low = 0, skipped
     while at < len(ranked):
         stop = min(at + count[first] - low, len(ranked))
