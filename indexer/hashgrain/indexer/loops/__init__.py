@@ -1,4 +1,7 @@
-"""The compiled loops of a search, loaded when they are first called: the compiler is only for those who search."""
+"""The compiled loops. `loops` gives those of a search, which it loads when it is first called: the compiler is only for
+those who search. The others are loaded where they are called: `halving`, `nearest` and `joining` divide and write a
+collection, and look for duplicates.
+"""
 
 from __future__ import annotations
 

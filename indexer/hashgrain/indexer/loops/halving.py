@@ -3,8 +3,7 @@
 2-majority is k-means with k = 2 on packed codes; a centroid is bit by bit what the majority of its half has. Codes are
 rows of 32-bit words, uint32 (N, W), or stand word by word, uint32 (W, N): so vector instructions take many at once.
 Parts of a collection are ranges of an array of positions, `order`: part n holds those from bounds[n] to before
-bounds[n + 1]. Numba does not see that a function which a compiled one calls has changed, if it is in another module:
-what belongs together is kept together.
+bounds[n + 1].
 """
 
 from __future__ import annotations

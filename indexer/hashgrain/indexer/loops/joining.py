@@ -5,9 +5,6 @@ two segments (see `segments`) nothing is compared unless their centroids are as 
 only codes that are far enough out; and such a code only with those of the other segment that are as far from the other
 centroid as it is itself, which are neighbours there: a segment's codes are sorted by that distance. (Pivots rule out
 pairs in this way since Burkhard and Keller, CACM 1973.)
-
-Numba does not see that a function which a compiled one calls has changed, if it is in another module: what belongs
-together is kept together.
 """
 
 from __future__ import annotations
@@ -18,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashgrain.indexer.loops.compiled import bit_count, compiled, compiled_part
+from hashgrain.indexer.loops.distances import least_of
 
 
 @compiled
@@ -230,7 +228,4 @@ def _distances(
         more, rest = code[word], words[base + word * size : base + word * size + many]
         for n in range(many):
             reached[n] += bit_count(rest[n] ^ more)
-    least = reached[0]
-    for n in range(many):
-        least = min(least, reached[n])
-    return np.int64(least)
+    return np.int64(least_of(reached))

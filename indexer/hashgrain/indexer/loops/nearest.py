@@ -1,8 +1,6 @@
 """The compiled loops that look for the nearest of many centroids.
 
-Codes are rows of 32-bit words, centroids stand word by word, so that vector instructions take many at once. Numba does
-not see that a function which a compiled one calls has changed, if it is in another module: what belongs together is
-kept together.
+Codes are rows of 32-bit words, centroids stand word by word, so that vector instructions take many at once.
 """
 
 from __future__ import annotations

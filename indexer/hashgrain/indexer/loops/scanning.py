@@ -68,7 +68,8 @@ def scan_each(
                 low = start[bucket] + row
                 some = count[bucket] - row
                 while bucket + 1 < end[q] and start[bucket + 1] == low + some and some < room - size:
-                    bucket, row, some = bucket + 1, -some, some + count[bucket + 1]  # they are one run
+                    # One run, which begins before the last of its buckets by as many rows as the others have.
+                    bucket, row, some = bucket + 1, -some, some + count[bucket + 1]
                 some = min(some, room - size)
                 distances(words[low * width : (low + some) * width], queries[q], far[size : size + some])
                 if times_near:

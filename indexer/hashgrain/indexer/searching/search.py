@@ -91,7 +91,7 @@ class Searcher:
 
     def _search(self, codes: HashCodes, request: SearchRequest) -> list[Hit]:
         """Answer every query with the budget that is given."""
-        if request.deadline is None and len(codes) <= GROUP:
+        if request.deadline is None and len(codes) <= GROUP:  # a single query, mostly: to cut it out again takes time
             return self._search_group(codes, request, _NEVER)
         groups = [codes[part] for part in self._parts(len(codes), request)]
         if request.deadline is not None:
@@ -105,7 +105,8 @@ class Searcher:
         size = GROUP
         if self._hot and request.deadline is None:
             threads = min(compute_threads(), -(-queries // GROUP))
-            size = -(-queries // (-(-queries // (KEPT_GROUP * threads)) * threads))
+            for_each = -(-queries // (KEPT_GROUP * threads))
+            size = -(-queries // (for_each * threads))
         return [slice(start, start + size) for start in range(0, queries, size)]
 
     def _search_in_turn(self, groups: Sequence[HashCodes], request: SearchRequest) -> list[list[Hit]]:
