@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -45,6 +46,22 @@ def run(*arguments: object) -> int:
     except SystemExit as stopped:
         return int(stopped.code or 0)
     return 0
+
+
+@pytest.mark.parametrize(("asked", "makes_way"), [([], True), (["--make-way"], True), (["--full-speed"], False)])
+def test_bulk_encoding_makes_way_unless_it_is_told_not_to(
+    triton: EmbeddedServers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: list[str], makes_way: bool
+) -> None:
+    real, told = HashEncoder.__init__, list[bool]()
+
+    def noted(self: HashEncoder, *arguments: Any, **settings: Any) -> None:
+        told.append(settings["make_way"])
+        real(self, *arguments, **settings)
+
+    monkeypatch.setattr(HashEncoder, "__init__", noted)
+    write_tree(tmp_path / "photos", arrays(2))
+    assert run("photos", "--out", "codes.parquet", "--triton", triton.grpc, *asked) == 0
+    assert told == [makes_way]
 
 
 def test_a_folder_through_triton_into_a_file(
