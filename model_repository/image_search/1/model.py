@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import triton_python_backend_utils as pb_utils
-from numpy.typing import NDArray
 
 from hashgrain.codes import HashCodes
 from hashgrain.codes.errors import HashgrainError, StoreUnavailable
@@ -24,7 +23,7 @@ from image_search.encoder import find_encoder
 from image_search.indexes import OpenIndexes, Replaced
 from image_search.kept_codes import KeptCodes
 from image_search.pictures import FILES, PIXELS, Pictures
-from image_search.question import Question, read_question
+from image_search.question import Question, Questions
 from image_search.settings import read_settings
 from image_search.shadow import ShadowMetrics
 
@@ -43,6 +42,7 @@ class TritonPythonModel:
         """
         try:
             self._settings = read_settings(json.loads(args["model_config"]), os.environ)
+            self._questions = Questions(self._settings)
             self._encoder = find_encoder(Path(args["model_repository"]).parent)
             self._indexes = OpenIndexes(self._settings, self._encoder.contracts)
             self._kept = KeptCodes(self._settings.kept_pictures)
@@ -80,8 +80,8 @@ class TritonPythonModel:
         self._indexes.close()
 
     def _read(self, request: Any) -> tuple[Question, Pictures]:
-        question = read_question(request.parameters(), self._settings, request.requested_output_names())
-        pixels, files = _input(request, PIXELS), _input(request, FILES)
+        question = self._questions.read(request.parameters(), request.requested_output_names())
+        pixels, files = (pb_utils.get_input_tensor_by_name(request, name) for name in (PIXELS, FILES))
         return question, Pictures(pixels, files, self._encoder.contract.input_size)
 
     def _encode(
@@ -97,7 +97,7 @@ class TritonPythonModel:
             places = [place for place in decoded if versions[place] == version]
             try:
                 codes = self._encoder.encode(
-                    [decoded[place] for place in places], version, logits=any(logits[place] for place in places)
+                    [left[place] for place in places], version, logits=any(logits[place] for place in places)
                 )
             except Exception as error:
                 refused |= {place: refuse(error) for place in places}
@@ -131,8 +131,3 @@ def _each(step: Callable[[Any], Any], items: dict[int, Any], refused: dict[int, 
         except Exception as error:  # whatever it is, it is this request's answer and not the others'
             refused[place] = refuse(error)
     return done
-
-
-def _input(request: Any, name: str) -> NDArray[Any] | None:
-    tensor = pb_utils.get_input_tensor_by_name(request, name)
-    return None if tensor is None else tensor.as_numpy()

@@ -71,13 +71,15 @@ class HotReading:
         """Whether nothing that was read has changed since, as far as is known."""
         return not self._changes.since(self._moment, self._numbers)
 
+    def known(self, handles: Sequence[int]) -> Names | None:
+        """See `Reading`."""
+        return self._kept.find(handles)
+
     def names(self, asked: Mapping[int, Asked], payloads: bool) -> Names | None:
         """See `Reading`. The way to Redis is the one on which changes are told, so the answer proves the reading."""
-        handles = [handle for mine in asked.values() for handle in mine.handle.tolist()]
-        known = None if payloads and handles else self._kept.find(handles)
-        if known is not None:
+        if not asked:
             told = self._asked is None or self._source.confirm(self._asked)
-            return known if told and self.holds else None
+            return {} if told and self.holds else None
         commands = {
             number: self._shards[number].naming(mine.handle, self._pages(number), payloads)
             for number, mine in asked.items()

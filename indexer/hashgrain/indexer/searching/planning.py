@@ -100,10 +100,14 @@ class Plan:
 
     def union(self, probing: Probing) -> NDArray[np.int64]:
         """The positions of buckets that any query takes, ascending; the very array of all where it is all."""
+        if len(self.begin) == 1:  # quicker: a single query has no time for what serves many
+            if len(self.buckets) == len(probing):
+                return probing.everywhere
+            ascending = self.buckets.copy()
+            ascending.sort()
+            return ascending
         if len(self.buckets) >= len(probing) and np.any(self.end - self.begin == len(probing)):
             return probing.everywhere
-        if len(self.begin) == 1:
-            return np.sort(self.buckets)
         flags = np.zeros(len(probing), np.bool_)
         flags[self.buckets] = True
         return np.flatnonzero(flags)

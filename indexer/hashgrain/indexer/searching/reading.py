@@ -44,6 +44,12 @@ class Reading(Protocol):
     def fetched(self) -> int:
         """How many buckets were read from Redis for it."""
 
+    def known(self, handles: Sequence[int]) -> Names | None:
+        """The names, without payloads, of items whose handles are hashes, if those of all are known without asking.
+
+        They count if the reading holds, as `names` tells.
+        """
+
     def names(self, asked: Mapping[int, Asked], payloads: bool) -> Names | None:
         """Look up items of some shards, with their payloads where asked for.
 

@@ -256,12 +256,12 @@ class Taken:
         """
         winners = self.selection.winners
         handles = [mine[:held] for mine, held in zip(winners.handle.tolist(), winners.held.tolist(), strict=True)]
-        asked = {}
-        if request.payloads or self._may_be_named(handles):
-            asked = self._asked(request.payloads)
-        names = self.reading.names(asked, request.payloads)
-        if names is None:
+        known = None if request.payloads else self.reading.known(self._hashed(handles))
+        asked = self._asked(request.payloads) if known is None else {}
+        found = self.reading.names(asked, request.payloads)
+        if found is None:
             return None
+        names = known or found
         hits = {}
         for n, query in enumerate(self.queries):
             ids: list[Any] = handles[n]
@@ -274,10 +274,11 @@ class Taken:
                 hits[query] = self.selection.hit(n, ids, payloads, partial=not self.met[query])
         return hits
 
-    def _may_be_named(self, handles: list[list[int]]) -> bool:
-        """Whether the ids of some items are stored; handles of 4 bytes are ids."""
-        wide = any(span.handle.itemsize == WIDE for span in self.reading.spans)
-        return wide and any(max(mine, default=0) >= FIRST_HASHED for mine in handles)
+    def _hashed(self, handles: list[list[int]]) -> list[int]:
+        """Those handles of items whose ids are stored; handles of 4 bytes are ids."""
+        if all(span.handle.itemsize < WIDE for span in self.reading.spans):
+            return []
+        return [handle for mine in handles for handle in mine if handle >= FIRST_HASHED]
 
     def explained(self, named: dict[int, Hit] | None, trace: Trace) -> dict[int, Hit] | None:
         """The same answers, each with how it came about."""

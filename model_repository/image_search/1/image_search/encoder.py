@@ -12,9 +12,10 @@ import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
 
 from hashgrain.codes import EncoderContract, HashCodes
-from hashgrain.codes.contract import COARSE_CODE, COARSE_LOGITS, ENCODER_MODEL, FINE_CODE, FINE_LOGITS, IMAGE
+from hashgrain.codes.contract import COARSE_CODE, COARSE_LOGITS, ENCODER_MODEL, FINE_CODE, FINE_LOGITS
 from hashgrain.codes.errors import ContractViolation, InferenceFailed
 from hashgrain.codes.pbtxt import parse, read_encoder_contracts
+from image_search.pictures import Pictures, input_tensor
 
 CODES = [COARSE_CODE, FINE_CODE]
 LOGITS = [COARSE_LOGITS, FINE_LOGITS]
@@ -38,11 +39,11 @@ class Encoder:
         """Of the newest version; all take and give the same tensors."""
         return self.contracts[max(self.contracts)]
 
-    def encode(self, batches: list[NDArray[np.uint8]], version: int, logits: bool) -> list[HashCodes]:
+    def encode(self, batches: list[Pictures], version: int, logits: bool) -> list[HashCodes]:
         """Encode the pictures of several requests together.
 
         Args:
-            batches: uint8 (B, S, S, 3) each.
+            batches: those of each.
             version: which of the versions encodes them.
             logits: whether those of both codes come along; each tensor takes its time.
 
@@ -56,14 +57,13 @@ class Encoder:
             return []
         asked = version if len(self.contracts) > 1 else NEWEST  # of one that stands alone, the number may be unknown
         wanted = [*CODES, *(LOGITS if logits else [])]
-        if len(batches) == 1 and len(batches[0]) <= self.max_batch_size:  # nearly always, and quicker
-            return [_infer(batches[0], asked, wanted)]
-        pictures = np.concatenate(batches)
-        starts = range(0, len(pictures), self.max_batch_size)
-        codes = HashCodes.concatenate(
-            [_infer(pictures[start : start + self.max_batch_size], asked, wanted) for start in starts]
-        )
-        bounds = np.cumsum([0, *map(len, batches)]).tolist()
+        decoded = [pictures.decoded() for pictures in batches]
+        if len(decoded) == 1 and len(decoded[0]) <= self.max_batch_size:  # nearly always, and quicker
+            return [_infer(batches[0].tensor(), asked, wanted)]
+        all_ = np.concatenate(decoded)
+        parts = [all_[start : start + self.max_batch_size] for start in range(0, len(all_), self.max_batch_size)]
+        codes = HashCodes.concatenate([_infer(input_tensor(part), asked, wanted) for part in parts])
+        bounds = np.cumsum([0, *map(len, decoded)]).tolist()
         return [codes[start:stop] for start, stop in pairwise(bounds)]
 
 
@@ -98,12 +98,12 @@ def find_encoder(repository: Path) -> Encoder:
     return encoder
 
 
-def _infer(pictures: NDArray[np.uint8], version: int, wanted: list[str]) -> HashCodes:
+def _infer(pictures: Any, version: int, wanted: list[str]) -> HashCodes:
     request = pb_utils.InferenceRequest(
         model_name=ENCODER_MODEL,
         model_version=version,
         requested_output_names=wanted,
-        inputs=[pb_utils.Tensor(IMAGE, np.ascontiguousarray(pictures))],
+        inputs=[pictures],
         preferred_memory=pb_utils.PreferredMemory(pb_utils.TRITONSERVER_MEMORY_CPU, 0),
     )
     response = request.exec()

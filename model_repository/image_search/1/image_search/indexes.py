@@ -128,19 +128,4 @@ class OpenIndexes:
 
     def _ask(self, index: Index, question: Question, codes: HashCodes) -> list[Hit]:
         self._open.move_to_end(question.index)
-        asked = question.search
-        return index.search(
-            codes,
-            asked.k,
-            rank=asked.rank,
-            candidates=asked.candidates,
-            probes=asked.probes,
-            radius=asked.radius,
-            within=asked.within,
-            exact=asked.exact,
-            refine=asked.refine,
-            deadline=asked.deadline,
-            payloads=asked.payloads,
-            filter=asked.filter,
-            collapse=asked.collapse,
-        )
+        return index.answer(codes, question.search)

@@ -7,36 +7,51 @@ import binascii
 from typing import Any
 
 import numpy as np
+import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
 from PIL import Image
 
+from hashgrain.codes.contract import IMAGE
 from hashgrain.codes.errors import ImageRejected, InvalidInput
 from hashgrain.codes.images import decode
 from image_search.kept_codes import key_of
 
-PIXELS, FILES = "image", "image_bytes"
+PIXELS, FILES = IMAGE, "image_bytes"
 
 
 class Pictures:
     """The pictures of one request, which are decoded when somebody asks for them.
 
     Args:
-        pixels, files, size: see `read_pictures`.
+        pixels, files: the tensors of the request's inputs, see `read_pictures`; None for what was not given.
+        size: see `read_pictures`.
 
     Attributes:
         key: of the picture, see `key_of`.
     """
 
-    def __init__(self, pixels: NDArray[np.uint8] | None, files: NDArray[Any] | None, size: int) -> None:
-        self.key = key_of(pixels, files)
-        self._given = pixels, files, size
+    def __init__(self, pixels: Any, files: Any, size: int) -> None:
+        self._tensor = pixels
+        self._given = [None if tensor is None else tensor.as_numpy() for tensor in (pixels, files)]
+        self._size = size
         self._decoded: NDArray[np.uint8] | None = None
+        self.key = key_of(*self._given)
 
     def decoded(self) -> NDArray[np.uint8]:
         """See `read_pictures`; done once."""
         if self._decoded is None:
-            self._decoded = read_pictures(*self._given)
+            self._decoded = read_pictures(*self._given, self._size)
         return self._decoded
+
+    def tensor(self) -> Any:
+        """The encoder's input: the request's own tensor, where its pixels are what the network takes."""
+        decoded = self.decoded()
+        return self._tensor if decoded is self._given[0] else input_tensor(decoded)
+
+
+def input_tensor(pictures: NDArray[np.uint8]) -> Any:
+    """The encoder's input of some pictures, uint8 (B, S, S, 3)."""
+    return pb_utils.Tensor(IMAGE, np.ascontiguousarray(pictures))
 
 
 def read_pictures(pixels: NDArray[np.uint8] | None, files: NDArray[Any] | None, size: int) -> NDArray[np.uint8]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import lru_cache
 
 from hashgrain.codes.errors import InvalidInput
 from hashgrain.indexer import Filter, SearchRequest
@@ -20,6 +21,12 @@ PAYLOADS = "payloads"
 """The output that has the index read payloads."""
 
 
+KEPT = 256
+"""Of so many requests that ask alike, the last ones, the parameters are checked once."""
+
+_MOST_KEPT = 1024  # characters of the parameters of one, so that callers cannot fill the memory
+
+
 @dataclass(frozen=True)
 class Question:
     """A request's parameters, checked.
@@ -33,6 +40,26 @@ class Question:
     index: str
     search: SearchRequest
     outputs: Collection[str]
+
+
+class Questions:
+    """Reads what requests ask.
+
+    Args:
+        settings: defaults and limits.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._kept = lru_cache(KEPT)(self._read)
+
+    def read(self, parameters: str, outputs: Collection[str]) -> Question:
+        """See `read_question`."""
+        read = self._kept if len(parameters) <= _MOST_KEPT else self._read
+        return read(parameters, tuple(outputs))
+
+    def _read(self, parameters: str, outputs: tuple[str, ...]) -> Question:
+        return read_question(parameters, self._settings, outputs)
 
 
 def read_question(parameters: str, settings: Settings, outputs: Collection[str]) -> Question:
