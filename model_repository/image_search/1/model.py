@@ -20,9 +20,9 @@ from hashgrain.codes.errors import HashgrainError, StoreUnavailable
 from hashgrain.indexer.searching.warming import warm_up
 from image_search.answer import answer_tensors, refuse, respond
 from image_search.encoder import find_encoder
+from image_search.given import Given, read_given
 from image_search.indexes import OpenIndexes, Replaced
 from image_search.kept_codes import KeptCodes
-from image_search.pictures import FILES, PIXELS, Pictures
 from image_search.question import Question, Questions
 from image_search.settings import read_settings
 from image_search.shadow import ShadowMetrics
@@ -65,9 +65,9 @@ class TritonPythonModel:
             waiting = {place: query for place, query in asked.items() if place not in answers | refused}
             if not waiting:
                 break
-            versions = _each(lambda query: self._indexes.version_for(query[0]), waiting, refused)
-            encoded = self._encode({place: asked[place] for place in versions}, versions, refused)
-            queries = {place: (asked[place][0], codes, versions[place]) for place, codes in encoded.items()}
+            versions = _each(self._version, waiting, refused)
+            encoded = self._codes({place: asked[place] for place in versions}, versions, refused)
+            queries = {place: (asked[place].question, codes, versions[place]) for place, codes in encoded.items()}
             found = _each(self._answer, queries, refused)
             answers |= {place: answer for place, answer in found.items() if not isinstance(answer, Replaced)}
         if self._shadow is not None:
@@ -79,33 +79,45 @@ class TritonPythonModel:
         """Close the connections to Redis."""
         self._indexes.close()
 
-    def _read(self, request: Any) -> tuple[Question, Pictures]:
+    def _read(self, request: Any) -> Given:
         question = self._questions.read(request.parameters(), request.requested_output_names())
-        pixels, files = (pb_utils.get_input_tensor_by_name(request, name) for name in (PIXELS, FILES))
-        return question, Pictures(pixels, files, self._encoder.contract.input_size)
+        tensors = {tensor.name(): tensor for tensor in request.inputs()}
+        return read_given(question, tensors, self._encoder.contract.input_size)
 
-    def _encode(
-        self, asked: dict[int, tuple[Question, Pictures]], versions: dict[int, int], refused: dict[int, Any]
+    def _version(self, given: Given) -> int:
+        """Which version of the encoder a request is about: that of the index, which given codes must be of."""
+        if given.codes is None:
+            return self._indexes.version_for(given.question)
+        version = self._encoder.version_of(given.question.fingerprint)
+        self._indexes.require_version(given.question, version)
+        return version
+
+    def _codes(
+        self, asked: dict[int, Given], versions: dict[int, int], refused: dict[int, Any]
     ) -> dict[int, HashCodes]:
-        """The codes of each request's pictures: kept ones, and the others encoded together by version."""
-        logits = {place: question.search.refine is not None for place, (question, _) in asked.items()}
-        kept = {place: self._kept.find(asked[place][1].key, versions[place], logits[place]) for place in asked}
-        encoded = {place: codes for place, codes in kept.items() if codes is not None}
-        left = {place: asked[place][1] for place in asked if place not in encoded}
-        decoded = _each(lambda pictures: pictures.decoded(), left, refused)
+        """The codes that each request searches by: given ones, kept ones, and the others encoded together."""
+        codes = {place: given.codes for place, given in asked.items() if given.codes is not None}
+        pictures = {place: given.pictures for place, given in asked.items() if given.pictures is not None}
+        logits = {place: asked[place].question.search.refine is not None for place in pictures}
+        for place, found in pictures.items():
+            kept = self._kept.find(found.key, versions[place], logits[place])
+            if kept is not None:
+                codes[place] = kept
+        left = {place: found for place, found in pictures.items() if place not in codes}
+        decoded = _each(lambda found: found.decoded(), left, refused)
         for version in {versions[place] for place in decoded}:
             places = [place for place in decoded if versions[place] == version]
             try:
-                codes = self._encoder.encode(
+                encoded = self._encoder.encode(
                     [left[place] for place in places], version, logits=any(logits[place] for place in places)
                 )
             except Exception as error:
                 refused |= {place: refuse(error) for place in places}
                 continue
-            for place, found in zip(places, codes, strict=True):
-                self._kept.keep(left[place].key, version, found)
-                encoded[place] = found
-        return encoded
+            for place, made in zip(places, encoded, strict=True):
+                self._kept.keep(left[place].key, version, made)
+                codes[place] = made
+        return codes
 
     def _answer(self, query: tuple[Question, HashCodes, int]) -> Any:
         """The answer, or the error of an index that changed over to another model while the pictures were encoded."""

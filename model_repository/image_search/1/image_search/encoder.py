@@ -12,13 +12,12 @@ import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
 
 from hashgrain.codes import EncoderContract, HashCodes
-from hashgrain.codes.contract import COARSE_CODE, COARSE_LOGITS, ENCODER_MODEL, FINE_CODE, FINE_LOGITS
-from hashgrain.codes.errors import ContractViolation, InferenceFailed
+from hashgrain.codes.contract import ENCODER_MODEL
+from hashgrain.codes.errors import ContractViolation, FingerprintMismatch, InferenceFailed
 from hashgrain.codes.pbtxt import parse, read_encoder_contracts
+from image_search.given import CODES, LOGITS
 from image_search.pictures import Pictures, input_tensor
 
-CODES = [COARSE_CODE, FINE_CODE]
-LOGITS = [COARSE_LOGITS, FINE_LOGITS]
 NEWEST = -1
 
 
@@ -38,6 +37,22 @@ class Encoder:
     def contract(self) -> EncoderContract:
         """Of the newest version; all take and give the same tensors."""
         return self.contracts[max(self.contracts)]
+
+    def version_of(self, fingerprint: str | None) -> int:
+        """The version that has a fingerprint; the newest for None.
+
+        Raises:
+            FingerprintMismatch: none has it.
+        """
+        if fingerprint is None:
+            return max(self.contracts)
+        for version, contract in self.contracts.items():
+            if contract.fingerprint == fingerprint:
+                return version
+        served = ", ".join(contract.fingerprint for contract in self.contracts.values())
+        raise FingerprintMismatch(
+            f"the codes are of the model {fingerprint}, and {ENCODER_MODEL} serves {served}; encode anew"
+        )
 
     def encode(self, batches: list[Pictures], version: int, logits: bool) -> list[HashCodes]:
         """Encode the pictures of several requests together.

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from contextlib import suppress
 
 from hashgrain.codes import EncoderContract, HashCodes
+from hashgrain.codes.contract import ENCODER_MODEL
 from hashgrain.codes.errors import (
     FingerprintMismatch,
     IndexMissing,
@@ -63,6 +64,26 @@ class OpenIndexes:
         if question.index not in self._open:
             self._find(question.index)
         return self._open[question.index][1]
+
+    def require_version(self, question: Question, version: int) -> None:
+        """Refuse codes of another version than those that the index holds.
+
+        Raises:
+            FingerprintMismatch: they are.
+            IndexMissing, LayoutMismatch, StoreError: see `version_for`.
+        """
+        if self.version_for(question) == version:
+            return
+        with Index.open(self._settings.redis, question.index, timeouts=self._settings.timeouts) as now:
+            holds = self._version_of(now, question.index)  # it may have been switched since it was opened
+        if holds != version:
+            raise FingerprintMismatch(
+                f"index {question.index!r} holds codes of version {holds} of {ENCODER_MODEL}, and these are of version "
+                f"{version}; say which model made them by the parameter fingerprint, or send pictures to image_search, "
+                "which takes the right version by itself"
+            )
+        self._open.pop(question.index)[0].close()
+        self._find(question.index)
 
     def search(self, question: Question, codes: HashCodes, version: int) -> list[Hit]:
         """Answer every query, in order.

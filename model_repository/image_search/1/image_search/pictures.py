@@ -32,21 +32,21 @@ class Pictures:
 
     def __init__(self, pixels: Any, files: Any, size: int) -> None:
         self._tensor = pixels
-        self._given = [None if tensor is None else tensor.as_numpy() for tensor in (pixels, files)]
+        self._pixels, self._files = (None if tensor is None else tensor.as_numpy() for tensor in (pixels, files))
         self._size = size
         self._decoded: NDArray[np.uint8] | None = None
-        self.key = key_of(*self._given)
+        self.key = key_of(self._pixels, self._files)
 
     def decoded(self) -> NDArray[np.uint8]:
         """See `read_pictures`; done once."""
         if self._decoded is None:
-            self._decoded = read_pictures(*self._given, self._size)
+            self._decoded = read_pictures(self._pixels, self._files, self._size)
         return self._decoded
 
     def tensor(self) -> Any:
         """The encoder's input: the request's own tensor, where its pixels are what the network takes."""
         decoded = self.decoded()
-        return self._tensor if decoded is self._given[0] else input_tensor(decoded)
+        return self._tensor if decoded is self._pixels else input_tensor(decoded)
 
 
 def input_tensor(pictures: NDArray[np.uint8]) -> Any:

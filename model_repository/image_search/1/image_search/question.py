@@ -13,7 +13,7 @@ from image_search.settings import Settings
 
 PARAMETERS = (
     "k", "rank", "candidates", "probes", "radius", "within", "exact", "refine", "deadline", "filter", "collapse",
-    "index",
+    "index", "fingerprint",
 )  # fmt: skip
 """The request parameters; see README.md beside config.pbtxt."""
 
@@ -33,11 +33,13 @@ class Question:
 
     Attributes:
         index: which index.
+        fingerprint: of the model that made the codes which are given; None for that of the newest hash_encoder.
         search: which search of it.
         outputs: names of the tensors that the answer has.
     """
 
     index: str
+    fingerprint: str | None
     search: SearchRequest
     outputs: Collection[str]
 
@@ -82,6 +84,9 @@ def read_question(parameters: str, settings: Settings, outputs: Collection[str])
     index = given.pop("index", settings.index)
     if not isinstance(index, str):
         raise InvalidInput(f"index must be the name of an index, got {index!r}")
+    fingerprint = given.pop("fingerprint", None)
+    if not isinstance(fingerprint, str | None):
+        raise InvalidInput(f"fingerprint must be that of a model, in hexadecimal, got {fingerprint!r}")
     if (by := given.pop("filter", None)) is not None:
         if not isinstance(by, str):
             raise InvalidInput(f"filter must be a JSON object in a string, got {by!r}")
@@ -92,4 +97,4 @@ def read_question(parameters: str, settings: Settings, outputs: Collection[str])
             f"k is {search.k}, at most {settings.max_k} neighbours are given; ask for fewer, "
             "or raise max_k in image_search's config.pbtxt"
         )
-    return Question(index, search, outputs)
+    return Question(index, fingerprint, search, outputs)
