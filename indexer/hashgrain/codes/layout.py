@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,12 +42,12 @@ class CodeLayout:
         if not low <= self.fine_bits <= high or self.fine_bits % 8:
             raise InvalidInput(f"fine codes have {low} to {high} bits, a multiple of 8, got {self.fine_bits}")
 
-    @property
+    @cached_property
     def coarse_bytes(self) -> int:
         """Bytes of one packed coarse code, ceil(coarse_bits / 8)."""
         return packed_bytes(self.coarse_bits)
 
-    @property
+    @cached_property
     def fine_bytes(self) -> int:
         """Bytes of one packed fine code, fine_bits / 8."""
         return packed_bytes(self.fine_bits)

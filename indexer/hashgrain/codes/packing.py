@@ -58,6 +58,6 @@ def coarse_keys(packed: NDArray[np.uint8], bits: int) -> NDArray[np.uint32]:
         high, middle, low = (packed[:, byte].astype(np.uint32) for byte in range(3))
         numbers = high << np.uint32(16) | middle << np.uint32(8) | low
     else:
-        numbers = np.ascontiguousarray(packed).view(_BIG_ENDIAN[width]).ravel().astype(np.uint32)
+        numbers = np.ascontiguousarray(packed).view(_BIG_ENDIAN[width])[:, 0].astype(np.uint32)
     padding = 8 * width - bits
     return numbers >> np.uint32(padding) if padding else numbers

@@ -586,7 +586,7 @@ class Index:
             raise InvalidInput(
                 f"codes must be HashCodes, got {type(codes).__name__}; make them with HashCodes(coarse, fine)"
             )
-        codes.check(self.layout, f"index {self._name!r}")
+        codes.check(self._meant.now.layout, f"index {self._name!r}")
         self.require_fingerprint(fingerprint)
 
 

@@ -59,20 +59,13 @@ class TritonPythonModel:
         """Answer every request, in order."""
         refused: dict[int, Any] = {}
         asked = _each(self._read, dict(enumerate(requests)), refused)
-        answers: dict[int, Any] = {}
-        found: dict[int, Any] = {}
-        for _ in range(ATTEMPTS):
-            waiting = {place: query for place, query in asked.items() if place not in answers | refused}
-            if not waiting:
-                break
-            versions = _each(self._version, waiting, refused)
-            encoded = self._codes({place: asked[place] for place in versions}, versions, refused)
-            queries = {place: (asked[place].question, codes, versions[place]) for place, codes in encoded.items()}
-            found = _each(self._answer, queries, refused)
-            answers |= {place: answer for place, answer in found.items() if not isinstance(answer, Replaced)}
+        by_codes = {place: given for place, given in asked.items() if given.codes is not None}
+        answers = _each(self._answer_codes, by_codes, refused)
+        if len(by_codes) < len(asked):
+            by_pictures = {place: given for place, given in asked.items() if given.pictures is not None}
+            answers |= self._answer_pictures(by_pictures, refused)
         if self._shadow is not None:
             self._shadow.report(self._indexes.samples())
-        refused |= {place: refuse(found[place]) for place in found if place not in answers}
         return [answers[place] if place in answers else refused[place] for place in range(len(requests))]
 
     def finalize(self) -> None:
@@ -84,25 +77,35 @@ class TritonPythonModel:
         tensors = {tensor.name(): tensor for tensor in request.inputs()}
         return read_given(question, tensors, self._encoder.contract.input_size)
 
-    def _version(self, given: Given) -> int:
-        """Which version of the encoder a request is about: that of the index, which given codes must be of."""
-        if given.codes is None:
-            return self._indexes.version_for(given.question)
+    def _answer_codes(self, given: Given) -> Any:
         version = self._encoder.version_of(given.question.fingerprint)
         self._indexes.require_version(given.question, version)
-        return version
+        return self._answer(given.question, given.codes, version)
 
-    def _codes(
+    def _answer_pictures(self, asked: dict[int, Given], refused: dict[int, Any]) -> dict[int, Any]:
+        """Encode together what requests ask, and answer each."""
+        answers: dict[int, Any] = {}
+        found: dict[int, Any] = {}
+        for _ in range(ATTEMPTS):
+            waiting = {place: query for place, query in asked.items() if place not in answers | refused}
+            if not waiting:
+                break
+            versions = _each(lambda given: self._indexes.version_for(given.question), waiting, refused)
+            encoded = self._encode({place: asked[place] for place in versions}, versions, refused)
+            queries = {place: (asked[place].question, codes, versions[place]) for place, codes in encoded.items()}
+            found = _each(lambda query: self._answer_unless_replaced(*query), queries, refused)
+            answers |= {place: answer for place, answer in found.items() if not isinstance(answer, Replaced)}
+        refused |= {place: refuse(found[place]) for place in found if place not in answers}
+        return answers
+
+    def _encode(
         self, asked: dict[int, Given], versions: dict[int, int], refused: dict[int, Any]
     ) -> dict[int, HashCodes]:
-        """The codes that each request searches by: given ones, kept ones, and the others encoded together."""
-        codes = {place: given.codes for place, given in asked.items() if given.codes is not None}
+        """The codes of each request's pictures: kept ones, and the others encoded together by version."""
         pictures = {place: given.pictures for place, given in asked.items() if given.pictures is not None}
-        logits = {place: asked[place].question.search.refine is not None for place in pictures}
-        for place, found in pictures.items():
-            kept = self._kept.find(found.key, versions[place], logits[place])
-            if kept is not None:
-                codes[place] = kept
+        logits = {place: asked[place].question.search.refine is not None for place in asked}
+        kept = {place: self._kept.find(found.key, versions[place], logits[place]) for place, found in pictures.items()}
+        codes = {place: found for place, found in kept.items() if found is not None}
         left = {place: found for place, found in pictures.items() if place not in codes}
         decoded = _each(lambda found: found.decoded(), left, refused)
         for version in {versions[place] for place in decoded}:
@@ -119,13 +122,16 @@ class TritonPythonModel:
                 codes[place] = made
         return codes
 
-    def _answer(self, query: tuple[Question, HashCodes, int]) -> Any:
+    def _answer_unless_replaced(self, question: Question, codes: HashCodes, version: int) -> Any:
         """The answer, or the error of an index that changed over to another model while the pictures were encoded."""
-        question, codes, version = query
         try:
-            hits = self._indexes.search(question, codes, version)
+            return self._answer(question, codes, version)
         except Replaced as error:
             return error
+
+    def _answer(self, question: Question, codes: HashCodes | None, version: int) -> Any:
+        assert codes is not None
+        hits = self._indexes.search(question, codes, version)
         return respond(answer_tensors(hits, question.search.k, question.outputs))
 
 
