@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.bulk_encoding import INDEX, measure_bulk
-from benchmarks.hand_on import write_repository
 from benchmarks.jpegs import write_jpegs
+from benchmarks.models import write_repository
 from benchmarks.server import own_servers
 from benchmarks.serving_report import Run, as_json, as_text
 from benchmarks.single_requests import measure_singles

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from benchmarks.bulk_encoding import Bulk
+from benchmarks.models import LATE_S
 from benchmarks.single_requests import CLIENTS, PACED_PER_SECOND, Latency, Singles
 from benchmarks.targets import Target
 from benchmarks.triton_overhead import BARE, GRPC
@@ -78,6 +79,10 @@ def targets(run: Run) -> list[Target]:
         Target("bulk from files / the server's ceiling", bulk.to_ceiling, 0.9, at_most=False),
         Target("bulk from files / what the shared cores can do for all stages", bulk.to_limit, 0.9, at_most=False),
         Target("Triton over gRPC / ONNX Runtime as it comes", run.rates[GRPC] / run.rates[BARE], 0.85, at_most=False),
+        Target("pixel_search beyond the encoder, p50", singles.joined.p50 - singles.encoder.p50, 1, unit=" ms"),
+        Target(
+            f"  where answers may be {LATE_S} s late", singles.late.p50 - singles.encoder.p50, 1, unit=" ms"
+        ),
         Target("image_search beyond the encoder, p50, pixels", singles.pixels.p50 - singles.encoder.p50, 1, unit=" ms"),
         Target("image_search beyond the encoder, p50, JPEG", singles.jpeg.p50 - singles.encoder.p50, 1, unit=" ms"),
         Target(
@@ -109,6 +114,8 @@ def _singles(singles: Singles) -> list[str]:
     rows = (
         ("hash_encoder, pixels, 1 client", singles.encoder),
         ("  by a model of Python that hands it on", singles.handed_on),
+        ("pixel_search, 1 client", singles.joined),
+        (f"  where answers may be {LATE_S} s late", singles.late),
         ("image_search, pixels, 1 client", singles.pixels),
         ("image_search, JPEG, 1 client", singles.jpeg),
         ("  that was asked for before", singles.repeated),

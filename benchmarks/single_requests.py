@@ -17,20 +17,23 @@ import numpy as np
 import tritonclient.grpc as triton
 from numpy.typing import NDArray
 
-from benchmarks.hand_on import HAND_ON
+from benchmarks.models import HAND_ON, LATE_SEARCH
 from hashgrain.client import HashEncoder
 from hashgrain.codes.contract import COARSE_CODE, ENCODER_MODEL, FINE_CODE, IMAGE
 from hashgrain.codes.images import decode
 from hashgrain.runtime.servers import RunningServers
 
 CLIENTS = 8
+IN_A_ROW = 10
+"""Requests of one kind before those of another: each finds what the one before left in the processor's caches."""
+
 PACED_PER_SECOND = 5.0
 """Requests a second of each client that does not ask again at once."""
 
 NOTICED_S = 1.0
 """Until bulk encoding has noticed that others ask."""
 
-MODEL = "image_search"
+MODEL, JOINED = "image_search", "pixel_search"
 TIMEOUT_S = 30.0
 
 Ask: TypeAlias = Callable[[int], dict[str, Any]]
@@ -56,6 +59,8 @@ class Singles:
     Attributes:
         encoder: one picture of the network's size through hash_encoder, by one client.
         handed_on: the same through a model that does nothing but hand it on, in turn with `encoder`.
+        joined: the same through pixel_search, in turn with `encoder`.
+        late: the same, where answers may be late.
         pixels, jpeg: the same picture, or its JPEG file, through image_search, in turn with `encoder`.
         repeated: a JPEG file that was asked for before, likewise in turn.
         eight: clients at a time, each asking again at once, nothing else.
@@ -67,6 +72,8 @@ class Singles:
 
     encoder: Latency
     handed_on: Latency
+    joined: Latency
+    late: Latency
     pixels: Latency
     jpeg: Latency
     repeated: Latency
@@ -104,13 +111,20 @@ def measure_singles(servers: RunningServers, folder: Path, index: str, seconds: 
     def search_pixels(number: int) -> dict[str, Any]:
         return _search("image", _other_pixels(pixels, number), index)
 
+    def search_joined(number: int) -> dict[str, Any]:
+        return {**search_pixels(number), "model_name": JOINED}
+
+    def search_late(number: int) -> dict[str, Any]:
+        return {**search_pixels(number), "model_name": LATE_SEARCH}
+
     def search_jpeg(number: int) -> dict[str, Any]:
         return _search("image_bytes", _other_file(files, number), index)
 
     def search_again(number: int) -> dict[str, Any]:
         return _search("image_bytes", np.array([[files[number % 8]]], np.object_), index)
 
-    one_client = _in_turn(address, [encode, hand_on, search_pixels, search_jpeg, search_again], seconds)
+    kinds = [encode, hand_on, search_joined, search_late, search_pixels, search_jpeg, search_again]
+    one_client = _in_turn(address, kinds, seconds)
     eight, paced = (_many(address, search_jpeg, seconds, pause) for pause in (0.0, 1 / PACED_PER_SECOND))
     with _bulk_beside(servers.triton.address, make_way=True) as done:
         _many(address, search_jpeg, NOTICED_S, 0.0)
@@ -159,15 +173,15 @@ def _search(name: str, array: NDArray[Any], index: str) -> dict[str, Any]:
 
 
 def _in_turn(address: str, kinds: list[Ask], seconds: float) -> Iterator[Latency]:
-    """One client asks a request of each kind, over and over, so that a busy machine is busy for all kinds."""
+    """One client asks some requests of each kind, over and over, so that a busy machine is busy for all kinds."""
     took: list[list[float]] = [[] for _ in kinds]
     with triton.InferenceServerClient(address) as client:
         end = time.perf_counter() + seconds
         while time.perf_counter() < end:
-            number = next(_numbers)
+            numbers = [next(_numbers) for _ in range(IN_A_ROW)]
             for times, ask in zip(took, kinds, strict=True):
-                times.append(seconds_of(client, ask(number)))
-    return (latency(times[20:] or times) for times in took)
+                times.extend(seconds_of(client, ask(number)) for number in numbers)
+    return (latency(times[2 * IN_A_ROW :] or times) for times in took)
 
 
 def _many(address: str, ask: Ask, seconds: float, pause: float) -> Latency:

@@ -47,6 +47,8 @@ def test_the_environment_comes_before_the_config(settings: ModuleType) -> None:
         ("redis_read_s", "0", "must be a positive number of seconds, got 0.0"),
         ("redis_connect_s", "inf", "must be a positive number of seconds, got inf"),
         ("cache_bytes", "-1", "cache_bytes must be 0 or more, got -1"),
+        ("max_staleness_s", "-1", "max_staleness must be a number of seconds, 0 or more, got -1.0"),
+        ("max_staleness_s", "late", "sets max_staleness_s to 'late'; it must be a number"),
         ("redis", "localhost:6379", "a Redis address begins with redis://"),
         ("index", "my photos", "'my photos' cannot name an index"),
         ("k", "5", "unknown parameter k; it can have redis, index, redis_connect_s, redis_read_s, max_k"),
@@ -56,3 +58,8 @@ def test_the_environment_comes_before_the_config(settings: ModuleType) -> None:
 def test_a_wrong_setting_is_refused(settings: ModuleType, name: str, value: str, words: str) -> None:
     with pytest.raises(InvalidInput, match=words):
         settings.read_settings(config(**{name: value}), {})
+
+
+def test_answers_cannot_be_late_where_nothing_is_kept(settings: ModuleType) -> None:
+    with pytest.raises(InvalidInput, match="nothing is kept that could be stale; give cache_bytes"):
+        settings.read_settings(config(cache_bytes="0", max_staleness_s="0.05"), {})

@@ -126,6 +126,7 @@ class OpenIndexes:
             name,
             timeouts=settings.timeouts,
             cache_bytes=settings.cache_bytes or None,
+            max_staleness=settings.max_staleness_s,
             shadow=settings.shadow or None,
         )
         try:

@@ -8,6 +8,7 @@ from typing import Any
 
 from hashgrain.codes.errors import InvalidInput
 from hashgrain.indexer import Timeouts
+from hashgrain.indexer.keeping.cache_size import require_max_staleness
 from hashgrain.indexer.stored.header import split_name
 from hashgrain.indexer.wire.connection import Connection
 
@@ -26,6 +27,7 @@ class Settings:
         redis_read_s: seconds to wait for each of its answers.
         max_k: the most neighbours that a request may ask for.
         cache_bytes: how much of each index each instance keeps between requests, see `Index.open`; 0 for nothing.
+        max_staleness_s: seconds by which an answer may be older than the index, see `Index.open`; 0 for not at all.
         kept_pictures: of how many single pictures each instance keeps the codes; 0 for none.
         shadow: share of the searches that are searched for exhaustively in the background, to know their recall; 0 for
             none.
@@ -40,6 +42,7 @@ class Settings:
     redis_read_s: float = 5.0
     max_k: int = 1000
     cache_bytes: int = 64 << 20
+    max_staleness_s: float = 0.0
     kept_pictures: int = 4096
     shadow: float = 0.0
 
@@ -47,6 +50,7 @@ class Settings:
         for name, least in (("max_k", 1), ("cache_bytes", 0), ("kept_pictures", 0)):
             if getattr(self, name) < least:
                 raise InvalidInput(f"{name} must be {least} or more, got {getattr(self, name)}")
+        require_max_staleness(self.max_staleness_s, self.cache_bytes or None)
         if not 0 <= self.shadow <= 1:
             raise InvalidInput(f"shadow must be 0 to 1, the share of searches to sample, got {self.shadow}")
         split_name(self.index)
@@ -82,6 +86,7 @@ def read_settings(model_config: Mapping[str, Any], environment: Mapping[str, str
         "redis_read_s": float,
         "max_k": int,
         "cache_bytes": int,
+        "max_staleness_s": float,
         "kept_pictures": int,
         "shadow": float,
     }

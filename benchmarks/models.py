@@ -1,4 +1,8 @@
-"""A model in Triton's Python that only hands a picture on to hash_encoder: the least that one can add."""
+"""Models that are measured beside those that come with hashgrain.
+
+`hand_on`, in Triton's Python, only hands a picture on to hash_encoder: the least that such a model can add.
+`late_search` is pixel_search over an image_search whose answers may be a little late.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,8 @@ import shutil
 from pathlib import Path
 
 HAND_ON = "hand_on"
+LATE, LATE_SEARCH = "late_image_search", "late_search"
+LATE_S = 1
 
 _MODEL = """
 import numpy as np
@@ -33,9 +39,15 @@ class TritonPythonModel:
 
 
 def write_repository(source: Path, folder: Path) -> Path:
-    """The models of `source` and that one, in `folder`, which must not be there yet."""
+    """The models of `source` and these, in `folder`, which must not be there yet."""
     shutil.copytree(source, folder)
-    encoder = (source / "hash_encoder" / "config.pbtxt").read_text()
+    _write_hand_on(folder)
+    _write_late(folder)
+    return folder
+
+
+def _write_hand_on(folder: Path) -> None:
+    encoder = (folder / "hash_encoder" / "config.pbtxt").read_text()
     tensors = "".join(re.findall(r"^(?:input|output) \[\n.*?^\]\n", encoder, re.M | re.S))
     (folder / HAND_ON / "1").mkdir(parents=True)
     (folder / HAND_ON / "1" / "model.py").write_text(_MODEL)
@@ -43,4 +55,12 @@ def write_repository(source: Path, folder: Path) -> Path:
         f'name: "{HAND_ON}"\nbackend: "python"\nmax_batch_size: 16\n{tensors}'
         "instance_group [ { count: 2 kind: KIND_CPU } ]\ndynamic_batching { max_queue_delay_microseconds: 0 }\n"
     )
-    return folder
+
+
+def _write_late(folder: Path) -> None:
+    for name, copied in (("image_search", LATE), ("pixel_search", LATE_SEARCH)):
+        shutil.copytree(folder / name, folder / copied)
+        config = folder / copied / "config.pbtxt"
+        text = config.read_text().replace(f'name: "{name}"', f'name: "{copied}"')
+        text = text.replace('model_name: "image_search"', f'model_name: "{LATE}"')
+        config.write_text(re.sub(r'(?<="max_staleness_s" value: \{ string_value: ")\d+', str(LATE_S), text))
