@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, TypedDict, get_args
 
 import numpy as np
@@ -108,12 +109,12 @@ class SearchRequest:
             default = DEFAULT_CANDIDATES if self.filter is None else DEFAULT_MATCHES
             object.__setattr__(self, "candidates", max(default, self.depth))
 
-    @property
+    @cached_property
     def by(self) -> Filter | None:
         """The filter, checked."""
         return self.filter if isinstance(self.filter, Filter) else None
 
-    @property
+    @cached_property
     def depth(self) -> int:
         """How many items stage two passes on: k, or as many as are to be refined."""
         return self.k if self.refine is None else self.refine
