@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -11,11 +11,18 @@ from hashgrain.client import ahead
 from hashgrain.client.ahead import Ahead
 
 
-def threads() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "hashgrain-ahead"]
+@pytest.fixture
+def threads() -> Callable[[], set[threading.Thread]]:
+    """Those of `Ahead` that were started by the test: others may be left by tests before it, in this process."""
+
+    def alive() -> set[threading.Thread]:
+        return {thread for thread in threading.enumerate() if thread.name == "hashgrain-ahead"}
+
+    before = alive()
+    return lambda: alive() - before
 
 
-def test_values_come_in_order_from_another_thread() -> None:
+def test_values_come_in_order_from_another_thread(threads: Callable[[], set[threading.Thread]]) -> None:
     def values() -> Iterator[tuple[int, int]]:
         for number in range(100):
             yield number, threading.get_ident()
@@ -56,7 +63,7 @@ def test_an_error_comes_after_the_values_before_it() -> None:
             next(made)
 
 
-def test_who_takes_no_more_ends_the_making() -> None:
+def test_who_takes_no_more_ends_the_making(threads: Callable[[], set[threading.Thread]]) -> None:
     ended = threading.Event()
 
     def values() -> Iterator[int]:
