@@ -17,7 +17,7 @@ import numpy as np
 import tritonclient.grpc as triton
 from numpy.typing import NDArray
 
-from benchmarks.models import HAND_ON, LATE_SEARCH
+from benchmarks.models import HAND_ON, LATE, LATE_SEARCH
 from hashgrain.client import HashEncoder
 from hashgrain.codes.contract import COARSE_CODE, ENCODER_MODEL, FINE_CODE, IMAGE
 from hashgrain.codes.images import decode
@@ -26,6 +26,11 @@ from hashgrain.runtime.servers import RunningServers
 CLIENTS = 8
 IN_A_ROW = 10
 """Requests of one kind before those of another: each finds what the one before left in the processor's caches."""
+
+WARM_UP = 6
+"""How often each picture is asked for before."""
+
+AT_ONCE = 32
 
 PACED_PER_SECOND = 5.0
 """Requests a second of each client that does not ask again at once."""
@@ -123,6 +128,7 @@ def measure_singles(servers: RunningServers, folder: Path, index: str, seconds: 
     def search_again(number: int) -> dict[str, Any]:
         return _search("image_bytes", np.array([[files[number % 8]]], np.object_), index)
 
+    _warm(address, np.concatenate(pixels), index)
     kinds = [encode, hand_on, search_joined, search_late, search_pixels, search_jpeg, search_again]
     one_client = _in_turn(address, kinds, seconds)
     eight, paced = (_many(address, search_jpeg, seconds, pause) for pause in (0.0, 1 / PACED_PER_SECOND))
@@ -133,6 +139,15 @@ def measure_singles(servers: RunningServers, folder: Path, index: str, seconds: 
     with _bulk_beside(servers.triton.address, make_way=False) as done:
         full_speed_beside, full_speed = _paced_beside(address, search_jpeg, seconds, done)
     return Singles(*one_client, eight, paced, eight_beside, paced_beside, full_speed_beside, making_way, full_speed)
+
+
+def _warm(address: str, pictures: NDArray[np.uint8], index: str) -> None:
+    """Have every instance keep what these pictures need of the index, as it does after a while of such requests."""
+    with triton.InferenceServerClient(address) as client:
+        for start in WARM_UP * list(range(0, len(pictures), AT_ONCE)):
+            request = _search("image", pictures[start : start + AT_ONCE], index)
+            for model in (MODEL, LATE):
+                client.infer(**{**request, "model_name": model}, client_timeout=TIMEOUT_S)
 
 
 def _paced_beside(address: str, ask: Ask, seconds: float, done: Callable[[], int]) -> tuple[Latency, float]:
