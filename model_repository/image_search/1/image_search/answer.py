@@ -50,17 +50,13 @@ def respond(tensors: dict[str, NDArray[Any]]) -> Any:
 
 
 def _texts(rows: list[list[str]], k: int) -> NDArray[np.object_]:
-    texts = np.full((len(rows), k), b"", np.object_)
-    for row, values in enumerate(rows):
-        texts[row, : len(values)] = [value.encode() for value in values]
-    return texts
+    padded = [[*(value.encode() for value in values), *[b""] * (k - len(values))] for values in rows]
+    return np.array(padded, np.object_)
 
 
 def _distances(hits: list[Hit], k: int) -> NDArray[np.int32]:
-    distances = np.full((len(hits), k), NO_DISTANCE, np.int32)
-    for row, hit in enumerate(hits):
-        distances[row, : len(hit)] = hit.distances
-    return distances
+    padded = [[*hit.distances.tolist(), *[NO_DISTANCE] * (k - len(hit))] for hit in hits]
+    return np.array(padded, np.int32)
 
 
 def _json(payload: dict[str, Any] | None) -> str:
