@@ -1,4 +1,4 @@
-"""Ways to ask image_search: HTTP with JSON by the standard library, and tritonclient over HTTP and gRPC."""
+"""Ways to ask image_search, and models like it: HTTP with JSON by the standard library, and tritonclient."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 import tritonclient.grpc as triton_grpc
 import tritonclient.http as triton_http
 from numpy.typing import NDArray
+from tritonclient.utils import np_to_triton_dtype
 
 SECONDS = 30
 
@@ -24,7 +25,11 @@ class RefusedError(Exception):
 
 
 def by_json(
-    http: str, inputs: dict[str, NDArray[Any]], parameters: dict[str, Any] | None = None, outputs: tuple[str, ...] = ()
+    http: str,
+    inputs: dict[str, NDArray[Any]],
+    parameters: dict[str, Any] | None = None,
+    outputs: tuple[str, ...] = (),
+    model: str = "image_search",
 ) -> dict[str, NDArray[Any]]:
     """Ask with nothing but urllib and json; BYTES come back as str.
 
@@ -35,7 +40,7 @@ def by_json(
         "inputs": [
             {
                 "name": name,
-                "datatype": "UINT8" if array.dtype == np.uint8 else "BYTES",
+                "datatype": np_to_triton_dtype(array.dtype),
                 "shape": list(array.shape),
                 "data": array.tolist(),
             }
@@ -44,7 +49,7 @@ def by_json(
         "parameters": parameters or {},
         **({"outputs": [{"name": name} for name in outputs]} if outputs else {}),
     }
-    request = urllib.request.Request(f"{http}/v2/models/image_search/infer", json.dumps(body).encode())
+    request = urllib.request.Request(f"{http}/v2/models/{model}/infer", json.dumps(body).encode())
     try:
         with urllib.request.urlopen(request, timeout=SECONDS) as reply:
             answer = json.load(reply)
@@ -54,7 +59,10 @@ def by_json(
 
 
 def by_client(
-    address: str, inputs: dict[str, NDArray[Any]], parameters: dict[str, Any] | None = None
+    address: str,
+    inputs: dict[str, NDArray[Any]],
+    parameters: dict[str, Any] | None = None,
+    model: str = "image_search",
 ) -> dict[str, NDArray[Any]]:
     """Ask by tritonclient, over the protocol that the address begins with; tensors travel in binary."""
     scheme, _, target = address.partition("://")
@@ -62,10 +70,11 @@ def by_client(
     limits = {"client_timeout": SECONDS} if scheme == "grpc" else {"timeout": SECONDS * 1_000_000}
     tensors = []
     for name, array in inputs.items():
-        tensor = kind.InferInput(name, list(array.shape), "UINT8" if array.dtype == np.uint8 else "BYTES")
+        tensor = kind.InferInput(name, list(array.shape), np_to_triton_dtype(array.dtype))
         tensor.set_data_from_numpy(array)
         tensors.append(tensor)
     with kind.InferenceServerClient(target) as client:
-        answer = client.infer("image_search", tensors, parameters=parameters or {}, **limits)
+        answer = client.infer(model, tensors, parameters=parameters or {}, **limits)
     names = ("ids", "distances", "payloads", "candidates", "complete_radius", "exact", "partial")
-    return {name: answer.as_numpy(name) for name in names}
+    found = {name: answer.as_numpy(name) for name in names}
+    return {name: array for name, array in found.items() if array is not None}

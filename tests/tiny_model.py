@@ -20,7 +20,8 @@ from hashgrain.export.triton_config import encoder_config
 
 SIZE = 32
 
-IMAGE_SEARCH = Path(__file__).resolve().parent.parent / "model_repository" / "image_search"
+MODELS = Path(__file__).resolve().parent.parent / "model_repository"
+IMAGE_SEARCH, PIXEL_SEARCH = MODELS / "image_search", MODELS / "pixel_search"
 
 
 def tiny_model(
@@ -104,7 +105,7 @@ def write_tiny_versions(
 
 
 def add_image_search(root: Path) -> Path:
-    """Copy the model image_search into a repository; returns its folder there."""
-    copied = root / IMAGE_SEARCH.name
-    shutil.copytree(IMAGE_SEARCH, copied, ignore=shutil.ignore_patterns("__pycache__"))
-    return copied
+    """Copy the model image_search into a repository, and pixel_search; returns the folder of the first there."""
+    for folder in (IMAGE_SEARCH, PIXEL_SEARCH):
+        shutil.copytree(folder, root / folder.name, ignore=shutil.ignore_patterns("__pycache__"))
+    return root / IMAGE_SEARCH.name

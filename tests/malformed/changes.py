@@ -12,7 +12,7 @@ import numpy as np
 from malformed.pictures import Verdict, picture, whole
 from malformed.right import Request, Tensor
 
-MOST = {"hash_encoder": 128, "image_search": 32}
+MOST = {"hash_encoder": 128, "image_search": 32, "pixel_search": 1}
 """The largest batch of each model."""
 
 DATATYPES = ("BOOL", "UINT16", "UINT64", "INT8", "INT64", "FP16", "FP32", "FP64", "BF16")
@@ -111,7 +111,7 @@ CHANGES: tuple[Change, ...] = (
 )  # fmt: skip
 
 
-# What only image_search can be asked wrongly.
+# What only models that search can be asked wrongly.
 
 KNOWN = ("k", "rank", "candidates", "probes", "radius", "within", "exact", "refine", "deadline", "index")
 
@@ -149,6 +149,23 @@ def _both_inputs(request: Request, rng: np.random.Generator) -> Changed:
     return "both inputs", replace(request, tensors=tensors), "refused"
 
 
+def _half(request: Request, rng: np.random.Generator) -> Changed:
+    """One of two codes, or codes beside a picture."""
+    codes = [Tensor("coarse_code", "UINT8", (1, 2), [0] * 2), Tensor("fine_code", "UINT8", (1, 8), [0] * 8)]
+    code, more = pick(tuple(codes), rng), [Tensor("image", "UINT8", (1, 1, 1, 3), [0] * 3)]
+    return f"{code.name} alone", replace(request, tensors=(code, *more[: int(rng.integers(2))])), "refused"
+
+
+def _width(request: Request, rng: np.random.Generator) -> Changed:
+    """Codes of another length."""
+    coarse, fine = pick(((1, 8), (3, 8), (2, 7), (2, 9), (8, 2), (2, 1000)), rng)
+    codes = (
+        Tensor("coarse_code", "UINT8", (1, coarse), [0] * coarse),
+        Tensor("fine_code", "UINT8", (1, fine), [0] * fine),
+    )
+    return f"codes of {coarse} and {fine} bytes", replace(request, tensors=codes), "refused"
+
+
 def _picture(request: Request, rng: np.random.Generator) -> Changed:
     found = picture(rng)
     tensor = Tensor("image_bytes", "BYTES", (1, 1), [found.content])
@@ -161,7 +178,12 @@ def _among_others(request: Request, rng: np.random.Generator) -> Changed:
     return "no picture between two", replace(request, tensors=(tensor,)), "refused"
 
 
-SEARCH_CHANGES: tuple[Change, ...] = (
-    *CHANGES, _wrong_parameter, _wrong_parameter, _parameter, _parameter, _contradiction, _both_inputs, _among_others,
-    *[_picture] * 8,
+PARAMETER_CHANGES: tuple[Change, ...] = (
+    *CHANGES, _wrong_parameter, _wrong_parameter, _parameter, _parameter, _contradiction,
 )  # fmt: skip
+
+CHANGES_OF: dict[str, tuple[Change, ...]] = {
+    "hash_encoder": CHANGES,
+    "pixel_search": PARAMETER_CHANGES,
+    "image_search": (*PARAMETER_CHANGES, _both_inputs, _half, _width, _among_others, *[_picture] * 8),
+}

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from malformed.changes import CHANGES, SEARCH_CHANGES
+from malformed.changes import CHANGES_OF
 from malformed.encodings import ENCODED
 from malformed.pictures import Verdict
-from malformed.right import ENCODINGS, MODELS, Tensor, right, written
+from malformed.right import ENCODINGS, FORMS, MODELS, Tensor, right, written
 from malformed.wire import GrpcRequest, HttpRequest
 
 
@@ -28,9 +28,9 @@ class Malformed:
     verdict: Verdict
 
 
-def good(model: str, encoding: str, index: str) -> HttpRequest | GrpcRequest:
+def good(model: str, encoding: str, index: str, form: str = "pixels") -> HttpRequest | GrpcRequest:
     """A request that is right, the same every time."""
-    return written(right(model, index, np.random.default_rng(0), files=False), encoding)
+    return written(right(model, index, np.random.default_rng(0), form), encoding)
 
 
 def malformed(rng: np.random.Generator, index: str) -> Malformed:
@@ -38,16 +38,18 @@ def malformed(rng: np.random.Generator, index: str) -> Malformed:
 
     Args:
         rng: says which.
-        index: name of an index that there is, for image_search.
+        index: name of an index that there is, for models that search.
     """
     model, encoding = str(rng.choice(MODELS)), str(rng.choice(ENCODINGS))
-    request = right(model, index, rng, files=bool(rng.random() < 0.5))
+    request = right(model, index, rng, str(rng.choice(FORMS)))
     if rng.random() < 0.3:
         spoil = ENCODED[encoding][int(rng.integers(len(ENCODED[encoding])))]
         what, sent = spoil(request, rng)
         return Malformed(f"{model}, {encoding}: {what}", sent, "refused")
-    changes = SEARCH_CHANGES if model == "image_search" else CHANGES
+    changes = CHANGES_OF[model]
     what, request, verdict = changes[int(rng.integers(len(changes)))](request, rng)
+    if model == "pixel_search" and any(tensor.shape[:1] <= (0,) for tensor in request.tensors):
+        verdict = "either"  # Triton overlooks a batch of 0 or less before an ensemble: the picture is answered
     if encoding == "json" and any(_enormous(tensor) for tensor in request.tensors):
         encoding = "grpc"
     return Malformed(f"{model}, {encoding}: {what}", written(request, encoding), verdict)

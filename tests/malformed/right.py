@@ -1,4 +1,4 @@
-"""Requests to hash_encoder and image_search that are right, and how they are written in the three encodings."""
+"""Requests to every model that are right, and how they are written in the three encodings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from malformed.pictures import whole
 from malformed.wire import GrpcRequest, HttpRequest
 from tiny_model import SIZE
 
-MODELS = ("hash_encoder", "image_search")
+MODELS = ("hash_encoder", "image_search", "pixel_search")
+FORMS = ("pixels", "files", "codes")
 ENCODINGS = ("json", "binary", "grpc")
 
 
@@ -49,16 +50,25 @@ class Request:
     parameters: dict[str, Any] = field(default_factory=dict)
 
 
-def right(model: str, index: str, rng: np.random.Generator, files: bool) -> Request:
-    """One to three pictures, as pixels or files; of image_search, the five nearest in an index are asked for."""
-    batch = int(rng.integers(1, 4))
-    if model == "image_search" and files:
-        tensor = Tensor("image_bytes", "BYTES", (batch, 1), [whole("PNG")] * batch)
+def right(model: str, index: str, rng: np.random.Generator, form: str) -> Request:
+    """What a model takes: one to three pictures as pixels, or of image_search as files, or their codes.
+
+    Of a model that searches, the five nearest in an index are asked for.
+    """
+    batch = 1 if model == "pixel_search" else int(rng.integers(1, 4))
+    if model == "image_search" and form == "files":
+        tensors = [Tensor("image_bytes", "BYTES", (batch, 1), [whole("PNG")] * batch)]
+    elif model == "image_search" and form == "codes":
+        tensors = [_random(name, (batch, width), rng) for name, width in (("fine_code", 8), ("coarse_code", 2))]
     else:
-        shape = (batch, SIZE, SIZE, 3)
-        tensor = Tensor("image", "UINT8", shape, rng.integers(0, 256, math.prod(shape)).tolist())
-    parameters = {"k": 5, "index": index} if model == "image_search" else {}
-    return Request(model, (tensor,), parameters=parameters)
+        tensors = [_random("image", (batch, SIZE, SIZE, 3), rng)]
+    parameters = {} if model == "hash_encoder" else {"k": 5, "index": index}
+    outputs = ("ids",) if model == "pixel_search" else ()  # of several, Triton gives an ensemble's in any order
+    return Request(model, tuple(tensors), outputs=outputs, parameters=parameters)
+
+
+def _random(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> Tensor:
+    return Tensor(name, "UINT8", shape, rng.integers(0, 256, math.prod(shape)).tolist())
 
 
 def written(request: Request, encoding: str) -> HttpRequest | GrpcRequest:

@@ -116,11 +116,15 @@ def test_redis_may_go_and_come_back(busy: Busy) -> None:
         with pytest.raises(RefusedError, match="no Redis at redis://127.0.0.1.*hashgrain up") as refused:
             by_json(busy.http, ask, parameters)
         assert refused.value.status == 503
+    with pytest.raises(RefusedError, match="no Redis at redis://127.0.0.1") as refused:
+        by_json(busy.http, ask, {"k": 1}, model="pixel_search")
+    assert refused.value.status == 503
     assert probe(busy) == 503
     again = servers.start(servers.StartSettings(home=busy.running.home))
     assert again.started == ("redis",)
     assert probe(busy) == 200
-    assert by_json(busy.http, ask, {"k": 1})["ids"].tolist() == [["item 0"]]
+    for model in ("image_search", "pixel_search"):
+        assert by_json(busy.http, ask, {"k": 1}, model=model)["ids"].tolist() == [["item 0"]]
 
 
 def probe(busy: Busy) -> int:

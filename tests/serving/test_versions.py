@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from hashgrain.client import HashEncoder
-from hashgrain.codes import EncoderContract
+from hashgrain.codes import EncoderContract, HashCodes
 from hashgrain.codes.errors import FingerprintMismatch, InvalidInput
 from hashgrain.export.serving_profiles import CPU
 from hashgrain.indexer import Index, create_generation, switch_generation
@@ -111,6 +111,49 @@ def test_image_search_goes_over_with_the_generation_of_an_index(both: SideBySide
         answer = by_json(both.http, {"image": pictures}, {"index": "photos", "k": 1})
         assert answer["ids"].tolist() == [[f"v{version} item {n}"] for n in range(COUNT)]
         assert not answer["distances"].any()
+
+
+def nearest(both: SideBySide, codes: HashCodes, **asked: str) -> list[list[str]]:
+    inputs = {"coarse_code": codes.coarse, "fine_code": codes.fine}
+    found: list[list[str]] = by_json(both.http, inputs, {"k": 1, **asked})["ids"].tolist()
+    return found
+
+
+def test_given_codes_are_of_the_newest_version_unless_the_request_says_otherwise(both: SideBySide) -> None:
+    """Both instances have the index open when it is switched, so each step asks several times."""
+    pictures, codes = arrays(COUNT), {}
+    for version, make in ((OLD, Index.create), (NEW, create_generation)):
+        with (
+            HashEncoder(both.grpc, version=version) as encoder,
+            make(both.redis, "given", encoder.layout, fingerprint=encoder.fingerprint) as index,
+        ):
+            codes[version] = encoder.encode(pictures)
+            index.add([f"v{version} item {n}" for n in range(COUNT)], codes[version])
+    of_old = {"index": "given", "fingerprint": both.contracts[OLD].fingerprint}
+    for held, turn in ((OLD, None), (NEW, 1), (OLD, 0)):
+        if turn is not None:
+            switch_generation(both.redis, "given", turn)
+        right, wrong = (of_old, {"index": "given"}) if held == OLD else ({"index": "given"}, of_old)
+        refused = f"'given' holds codes of version {held} of hash_encoder, and these are of version {NEW + OLD - held}"
+        for _ in range(4):
+            assert nearest(both, codes[held], **right) == [[f"v{held} item {n}"] for n in range(COUNT)]
+            with pytest.raises(RefusedError, match=refused) as error:
+                nearest(both, codes[NEW + OLD - held], **wrong)
+            assert error.value.status == 400
+
+
+def test_pixel_search_encodes_with_the_newest_version(both: SideBySide) -> None:
+    for version in (OLD, NEW):
+        with (
+            HashEncoder(both.grpc, version=version) as encoder,
+            Index.create(both.redis, f"joined{version}", encoder.layout, fingerprint=encoder.fingerprint) as index,
+        ):
+            index.add([f"item {n}" for n in range(COUNT)], encoder.encode(arrays(COUNT)))
+    picture = {"image": arrays(1)}
+    answer = by_json(both.http, picture, {"index": f"joined{NEW}", "k": 1}, model="pixel_search")
+    assert (answer["ids"].tolist(), answer["distances"].tolist()) == ([["item 0"]], [[0]])
+    with pytest.raises(RefusedError, match="or send pictures to image_search, which takes the right version by itself"):
+        by_json(both.http, picture, {"index": f"joined{OLD}"}, model="pixel_search")
 
 
 def test_image_search_refuses_an_index_of_a_third_model(both: SideBySide) -> None:
