@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from benchmarks.cpu_time import cpu_seconds
 from hashgrain.cli.index_sink import IndexSink
 from hashgrain.client import HashEncoder
-from hashgrain.client.bulk import encode_collection
-from hashgrain.client.open_source import open_sources
+from hashgrain.client.bulk.job import encode_collection
+from hashgrain.client.sources.open_source import open_sources
 from hashgrain.codes.cores import usable_cores
 from hashgrain.runtime.servers import RunningServers
 

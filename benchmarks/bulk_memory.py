@@ -24,9 +24,9 @@ from PIL import Image
 
 from benchmarks.server import own_servers
 from benchmarks.targets import Target
-from hashgrain.client.bulk import BATCHES_AHEAD
-from hashgrain.client.plan import ITEMS_PER_PICTURE
-from hashgrain.client.reading import ITEMS_AHEAD
+from hashgrain.client.bulk.job import BATCHES_AHEAD
+from hashgrain.client.bulk.plan import ITEMS_PER_PICTURE
+from hashgrain.client.bulk.reading import ITEMS_AHEAD
 from hashgrain.codes import CodeLayout
 from hashgrain.export.graph import export_onnx
 from hashgrain.export.network import build_network
@@ -85,7 +85,7 @@ def main() -> None:
 
 
 def bound(largest_file: int) -> int:
-    """Bytes that the pictures of a run may take at a time, as `hashgrain.client.bulk` states it."""
+    """Bytes that the pictures of a run may take at a time, as `hashgrain.client.bulk.job` states it."""
     picture = max(largest_file, SIZE * SIZE * 3)
     batches = IN_FLIGHT + 4 + 2 * BATCHES_AHEAD
     return ITEMS_AHEAD * largest_file + batches * BATCH * (picture + ITEMS_PER_PICTURE * ITEM_BYTES)

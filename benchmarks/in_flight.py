@@ -24,9 +24,9 @@ import numpy as np
 from benchmarks.long_way import LongWay
 from benchmarks.timed_model import write_timed_repository
 from hashgrain.client import HashEncoder, Timeouts
-from hashgrain.client.address import parse_address
-from hashgrain.client.decoding import Named
-from hashgrain.client.transport import Transport, open_transport
+from hashgrain.client.encoding.decoding import Named
+from hashgrain.client.wire.address import parse_address
+from hashgrain.client.wire.transport import Transport, open_transport
 from hashgrain.runtime.servers import StartSettings, start, stop
 
 DEFAULT_REPOSITORY = Path(__file__).resolve().parent.parent / "model_repository"

@@ -9,10 +9,10 @@ import numpy as np
 
 from hashgrain.cli.index_sink import IndexSink
 from hashgrain.client import HashEncoder
-from hashgrain.client.bulk import encode_collection
-from hashgrain.client.ledger import Ledger
-from hashgrain.client.receipt import Receipt
-from hashgrain.client.sources import FolderSource
+from hashgrain.client.bulk.job import encode_collection
+from hashgrain.client.bulk.ledger import Ledger
+from hashgrain.client.bulk.receipt import Receipt
+from hashgrain.client.sources.files import FolderSource
 from hashgrain.indexer import Index
 from stored_codes import stored_codes
 

@@ -15,9 +15,9 @@ from typing import Any
 import onnxruntime  # noqa: F401
 import pyarrow.parquet  # noqa: F401
 
-import hashgrain.client.bulk
-import hashgrain.client.ledger
-import hashgrain.client.open_source
+import hashgrain.client.bulk.job
+import hashgrain.client.bulk.ledger
+import hashgrain.client.sources.open_source
 import hashgrain.indexer
 import hashgrain.indexer.loops.compiled
 import hashgrain.queue  # noqa: F401

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hashgrain.client.sources import ItemId
+from hashgrain.client.sources.items import ItemId
 from hashgrain.codes import HashCodes
 from hashgrain.indexer import Index
 

@@ -62,11 +62,11 @@ THIRD_PARTY = {
 ONLY_IN = {
     ("codes", "PIL"): {"images.py"},
     ("codes", "onnxruntime"): {"onnx_model.py", "cpu_session.py"},
-    ("client", "tritonclient"): {"grpc.py", "transport_errors.py"},
-    ("client", "grpc"): {"grpc.py", "transport_errors.py"},
+    ("client", "tritonclient"): {"wire/grpc.py", "wire/transport_errors.py"},
+    ("client", "grpc"): {"wire/grpc.py", "wire/transport_errors.py"},
     ("export", "timm"): {"timm_backbone.py"},
-    ("client", "fsspec"): {"remote.py"},
-    ("client", "aiohttp"): {"remote.py", "async_http.py", "transport_errors.py"},
+    ("client", "fsspec"): {"sources/remote.py"},
+    ("client", "aiohttp"): {"sources/remote.py", "wire/async_http.py", "wire/transport_errors.py"},
     ("indexer", "numba"): {"loops/compiled.py"},
 }
 """Modules of a part that alone may import a package, where not all of them may."""
@@ -112,6 +112,21 @@ def test_folders_of_the_index_stand_upon_each_other(room: str) -> None:
         for name in imports(ast.parse(path.read_text()), at_load=True):
             if name.startswith("hashgrain.indexer."):
                 assert name.split(".")[2] in {room, *below, *WORDS}, f"{path} imports {name}"
+
+
+CLIENT_ROOMS = ("wire", "sources", "encoding", "sinks", "bulk")
+"""Folders of the client, each of which may import those before it, at any time."""
+
+
+@pytest.mark.parametrize("room", CLIENT_ROOMS)
+def test_folders_of_the_client_stand_upon_each_other(room: str) -> None:
+    allowed = CLIENT_ROOMS[: CLIENT_ROOMS.index(room) + 1]
+    folder = ROOT / "client" / "hashgrain" / "client" / room
+    assert list(folder.glob("*.py"))
+    for path in folder.rglob("*.py"):
+        for name in imports(ast.parse(path.read_text()), at_load=False):
+            if name.startswith("hashgrain.client"):
+                assert name.split(".")[2] in allowed, f"{path} imports {name}"
 
 
 @pytest.mark.parametrize(("part", "path"), [pytest.param(*m, id=str(m[1].relative_to(ROOT))) for m in modules()])

@@ -29,7 +29,7 @@ TRITON_ONLY = "hashgrain.runtime.backends.onnxruntime_model"
 
 EXTRAS = {
     "base": ("codes", ["hashgrain.codes.images", "hashgrain.codes.cpu_session"]),
-    "client": ("client", ["hashgrain.client.in_process", "hashgrain.client.async_http"]),
+    "client": ("client", ["hashgrain.client.wire.in_process", "hashgrain.client.wire.async_http"]),
     "indexer": ("indexer", []),
     "export": ("export", []),
     "cli": ("cli", []),

@@ -16,7 +16,7 @@ import redis
 from embedded_servers import EmbeddedServers
 from hashgrain.cli.main import main
 from hashgrain.client import HashEncoder
-from hashgrain.client.codes_file import read_codes
+from hashgrain.client.sinks.codes_file import read_codes
 from hashgrain.codes import CodeLayout
 from hashgrain.indexer import Index
 from pictures import arrays, file_bytes, write_tree

@@ -14,8 +14,8 @@ import redis
 
 from command import COMMAND, environment, hashgrain
 from hashgrain.client import HashEncoder
-from hashgrain.client.bulk import encode_collection
-from hashgrain.client.sources import FolderSource
+from hashgrain.client.bulk.job import encode_collection
+from hashgrain.client.sources.files import FolderSource
 from hashgrain.indexer import Index
 from pictures import arrays, write_tree
 from plain_sink import AddTo

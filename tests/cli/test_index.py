@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from called_here import Run, called_here
-from hashgrain.client.codes_file import CodesFile
+from hashgrain.client.sinks.codes_file import CodesFile
 from hashgrain.codes import CodeLayout
 from hashgrain.indexer import Index, list_indexes
 from random_codes import random_codes

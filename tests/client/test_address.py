@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hashgrain.client.address import Address, parse_address, with_version
+from hashgrain.client.wire.address import Address, parse_address, with_version
 from hashgrain.codes.errors import InvalidInput
 
 

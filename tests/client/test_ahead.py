@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from hashgrain.client import ahead
-from hashgrain.client.ahead import Ahead
+from hashgrain.client.bulk import ahead
+from hashgrain.client.bulk.ahead import Ahead
 
 
 @pytest.fixture

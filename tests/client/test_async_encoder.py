@@ -16,7 +16,7 @@ import pytest
 
 from embedded_servers import EmbeddedServers
 from hashgrain.client import AsyncHashEncoder, HashEncoder, Timeouts
-from hashgrain.client.async_pipeline import AsyncPipeline
+from hashgrain.client.encoding.async_pipeline import AsyncPipeline
 from hashgrain.codes import HashCodes
 from hashgrain.codes.errors import (
     DeadlineExceeded,
@@ -241,8 +241,8 @@ def test_nobody_there_or_nobody_who_answers(scheme: str) -> None:
 def test_a_full_queue_is_asked_again_and_a_deadline_says_what_waited(
     triton: EmbeddedServers, scheme: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hashgrain.client.retry.FIRST_PAUSE", 0.001)
-    monkeypatch.setattr("hashgrain.client.retry.LONGEST_PAUSE", 0.01)
+    monkeypatch.setattr("hashgrain.client.wire.retry.FIRST_PAUSE", 0.001)
+    monkeypatch.setattr("hashgrain.client.wire.retry.LONGEST_PAUSE", 0.01)
 
     async def work(encoder: AsyncHashEncoder) -> None:
         transport: Any = encoder._pipeline._transport

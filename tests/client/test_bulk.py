@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from hashgrain.client import HashEncoder
-from hashgrain.client.bulk import encode_collection
-from hashgrain.client.codes_file import CodesFile, read_codes
-from hashgrain.client.parquet_source import ParquetSource
-from hashgrain.client.reading import ITEMS_AHEAD, ITEMS_OF_A_TASK
-from hashgrain.client.sources import FolderSource, Item, ItemId
+from hashgrain.client.bulk.job import encode_collection
+from hashgrain.client.bulk.reading import ITEMS_AHEAD, ITEMS_OF_A_TASK
+from hashgrain.client.sinks.codes_file import CodesFile, read_codes
+from hashgrain.client.sources.files import FolderSource
+from hashgrain.client.sources.items import Item, ItemId
+from hashgrain.client.sources.parquet_source import ParquetSource
 from hashgrain.codes import HashCodes
 from hashgrain.codes.errors import DataError
 from pictures import arrays, file_bytes, write_tree

@@ -17,11 +17,11 @@ from bulk_into_index import into_index, require_kept, require_whole
 from durable_server import DurableServer
 from hashgrain.cli.index_sink import IndexSink
 from hashgrain.client import HashEncoder
-from hashgrain.client.bulk import encode_collection
-from hashgrain.client.codes_file import CodesFile, read_codes
-from hashgrain.client.ledger import Ledger
-from hashgrain.client.receipt import Receipt
-from hashgrain.client.sources import FolderSource
+from hashgrain.client.bulk.job import encode_collection
+from hashgrain.client.bulk.ledger import Ledger
+from hashgrain.client.bulk.receipt import Receipt
+from hashgrain.client.sinks.codes_file import CodesFile, read_codes
+from hashgrain.client.sources.files import FolderSource
 from hashgrain.codes.errors import DataError, ServerUnavailable, StoreUnavailable
 from hashgrain.runtime import servers
 from pictures import arrays, write_tree
@@ -147,7 +147,7 @@ def test_a_server_that_stays_away_ends_the_work_in_an_error_and_the_ledger_goes_
             if done == 64:
                 monkeypatch.setattr(transport, "infer", gone)
 
-        monkeypatch.setattr("hashgrain.client.encoder.require_same_model", gone)
+        monkeypatch.setattr("hashgrain.client.encoding.encoder.require_same_model", gone)
         with (
             IndexSink(redis_url, "photos", encoder) as sink,
             Ledger(tmp_path / "ledger", encoder.fingerprint, encoder.layout) as ledger,

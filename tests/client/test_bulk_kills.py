@@ -15,9 +15,9 @@ from bulk_into_index import require_kept
 from embedded_servers import EmbeddedServers
 from encoding_forks import EncodingForks
 from hashgrain.client import HashEncoder
-from hashgrain.client.bulk import encode_collection
-from hashgrain.client.ledger import Ledger
-from hashgrain.client.sources import FolderSource
+from hashgrain.client.bulk.job import encode_collection
+from hashgrain.client.bulk.ledger import Ledger
+from hashgrain.client.sources.files import FolderSource
 from hashgrain.indexer import Index
 from pictures import arrays, file_bytes
 from plain_sink import AddTo

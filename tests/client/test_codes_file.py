@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hashgrain.client import codes_file
-from hashgrain.client.codes_file import CodesFile, read_codes
+from hashgrain.client.sinks import codes_file
+from hashgrain.client.sinks.codes_file import CodesFile, read_codes
 from hashgrain.codes import CodeLayout, HashCodes
 from hashgrain.codes.errors import DataError, LayoutMismatch
 

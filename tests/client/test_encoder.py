@@ -306,7 +306,7 @@ def test_the_number_under_way_follows_the_server_unless_it_is_given(triton: Embe
 def test_a_server_that_does_not_tell_is_followed_by_round_trips(
     triton: EmbeddedServers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hashgrain.client.in_flight.ROUND_S", 0.0)
+    monkeypatch.setattr("hashgrain.client.wire.in_flight.ROUND_S", 0.0)
     asked = 0
 
     def refused(self: Any, seconds: float) -> Any:
@@ -314,7 +314,7 @@ def test_a_server_that_does_not_tell_is_followed_by_round_trips(
         asked += 1
         raise ServerUnavailable("This protocol is restricted")
 
-    monkeypatch.setattr("hashgrain.client.grpc.GrpcTransport.statistics", refused)
+    monkeypatch.setattr("hashgrain.client.wire.grpc.GrpcTransport.statistics", refused)
     with HashEncoder(triton.grpc, batch_size=2) as encoder:
         assert len(encoder.encode(arrays(100))) == 100
         assert 1 <= encoder.in_flight <= 16

@@ -7,7 +7,7 @@ import urllib.request
 import pytest
 
 from embedded_servers import EmbeddedServers
-from hashgrain.client.energy import EnergyMeter, gpu_joules, usual_metrics
+from hashgrain.client.wire.energy import EnergyMeter, gpu_joules, usual_metrics
 from hashgrain.codes.errors import InvalidInput
 from hashgrain.runtime.addresses import resolve_metrics
 from triton_metrics import FIRST, SECOND, metrics, serving

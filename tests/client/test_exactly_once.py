@@ -11,14 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hashgrain.client import HashEncoder, reading
-from hashgrain.client.bulk import encode_collection
-from hashgrain.client.decoding import Named
-from hashgrain.client.encoded import Encoded
-from hashgrain.client.ledger import Ledger
-from hashgrain.client.plan import packed
-from hashgrain.client.receipt import Receipt
-from hashgrain.client.sources import FolderSource, Item, ItemId
+from hashgrain.client import HashEncoder
+from hashgrain.client.bulk import reading
+from hashgrain.client.bulk.job import encode_collection
+from hashgrain.client.bulk.ledger import Ledger
+from hashgrain.client.bulk.plan import packed
+from hashgrain.client.bulk.receipt import Receipt
+from hashgrain.client.encoding.decoding import Named
+from hashgrain.client.encoding.encoded import Encoded
+from hashgrain.client.sources.files import FolderSource
+from hashgrain.client.sources.items import Item, ItemId
 from hashgrain.codes import HashCodes
 from hashgrain.codes.errors import DataError, InvalidInput, StoreUnavailable
 from pictures import arrays, file_bytes, write_tree

@@ -14,8 +14,8 @@ import pytest
 
 from embedded_servers import EmbeddedServers
 from hashgrain.client import HashEncoder
-from hashgrain.client.address import parse_address
-from hashgrain.client.http_connection import HttpConnections
+from hashgrain.client.wire.address import parse_address
+from hashgrain.client.wire.http_connection import HttpConnections
 from hashgrain.codes.errors import ServerUnavailable
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hashgrain.client import images
-from hashgrain.client.images import default_name, load
+from hashgrain.client.sources import images
+from hashgrain.client.sources.images import default_name, load
 from hashgrain.codes.errors import ImageRejected
 from pictures import arrays, file_bytes
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hashgrain.client.in_flight import HIGH, PROBE_ROUNDS, ROUND_S, InFlight, ModelStatistics
+from hashgrain.client.wire.in_flight import HIGH, PROBE_ROUNDS, ROUND_S, InFlight, ModelStatistics
 
 COMPUTE_S = 0.01
 

@@ -9,8 +9,8 @@ import onnx
 import pytest
 
 from hashgrain.client import HashEncoder
-from hashgrain.client.address import Address
-from hashgrain.client.in_process import InProcessTransport
+from hashgrain.client.wire.address import Address
+from hashgrain.client.wire.in_process import InProcessTransport
 from hashgrain.codes.errors import ContractViolation, InferenceFailed, InvalidInput, MissingDependency
 from pictures import arrays
 from tiny_model import tiny_model, write_tiny_repository

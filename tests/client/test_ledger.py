@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hashgrain.client.ledger import Answer, Entry, Ledger
+from hashgrain.client.bulk.ledger import Answer, Entry, Ledger
 from hashgrain.codes import CodeLayout
 from hashgrain.codes.errors import DataError, FingerprintMismatch
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from hashgrain.client import HashEncoder, outage
-from hashgrain.client.address import parse_address
-from hashgrain.client.outage import outlast, require_same_model
+from hashgrain.client import HashEncoder
+from hashgrain.client.wire import outage
+from hashgrain.client.wire.address import parse_address
+from hashgrain.client.wire.outage import outlast, require_same_model
 from hashgrain.codes.errors import (
     ContractViolation,
     DeadlineExceeded,

@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from hashgrain.client.open_source import ParquetColumns, open_sources
-from hashgrain.client.parquet_source import ROWS_AT_A_TIME, ParquetSource
-from hashgrain.client.remote import RemoteImage
-from hashgrain.client.sources import Item
+from hashgrain.client.sources.items import Item
+from hashgrain.client.sources.open_source import ParquetColumns, open_sources
+from hashgrain.client.sources.parquet_source import ROWS_AT_A_TIME, ParquetSource
+from hashgrain.client.sources.remote import RemoteImage
 from hashgrain.codes.errors import DataError
 
 

@@ -16,11 +16,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from hashgrain.client import HashEncoder, retry
-from hashgrain.client.bulk import encode_collection
-from hashgrain.client.codes_file import CodesFile, read_codes
-from hashgrain.client.open_source import ParquetColumns, open_sources
-from hashgrain.client.remote import RemoteImage
+from hashgrain.client import HashEncoder
+from hashgrain.client.bulk.job import encode_collection
+from hashgrain.client.sinks.codes_file import CodesFile, read_codes
+from hashgrain.client.sources.open_source import ParquetColumns, open_sources
+from hashgrain.client.sources.remote import RemoteImage
+from hashgrain.client.wire import retry
 from hashgrain.codes.errors import DataError, ImageRejected, MissingDependency
 from pictures import arrays, file_bytes, write_tree
 from tar_files import write_tar

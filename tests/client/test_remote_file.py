@@ -13,8 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from hashgrain.client import remote_file, retry
-from hashgrain.client.open_source import open_sources
+from hashgrain.client.sources import remote_file
+from hashgrain.client.sources.open_source import open_sources
+from hashgrain.client.wire import retry
 from hashgrain.codes.errors import DataError, SourceUnavailable
 from tar_files import write_tar
 

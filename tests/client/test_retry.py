@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from hashgrain.client import retry
-from hashgrain.client.retry import ATTEMPTS, retry_unavailable, retry_unavailable_async
+from hashgrain.client.wire import retry
+from hashgrain.client.wire.retry import ATTEMPTS, retry_unavailable, retry_unavailable_async
 from hashgrain.codes.errors import DeadlineExceeded, HashgrainError, InferenceFailed, ServerBusy, ServerUnavailable
 
 

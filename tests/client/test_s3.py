@@ -14,7 +14,7 @@ import pytest
 
 from hashgrain.cli.main import main
 from hashgrain.client import HashEncoder
-from hashgrain.client.codes_file import read_codes
+from hashgrain.client.sinks.codes_file import read_codes
 from pictures import arrays, file_bytes, write_tree
 from tar_files import write_tar
 

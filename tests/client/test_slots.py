@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from hashgrain.client.in_flight import InFlight, ModelStatistics
-from hashgrain.client.slots import AsyncSlots, Slots
-from hashgrain.client.small_requests import SmallRequests
+from hashgrain.client.encoding.slots import AsyncSlots, Slots
+from hashgrain.client.encoding.small_requests import SmallRequests
+from hashgrain.client.wire.in_flight import InFlight, ModelStatistics
 
 WAIT_S = 10.0
 

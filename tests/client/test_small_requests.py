@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from hashgrain.client.in_flight import ModelStatistics
-from hashgrain.client.small_requests import HOLD_S, LOOK_S, SmallRequests
+from hashgrain.client.encoding.small_requests import HOLD_S, LOOK_S, SmallRequests
+from hashgrain.client.wire.in_flight import ModelStatistics
 
 BATCH = 16
 

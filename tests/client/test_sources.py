@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from hashgrain.client import open_source
-from hashgrain.client.open_source import ParquetColumns, open_sources
-from hashgrain.client.sources import Chain, FolderSource, Item, ListSource
+from hashgrain.client.sources import open_source
+from hashgrain.client.sources.files import Chain, FolderSource, ListSource
+from hashgrain.client.sources.items import Item
+from hashgrain.client.sources.open_source import ParquetColumns, open_sources
 from hashgrain.codes.errors import DataError, InvalidInput
 from pictures import arrays, write_tree
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from hashgrain.client import tar_source
-from hashgrain.client.location import Location
-from hashgrain.client.open_source import open_sources
-from hashgrain.client.sources import Item
-from hashgrain.client.tar_source import Refused, TarSource
+from hashgrain.client.sources import tar_source
+from hashgrain.client.sources.items import Item
+from hashgrain.client.sources.location import Location
+from hashgrain.client.sources.open_source import open_sources
+from hashgrain.client.sources.tar_source import Refused, TarSource
 from hashgrain.codes.errors import DataError, ImageRejected
 from tar_files import write_tar
 

@@ -13,8 +13,8 @@ import grpc
 import pytest
 from tritonclient.utils import InferenceServerException
 
-from hashgrain.client.address import Address
-from hashgrain.client.transport_errors import (
+from hashgrain.client.wire.address import Address
+from hashgrain.client.wire.transport_errors import (
     grpc_errors,
     http_errors,
     http_status_error,

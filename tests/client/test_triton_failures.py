@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 
 from embedded_servers import EmbeddedServers
-from hashgrain.client import HashEncoder, Timeouts, grpc, http
-from hashgrain.client.address import parse_address
-from hashgrain.client.transport import open_transport
-from hashgrain.client.triton_model import chosen_version, read_served, require_ready
+from hashgrain.client import HashEncoder, Timeouts
+from hashgrain.client.wire import grpc, http
+from hashgrain.client.wire.address import parse_address
+from hashgrain.client.wire.transport import open_transport
+from hashgrain.client.wire.triton_model import chosen_version, read_served, require_ready
 from hashgrain.codes import EncoderContract
 from hashgrain.codes.errors import ContractViolation, DeadlineExceeded, InferenceFailed, ServerUnavailable
 from hashgrain.runtime import servers

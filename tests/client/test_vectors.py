@@ -11,7 +11,7 @@ import pytest
 
 from command import hashgrain_here as hashgrain
 from hashgrain.client import HashEncoder
-from hashgrain.client.vectors import load_vector, vector_bytes
+from hashgrain.client.sources.vectors import load_vector, vector_bytes
 from hashgrain.codes.errors import ImageRejected, InvalidInput
 from hashgrain.indexer import Index
 from hashgrain.runtime import servers

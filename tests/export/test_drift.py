@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from command import hashgrain_here as hashgrain
-from hashgrain.client.codes_file import CodesFile
+from hashgrain.client.sinks.codes_file import CodesFile
 from hashgrain.codes import CodeLayout, HashCodes
 from hashgrain.codes.errors import InvalidInput
 from hashgrain.codes.images import decode

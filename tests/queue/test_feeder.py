@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from hashgrain.client.open_source import Part, named_parts
-from hashgrain.client.receipt import Receipt
+from hashgrain.client.bulk.receipt import Receipt
+from hashgrain.client.sources.open_source import Part, named_parts
 from hashgrain.codes.errors import DataError
 from hashgrain.queue.feeder import Feeder
 from hashgrain.queue.job import Chunk, Job, JobQueue

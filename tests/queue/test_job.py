@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import redis
 
-from hashgrain.client.receipt import Receipt
-from hashgrain.client.sources import Item
+from hashgrain.client.bulk.receipt import Receipt
+from hashgrain.client.sources.items import Item
 from hashgrain.codes.errors import DataError, ImageRejected, InvalidInput, StoreUnavailable
 from hashgrain.queue.job import Chunk, Job, JobQueue
 from hashgrain.queue.keys import GROUP

@@ -11,7 +11,7 @@ import pytest
 from cut_network import Cut, CutNetwork
 from durable_server import DurableServer
 from hashgrain.client import HashEncoder
-from hashgrain.client.open_source import named_parts
+from hashgrain.client.sources.open_source import named_parts
 from hashgrain.codes.errors import StoreUnavailable
 from hashgrain.indexer import Index
 from hashgrain.queue import Job, JobQueue, JobReport, Options, take_part

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from hashgrain.client.location import Location
-from hashgrain.client.open_source import ParquetColumns, Part, named_parts
-from hashgrain.client.sources import Item
+from hashgrain.client.sources.items import Item
+from hashgrain.client.sources.location import Location
+from hashgrain.client.sources.open_source import ParquetColumns, Part, named_parts
 from hashgrain.codes.errors import DataError, InvalidInput
 from hashgrain.queue.work import Work, pieces, references, shared_parts
 from pictures import arrays, write_tree

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from hashgrain.client import HashEncoder
-from hashgrain.client.decoding import Named
-from hashgrain.client.encoded import Encoded
-from hashgrain.client.open_source import Part, named_parts
-from hashgrain.client.sources import ItemId
+from hashgrain.client.encoding.decoding import Named
+from hashgrain.client.encoding.encoded import Encoded
+from hashgrain.client.sources.items import ItemId
+from hashgrain.client.sources.open_source import Part, named_parts
 from hashgrain.codes import HashCodes
 from hashgrain.codes.errors import HashgrainError, InferenceFailed, ServerUnavailable, SourceUnavailable
 from hashgrain.queue import Job, JobQueue, JobReport, Options, take_part

@@ -14,7 +14,8 @@ import redis
 
 from durable_server import DurableServer
 from hashgrain.client import HashEncoder
-from hashgrain.client.sources import FolderSource, Item
+from hashgrain.client.sources.files import FolderSource
+from hashgrain.client.sources.items import Item
 from hashgrain.codes import hamming
 from hashgrain.codes.errors import (
     DataError,

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from embedded_servers import EmbeddedServers
 from hashgrain.client import HashEncoder
-from hashgrain.client.address import parse_address
-from hashgrain.client.decoding import Named
-from hashgrain.client.transport import Transport, open_transport
+from hashgrain.client.encoding.decoding import Named
+from hashgrain.client.wire.address import parse_address
+from hashgrain.client.wire.transport import Transport, open_transport
 from hashgrain.codes.contract import BULK, ONLINE
 from pictures import arrays
 
@@ -79,8 +79,8 @@ class Watched:
 
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hashgrain.client.small_requests.LOOK_S", 0.02)
-    monkeypatch.setattr("hashgrain.client.small_requests.HOLD_S", HOLD_S)
+    monkeypatch.setattr("hashgrain.client.encoding.small_requests.LOOK_S", 0.02)
+    monkeypatch.setattr("hashgrain.client.encoding.small_requests.HOLD_S", HOLD_S)
 
 
 def ask(transport: Transport, seconds: float) -> None:

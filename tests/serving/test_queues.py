@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from hashgrain.client import HashEncoder, Timeouts
-from hashgrain.client.address import parse_address
-from hashgrain.client.transport import Transport, open_transport
+from hashgrain.client.wire.address import parse_address
+from hashgrain.client.wire.transport import Transport, open_transport
 from hashgrain.codes.contract import BULK, ENCODER_MODEL, ONLINE
 from hashgrain.codes.errors import DeadlineExceeded, InvalidInput, ServerBusy
 from hashgrain.export.serving_settings import QueuePolicy, ServingSettings

@@ -21,7 +21,7 @@ MOVED_SHOWN = 10
 
 def files_of_codes(codes: Path, against: Path) -> tuple[CodeSet, CodeSet]:
     """Two files that `hashgrain encode --out` wrote."""
-    from hashgrain.client.codes_file import read_codes
+    from hashgrain.client.sinks.codes_file import read_codes
     from hashgrain.export.drift import CodeSet
 
     stored = [(read_codes(path), path) for path in (codes, against)]

@@ -152,7 +152,7 @@ def encode(
     same command may be run again at any time, after `kill -9` too, and does only what is left to do.
     """
     from hashgrain.client import HashEncoder
-    from hashgrain.client.open_source import ParquetColumns, open_sources
+    from hashgrain.client.sources.open_source import ParquetColumns, open_sources
     from hashgrain.runtime.addresses import resolve_metrics, resolve_redis, resolve_triton
 
     if (out is None) == (index_name is None):

@@ -18,9 +18,9 @@ from hashgrain.codes.errors import DataError
 
 if TYPE_CHECKING:
     from hashgrain.client import HashEncoder
-    from hashgrain.client.codes_file import CodesFile
-    from hashgrain.client.ledger import Ledger
-    from hashgrain.client.sources import Source
+    from hashgrain.client.bulk.ledger import Ledger
+    from hashgrain.client.sinks.codes_file import CodesFile
+    from hashgrain.client.sources.files import Source
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def encode_alone(
     Raises:
         DataError: no picture can be read, or a file cannot be written.
     """
-    from hashgrain.client.bulk import encode_collection
+    from hashgrain.client.bulk.job import encode_collection
 
     with (
         _sink(settings, encoder) as sink,
@@ -102,7 +102,7 @@ def encode_alone(
 
 def _sink(settings: AloneSettings, encoder: HashEncoder) -> CodesFile | IndexSink:
     if settings.out is not None:
-        from hashgrain.client.codes_file import CodesFile
+        from hashgrain.client.sinks.codes_file import CodesFile
 
         return CodesFile(settings.out, encoder.layout, encoder.fingerprint)
     from hashgrain.runtime.addresses import resolve_redis
@@ -117,7 +117,7 @@ def _ledger(settings: AloneSettings, sink: CodesFile | IndexSink, encoder: HashE
     if settings.ledger is None:
         yield None
         return
-    from hashgrain.client.ledger import Ledger
+    from hashgrain.client.bulk.ledger import Ledger
 
     with Ledger(settings.ledger, encoder.fingerprint, encoder.layout) as ledger:
         if settings.retry_rejected:

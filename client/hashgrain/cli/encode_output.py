@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from hashgrain.codes.errors import DataError
 
 if TYPE_CHECKING:
-    from hashgrain.client.sources import Source
+    from hashgrain.client.sources.files import Source
 
 
 def require_folder(path: Path) -> None:

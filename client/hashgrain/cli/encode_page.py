@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from hashgrain.client import HashEncoder
-    from hashgrain.client.ledger import Ledger
-    from hashgrain.client.receipt import Receipt
+    from hashgrain.client.bulk.ledger import Ledger
+    from hashgrain.client.bulk.receipt import Receipt
 
 REJECTED_SHOWN = 1000
 

@@ -10,7 +10,7 @@ from hashgrain.cli.main import echo_json
 
 if TYPE_CHECKING:
     from hashgrain.client import HashEncoder
-    from hashgrain.client.receipt import Receipt
+    from hashgrain.client.bulk.receipt import Receipt
 
 REJECTED_SHOWN = 10
 

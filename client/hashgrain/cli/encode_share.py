@@ -13,7 +13,7 @@ from hashgrain.cli.index_sink import IndexSink
 
 if TYPE_CHECKING:
     from hashgrain.client import HashEncoder
-    from hashgrain.client.open_source import ParquetColumns, Part
+    from hashgrain.client.sources.open_source import ParquetColumns, Part
     from hashgrain.queue import JobQueue, JobReport
 
 CLAIM_AFTER_S = 60.0
@@ -82,7 +82,7 @@ def opened(settings: ShareSettings) -> Iterator[Share]:
         EncoderError, StoreError: a server cannot be used.
     """
     from hashgrain.client import HashEncoder
-    from hashgrain.client.open_source import named_parts
+    from hashgrain.client.sources.open_source import named_parts
     from hashgrain.queue import Job, JobQueue
     from hashgrain.queue.work import shared_parts
 
@@ -100,7 +100,7 @@ def opened(settings: ShareSettings) -> Iterator[Share]:
 
 
 def _sources_text(settings: ShareSettings) -> str:
-    from hashgrain.client.location import Location
+    from hashgrain.client.sources.location import Location
 
     names = [name if Location(name).is_remote else str(Path(name).absolute()) for name in settings.sources]
     named = {key: value for key, value in asdict(settings.columns).items() if value}

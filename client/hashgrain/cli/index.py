@@ -106,7 +106,7 @@ def add(name: str, codes_file: Path, redis: str | None, as_json: bool) -> None:
     An item whose id is there already is replaced. FILE is a Parquet file of codes, as `hashgrain encode --out FILE`
     writes it.
     """
-    from hashgrain.client.codes_file import read_codes
+    from hashgrain.client.sinks.codes_file import read_codes
     from hashgrain.indexer import Index
     from hashgrain.runtime.addresses import resolve_redis
 

@@ -78,7 +78,7 @@ def rebuild(
     Without --ledger a rebuild that fails leaves nothing behind; with it, run the same command again.
     """
     from hashgrain.client import HashEncoder
-    from hashgrain.client.open_source import STANDARD_INPUT, ParquetColumns, open_sources
+    from hashgrain.client.sources.open_source import STANDARD_INPUT, ParquetColumns, open_sources
     from hashgrain.rebuild import rebuild_index
     from hashgrain.runtime.addresses import resolve_redis, resolve_triton
 

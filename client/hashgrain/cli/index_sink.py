@@ -9,8 +9,8 @@ from hashgrain.codes import HashCodes
 
 if TYPE_CHECKING:
     from hashgrain.client import HashEncoder
-    from hashgrain.client.ledger import Ledger
-    from hashgrain.client.sources import ItemId
+    from hashgrain.client.bulk.ledger import Ledger
+    from hashgrain.client.sources.items import ItemId
     from hashgrain.indexer import Index
 
 
@@ -47,11 +47,11 @@ class IndexSink:
 
     @property
     def target(self) -> str | None:
-        """See `hashgrain.client.sinks.Sink`: an index that was dropped and made again is another one."""
+        """See `hashgrain.client.sinks.sink.Sink`: an index that was dropped and made again is another one."""
         return f"{self.name}@{self._index.incarnation}" if self._index is not None else None
 
     def write(self, ids: list[ItemId], codes: HashCodes, payloads: list[dict[str, Any]]) -> None:
-        """See `hashgrain.client.sinks.Sink`."""
+        """See `hashgrain.client.sinks.sink.Sink`."""
         kept = [payload or None for payload in payloads]  # an empty payload would be stored all the same
         self.require_index().add(ids, codes, payloads=kept, fingerprint=self._encoder.fingerprint)
 

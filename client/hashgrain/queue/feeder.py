@@ -13,7 +13,7 @@ from itertools import islice
 from types import TracebackType
 from typing import Self
 
-from hashgrain.client.open_source import Part
+from hashgrain.client.sources.open_source import Part
 from hashgrain.codes.errors import DataError, StoreError
 from hashgrain.queue.heartbeat import Heartbeat
 from hashgrain.queue.job import JobQueue

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Self
 
-from hashgrain.client.receipt import Receipt
-from hashgrain.client.sources import printable
+from hashgrain.client.bulk.receipt import Receipt
+from hashgrain.client.sources.items import printable
 from hashgrain.codes.errors import InvalidInput
 from hashgrain.indexer.wire.connection import Connection
 from hashgrain.indexer.wire.store_errors import translated

@@ -12,7 +12,7 @@ class JobReport:
     Attributes:
         state: "feeding" while chunks are being handed out, "fed" when all are, "ended".
         handed_out, done, aside: chunks; those set aside could not be done.
-        encoded, reused, unchanged, rejected: pictures, see `hashgrain.client.receipt.Receipt`.
+        encoded, reused, unchanged, rejected: pictures, see `hashgrain.client.bulk.receipt.Receipt`.
         bytes_read: of image files.
         seconds: since the job was begun, to its end.
     """

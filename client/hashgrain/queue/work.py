@@ -16,9 +16,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from hashgrain.client.location import Location
-from hashgrain.client.open_source import STANDARD_INPUT, ParquetColumns, Part
-from hashgrain.client.sources import Item
+from hashgrain.client.sources.items import Item
+from hashgrain.client.sources.location import Location
+from hashgrain.client.sources.open_source import STANDARD_INPUT, ParquetColumns, Part
 from hashgrain.codes.errors import DataError, InvalidInput
 
 Reference: TypeAlias = Item | Part

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from hashgrain.client import HashEncoder
-from hashgrain.client.bulk import PATIENCE_S, encode_collection
-from hashgrain.client.open_source import Part
-from hashgrain.client.receipt import Receipt
-from hashgrain.client.sinks import Sink
+from hashgrain.client.bulk.job import PATIENCE_S, encode_collection
+from hashgrain.client.bulk.receipt import Receipt
+from hashgrain.client.sinks.sink import Sink
+from hashgrain.client.sources.open_source import Part
 from hashgrain.codes.errors import DataError, DeadlineExceeded, ServerUnavailable, SourceUnavailable, StoreError
 from hashgrain.queue.feeder import Feeder
 from hashgrain.queue.heartbeat import Heartbeat

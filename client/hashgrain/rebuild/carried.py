@@ -7,8 +7,8 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from hashgrain.client.ledger import Ledger
-from hashgrain.client.sources import Item, ItemId
+from hashgrain.client.bulk.ledger import Ledger
+from hashgrain.client.sources.items import Item, ItemId
 from hashgrain.codes import HashCodes
 from hashgrain.indexer import Index
 from hashgrain.rebuild.seen import Seen
@@ -54,7 +54,7 @@ class CarriedItems:
 
 
 class GenerationSink:
-    """The sink of a rebuild: a generation that is not live yet. See `hashgrain.client.sinks.Sink`.
+    """The sink of a rebuild: a generation that is not live yet. See `hashgrain.client.sinks.sink.Sink`.
 
     Args:
         name: of the index.

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from hashgrain.client import HashEncoder
-from hashgrain.client.bulk import encode_collection
-from hashgrain.client.ledger import Ledger
-from hashgrain.client.receipt import Receipt
-from hashgrain.client.sources import Item
+from hashgrain.client.bulk.job import encode_collection
+from hashgrain.client.bulk.ledger import Ledger
+from hashgrain.client.bulk.receipt import Receipt
+from hashgrain.client.sources.items import Item
 from hashgrain.codes.errors import DataError
 from hashgrain.indexer import Index, ItemId
 from hashgrain.rebuild.carried import CarriedItems, GenerationSink, delete_gone, missing_from

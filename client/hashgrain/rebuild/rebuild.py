@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hashgrain.client import HashEncoder
-from hashgrain.client.bulk import PATIENCE_S
-from hashgrain.client.ledger import Ledger
-from hashgrain.client.receipt import Receipt
-from hashgrain.client.sources import Item
+from hashgrain.client.bulk.job import PATIENCE_S
+from hashgrain.client.bulk.ledger import Ledger
+from hashgrain.client.bulk.receipt import Receipt
+from hashgrain.client.sources.items import Item
 from hashgrain.codes.errors import DataError, ImageRejected, IndexMissing, InvalidInput, StoreError
 from hashgrain.indexer import (
     Generation,

@@ -54,7 +54,7 @@ def resolve_metrics(option: str | None, triton: str | None, home: Path | None = 
     if option:
         return option
     if triton:
-        from hashgrain.client.energy import usual_metrics
+        from hashgrain.client.wire.energy import usual_metrics
 
         return usual_metrics(triton)
     now = state.without_dead(state.load(find_home(home)))

@@ -30,7 +30,7 @@ from typing import Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hashgrain.client.unfinished_file import UnfinishedFile
+from hashgrain.client.sinks.unfinished_file import UnfinishedFile
 from hashgrain.codes import CodeLayout
 from hashgrain.codes.errors import DataError, InvalidInput
 from hashgrain.indexer.adding.collection import Collection

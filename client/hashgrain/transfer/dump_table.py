@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from hashgrain.client.codes_table import binary_array, bytes_matrix
+from hashgrain.client.sinks.codes_table import binary_array, bytes_matrix
 from hashgrain.codes import CodeLayout
 from hashgrain.codes.errors import DataError, IndexCorrupt
 from hashgrain.indexer.adding.collection import Collection, integer_handles

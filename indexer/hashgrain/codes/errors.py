@@ -26,7 +26,7 @@
     └── CertificateError                      an exported model's codes differ from its origin's beyond the limit
 
 A message says what was found, what was expected (both numbers), and what to do next. Exceptions of tritonclient,
-ONNX Runtime and redis are translated in one place each (`client/transport_errors.py`, `codes/onnx_model.py`,
+ONNX Runtime and redis are translated in one place each (`client/wire/transport_errors.py`, `codes/onnx_model.py`,
 `indexer/store_errors.py`), `from exc`.
 """
 

@@ -1,0 +1,1 @@
+"""Where codes go: files of several formats, and what every sink is."""
