@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ class Encoder:
     contracts: dict[int, EncoderContract]
     max_batch_size: int
 
-    @property
+    @cached_property
     def contract(self) -> EncoderContract:
         """Of the newest version; all take and give the same tensors."""
         return self.contracts[max(self.contracts)]

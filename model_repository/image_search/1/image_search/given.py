@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from hashgrain.codes import HashCodes
 from hashgrain.codes.contract import COARSE_CODE, COARSE_LOGITS, FINE_CODE, FINE_LOGITS
 from hashgrain.codes.errors import InvalidInput
@@ -54,8 +56,10 @@ def read_given(question: Question, tensors: Mapping[str, Any], size: int) -> Giv
     missing = [name for name in CODES if name not in tensors]
     if missing:
         raise InvalidInput(f"{' and '.join(missing)} was not given; codes are {' and '.join(CODES)} of hash_encoder")
-    arrays = {name: tensor.as_numpy() for name, tensor in tensors.items()}
+    # Copies: a tensor's memory is given back with the response, and a search in the shadow of this one comes later.
+    arrays = {name: np.array(tensor.as_numpy()) for name, tensor in tensors.items()}
     for name, array in arrays.items():
         if array.ndim != 2 or len(array) == 0:
             raise InvalidInput(f"{name} has an empty batch; send 1 row or more, in 2 dimensions")
-    return Given(question, None, HashCodes(*(arrays.get(name) for name in (*CODES, *LOGITS))))  # type: ignore[arg-type]
+    logits = arrays.get(COARSE_LOGITS), arrays.get(FINE_LOGITS)
+    return Given(question, None, HashCodes(arrays[COARSE_CODE], arrays[FINE_CODE], *logits))
