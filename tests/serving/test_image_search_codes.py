@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from embedded_servers import EmbeddedServers
 from hashgrain.client import HashEncoder
 from hashgrain.codes import CodeLayout, HashCodes
-from hashgrain.indexer import Index, Kind
 from image_search_client import RefusedError, by_client, by_json
+from indexed_pictures import indexed_pictures
 from pictures import arrays
 from random_codes import random_codes
 
@@ -32,17 +32,9 @@ def codes(triton: EmbeddedServers) -> HashCodes:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def index(triton: EmbeddedServers) -> Iterator[Index]:
-    kinds: dict[str, Kind] = {"number": "number"}
-    with (
-        HashEncoder(triton.grpc) as encoder,
-        Index.create(triton.redis, NAME, encoder.layout, fingerprint=encoder.fingerprint, fields=kinds) as index,
-    ):
-        index.add(
-            [f"item {n}" for n in range(COUNT)], encoder.encode(arrays(COUNT)), [{"number": n} for n in range(COUNT)]
-        )
-        yield index
-        index.drop()
+def index(triton: EmbeddedServers) -> Iterator[None]:
+    with indexed_pictures(triton, NAME, COUNT):
+        yield
 
 
 def tensors(codes: HashCodes, logits: bool = False) -> Tensors:

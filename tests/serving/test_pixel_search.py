@@ -11,9 +11,8 @@ import pytest
 from numpy.typing import NDArray
 
 from embedded_servers import EmbeddedServers
-from hashgrain.client import HashEncoder
-from hashgrain.indexer import Index, Kind
 from image_search_client import RefusedError, by_client, by_json
+from indexed_pictures import indexed_pictures
 from pictures import arrays
 
 NAME = "pixels_given"
@@ -22,17 +21,9 @@ MODEL = "pixel_search"
 
 
 @pytest.fixture(scope="module", autouse=True)
-def index(triton: EmbeddedServers) -> Iterator[Index]:
-    kinds: dict[str, Kind] = {"number": "number"}
-    with (
-        HashEncoder(triton.grpc) as encoder,
-        Index.create(triton.redis, NAME, encoder.layout, fingerprint=encoder.fingerprint, fields=kinds) as index,
-    ):
-        index.add(
-            [f"item {n}" for n in range(COUNT)], encoder.encode(arrays(COUNT)), [{"number": n} for n in range(COUNT)]
-        )
-        yield index
-        index.drop()
+def index(triton: EmbeddedServers) -> Iterator[None]:
+    with indexed_pictures(triton, NAME, COUNT):
+        yield
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "http"])

@@ -78,13 +78,14 @@ class TritonPythonModel:
         return read_given(question, tensors, self._encoder.contract.input_size)
 
     def _answer_codes(self, given: Given) -> Any:
+        assert given.codes is not None
         version = self._encoder.version_of(given.question.fingerprint)
         self._indexes.require_version(given.question, version)
-        try:
-            return self._answer(given.question, given.codes, version)
-        except Replaced:  # looked at anew, it holds these codes, or they are refused for what they are
-            self._indexes.require_version(given.question, version)
-            return self._answer(given.question, given.codes, version)
+        answer = self._answer_unless_replaced(given.question, given.codes, version)
+        if not isinstance(answer, Replaced):
+            return answer
+        self._indexes.require_version(given.question, version)  # by the index as it is now
+        return self._answer(given.question, given.codes, version)
 
     def _answer_pictures(self, asked: dict[int, Given], refused: dict[int, Any]) -> dict[int, Any]:
         """Encode together what requests ask, and answer each."""
@@ -127,14 +128,13 @@ class TritonPythonModel:
         return codes
 
     def _answer_unless_replaced(self, question: Question, codes: HashCodes, version: int) -> Any:
-        """The answer, or the error of an index that changed over to another model while the pictures were encoded."""
+        """The answer, or the error of an index that changed over to another model meanwhile."""
         try:
             return self._answer(question, codes, version)
         except Replaced as error:
             return error
 
-    def _answer(self, question: Question, codes: HashCodes | None, version: int) -> Any:
-        assert codes is not None
+    def _answer(self, question: Question, codes: HashCodes, version: int) -> Any:
         hits = self._indexes.search(question, codes, version)
         return respond(answer_tensors(hits, question.search.k, question.outputs))
 

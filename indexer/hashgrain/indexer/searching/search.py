@@ -76,7 +76,6 @@ class Searcher:
         self._patience = Patience()
         self._known: Directories | None = None
         self._matching = Matching()
-        self._warm: set[bool] = set()  # whether what is compiled is there, without and with `collapse`
 
     def search(self, codes: HashCodes, request: SearchRequest) -> list[Hit]:
         """Answer every query, in order; but for a deadline, a query's answer does not depend on the others.
@@ -85,11 +84,8 @@ class Searcher:
             StoreUnavailable: writers changed the index faster than it could be read, or the deadline passed before
                 anything was.
         """
-        collapse = request.collapse is not None
-        if collapse not in self._warm:
-            warm_up(self._layout, collapse)  # before the deadline runs
-            self._warm.add(collapse)
-        if collapse:
+        warm_up(self._layout, request.collapse is not None)  # before the deadline runs
+        if request.collapse is not None:
             return widened(self._search, codes, request)
         return self._search(codes, request)
 

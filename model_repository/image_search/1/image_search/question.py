@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from hashgrain.codes.errors import InvalidInput
 from hashgrain.indexer import Filter, SearchRequest
@@ -52,7 +52,7 @@ class Questions:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+        self._read = partial(read_question, settings)
         self._kept = lru_cache(KEPT)(self._read)
 
     def read(self, parameters: str, outputs: Collection[str]) -> Question:
@@ -60,16 +60,13 @@ class Questions:
         read = self._kept if len(parameters) <= _MOST_KEPT else self._read
         return read(parameters, tuple(outputs))
 
-    def _read(self, parameters: str, outputs: tuple[str, ...]) -> Question:
-        return read_question(parameters, self._settings, outputs)
 
-
-def read_question(parameters: str, settings: Settings, outputs: Collection[str]) -> Question:
+def read_question(settings: Settings, parameters: str, outputs: Collection[str]) -> Question:
     """Read the parameters of a request.
 
     Args:
-        parameters: a JSON object, as Triton hands them over.
         settings: defaults and limits.
+        parameters: a JSON object, as Triton hands them over.
         outputs: names of the tensors that the request asks for; payloads are read only where they are among them.
 
     Raises:
